@@ -1,0 +1,74 @@
+"""The `apply-patches` command: walks `slimfork.commands`, one module a verb, and turns errors into exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+import traceback
+
+import click
+
+from slimfork import __version__, commands, ui
+from slimfork.errors import SlimforkError
+
+INTERRUPTED = 130
+
+
+class Verbs(click.Group):
+    """A group whose commands are the modules of `slimfork.commands`, imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs, sorted."""
+        del ctx
+        return sorted(m.name for m in pkgutil.iter_modules(commands.__path__))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of a verb and return its `command`."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module = importlib.import_module(f"slimfork.commands.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="apply-patches")
+@click.option("--verbose", is_flag=True, help="Show the traceback of an unexpected error.")
+def cli(verbose: bool) -> None:
+    """Vendor an Ultralytics or YOLOv5 release into a git repository, patched for network slimming.
+
+    Exit codes: 0 done, or nothing to do; 1 a check found something; 2 usage, configuration or pin mismatch;
+    3 a patch does not fit, or a merge conflict; 130 interrupted.
+    """
+    del verbose  # read by main() from the arguments: it must work when parsing fails, too
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line with these arguments and return its exit code."""
+    try:
+        cli.main(arguments, prog_name="apply-patches", standalone_mode=False)
+    except SlimforkError as error:
+        ui.failure(error)
+        return error.code
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return SlimforkError.code
+    except (KeyboardInterrupt, click.Abort):
+        ui.note("interrupted; nothing was left half done")
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last handler: a bug must still end in one line
+        ui.note(f"bug: {type(error).__name__}: {error}")
+        if "--verbose" in arguments:
+            traceback.print_exc()
+        else:
+            ui.note("  run again with `apply-patches --verbose ...` for the traceback, and please report it")
+        return 70  # EX_SOFTWARE of sysexits.h
+    return 0

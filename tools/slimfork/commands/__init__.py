@@ -1,0 +1,1 @@
+"""The verbs of `apply-patches`, one module each, found by walking this package."""

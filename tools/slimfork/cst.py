@@ -1,0 +1,133 @@
+"""Finding and rewriting statements of a LibCST tree by structure, without visiting the whole tree.
+
+A pattern is Python source. It matches whatever differs only in white space, comments, quotes, parentheses and
+trailing commas; `...` matches any expression, and as the only argument of a call it matches any arguments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import libcst as cst
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    Statements = Sequence[cst.BaseStatement]
+    Rewrite = Callable[[Statements], Statements]
+
+Node = TypeVar("Node", bound=cst.CSTNode)
+
+_TRIVIA = frozenset(
+    {
+        "leading_lines",
+        "lines_after_decorators",
+        "trailing_whitespace",
+        "lpar",
+        "rpar",
+        "comma",
+        "semicolon",
+        "footer",
+        "header",
+    }
+)
+_BLOCKS = ("body", "orelse", "finalbody")
+
+
+def matches(pattern: object, node: object) -> bool:
+    """Tell whether a node has the structure of a pattern node."""
+    if isinstance(pattern, cst.Ellipsis) and isinstance(node, cst.BaseExpression):
+        return True
+    if isinstance(pattern, cst.SimpleString) and isinstance(node, cst.SimpleString):
+        return pattern.evaluated_value == node.evaluated_value
+    if isinstance(pattern, (list, tuple)):
+        others = cast("Sequence[object]", node)
+        return len(pattern) == len(others) and all(map(matches, pattern, others))
+    if not isinstance(pattern, cst.CSTNode):
+        return pattern == node
+    if type(pattern) is not type(node):
+        return False
+    return all(
+        _is_wild(pattern, f.name) or matches(getattr(pattern, f.name), getattr(node, f.name))
+        for f in fields(pattern)
+        if f.name not in _TRIVIA and not f.name.startswith("whitespace")
+    )
+
+
+def _is_wild(pattern: cst.CSTNode, name: str) -> bool:
+    if not isinstance(pattern, cst.Call) or name != "args" or len(pattern.args) != 1:
+        return False
+    return isinstance(pattern.args[0].value, cst.Ellipsis) and pattern.args[0].keyword is None
+
+
+def rewrite_scope(node: Node, within: Sequence[str], rewrite: Rewrite) -> Node:
+    """Return a node with every block of the scopes at a path passed through `rewrite`.
+
+    Args:
+        node: A module, class or function.
+        within: Names of classes and functions from here down, `*` for any; empty for this node itself.
+        rewrite: Gets the statements of one block, inner blocks first, and returns what shall stand there.
+    """
+    if not within:
+        return _map_blocks(node, rewrite)
+    body = _body(node)
+    new = [
+        rewrite_scope(child, within[1:], rewrite)
+        if isinstance(child, (cst.ClassDef, cst.FunctionDef)) and within[0] in {"*", child.name.value}
+        else child
+        for child in body
+    ]
+    return node if _same(body, new) else _with_body(node, new)
+
+
+def blocks(node: cst.CSTNode, within: Sequence[str]) -> Iterator[Statements]:
+    """Yield the statement lists of the scopes at a path, inner blocks first."""
+    found: list[Statements] = []
+
+    def look(statements: Statements) -> Statements:
+        found.append(statements)
+        return statements
+
+    rewrite_scope(node, within, look)
+    return iter(found)
+
+
+def _body(node: cst.CSTNode) -> Statements:
+    body = getattr(node, "body", ())
+    return cast("Statements", body.body if isinstance(body, cst.IndentedBlock) else body)
+
+
+def _with_body(node: Node, statements: Statements) -> Node:
+    body = getattr(node, "body", None)
+    if isinstance(body, cst.IndentedBlock):
+        return node.with_changes(body=body.with_changes(body=statements))
+    return node.with_changes(body=statements)
+
+
+def _map_blocks(node: Node, rewrite: Rewrite) -> Node:
+    changes: dict[str, object] = {}
+    for name in _BLOCKS:
+        child = getattr(node, name, None)
+        if isinstance(child, cst.IndentedBlock) or (name == "body" and isinstance(node, cst.Module)):
+            old = cast("Statements", child.body if isinstance(child, cst.IndentedBlock) else child)
+            new = _map_list(old, rewrite)
+            if not _same(old, new):
+                changes[name] = child.with_changes(body=new) if isinstance(child, cst.IndentedBlock) else new
+        elif isinstance(child, cst.CSTNode) and not isinstance(child, cst.SimpleStatementSuite):
+            mapped = _map_blocks(child, rewrite)
+            if mapped is not child:
+                changes[name] = mapped
+    handlers = getattr(node, "handlers", ())
+    mapped_handlers = [_map_blocks(handler, rewrite) for handler in handlers]
+    if not _same(handlers, mapped_handlers):
+        changes["handlers"] = mapped_handlers
+    return node.with_changes(**changes) if changes else node
+
+
+def _map_list(statements: Statements, rewrite: Rewrite) -> Statements:
+    return rewrite([_map_blocks(s, rewrite) if isinstance(s, cst.BaseCompoundStatement) else s for s in statements])
+
+
+def _same(old: Sequence[object], new: Sequence[object]) -> bool:
+    return len(old) == len(new) and all(a is b for a, b in zip(old, new, strict=True))

@@ -1,0 +1,176 @@
+"""What a series of patches would do to a tree: everything is planned, nothing is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from slimfork.codemod import EditError, Source
+from slimfork.explain import explain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from slimfork.codemod import Edit
+    from slimfork.patch import Patch
+
+State = Literal["applied", "pending", "upstreamed", "broken", "excluded"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What one patch finds and would do.
+
+    Attributes:
+        patch: The patch.
+        state: `applied`, `pending`, `upstreamed` (the release has it), `broken`, or `excluded` (not for this
+            release).
+        changes: Path to whole new content, on top of the earlier steps; empty unless pending.
+        reason: One line on why it is in this state.
+        problems: One explained message per edit that does not fit.
+    """
+
+    patch: Patch
+    state: State
+    changes: Mapping[str, bytes]
+    reason: str = ""
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The steps of a series on one release."""
+
+    upstream: str
+    version: str
+    steps: tuple[Step, ...]
+
+    @property
+    def broken(self) -> tuple[Step, ...]:
+        """The steps that do not fit."""
+        return tuple(s for s in self.steps if s.state == "broken")
+
+    @property
+    def changes(self) -> dict[str, bytes]:
+        """Path to content after the whole series, for the files that change."""
+        return {path: content for step in self.steps for path, content in step.changes.items()}
+
+
+def make_plan(files: Mapping[str, bytes], *, upstream: str, version: str, series: Sequence[Patch]) -> Plan:
+    """Plan a series of patches.
+
+    Args:
+        files: Path to content for the upstream tree; only what patches ask for is read.
+        upstream: The family of releases, for messages.
+        version: The release; it decides the variant of each patch.
+        series: The patches, in order.
+    """
+    sources: dict[str, Source] = {}
+    steps = []
+    for patch in series:
+        step = _step(patch, files, sources, f"{upstream} {version}", version)
+        sources.update({path: s for path, s in step.sources.items() if step.step.changes})
+        steps.append(step.step)
+    return Plan(upstream=upstream, version=version, steps=tuple(steps))
+
+
+@dataclass(frozen=True, slots=True)
+class _Worked:
+    step: Step
+    sources: dict[str, Source]
+
+
+def _step(patch: Patch, files: Mapping[str, bytes], known: dict[str, Source], release: str, version: str) -> _Worked:
+    variant = patch.variant(version)
+    if variant is None:
+        return _Worked(Step(patch=patch, state="excluded", changes={}, reason=f"not for {release}"), {})
+    sources: dict[str, Source] = {}
+    found: list[State] = []
+    problems: list[str] = []
+    for edit in variant.edits:
+        source = sources.get(edit.file) or known.get(edit.file) or _read(files, edit.file)
+        state, problem, source = _edit(edit, source)
+        found.append(state)
+        if problem:
+            problems.append(explain(patch, edit, release, source, problem))
+        if source is not None:
+            sources[edit.file] = source
+    if not problems and {"applied", "pending"} <= set(found):
+        done, missing = (", ".join(_names(variant.edits, found, state)) for state in ("applied", "pending"))
+        problems.append(f"{patch.id}: half applied to {release}: done in {done}; missing in {missing}")
+    changes: dict[str, bytes] = {}
+    if not problems and "pending" in found:
+        before = {path: _before(files, known, path) for path in sources}
+        changes = {path: s.content for path, s in sources.items() if s.content != before[path]}
+        problems += [f"{patch.id}: {flaw}" for flaw in _flaws(changes)]
+    state = _fold(found, problems)
+    step = Step(
+        patch=patch,
+        state=state,
+        changes=changes if state == "pending" else {},
+        reason=_REASONS[state],
+        problems=tuple(problems),
+    )
+    return _Worked(step, sources)
+
+
+_REASONS: dict[State, str] = {
+    "applied": "every site holds the edit",
+    "pending": "every site waits for the edit",
+    "upstreamed": "the release has made this edit itself",
+    "broken": "a site is not as it should be",
+}
+
+
+def _fold(found: Sequence[State], problems: Sequence[str]) -> State:
+    if problems:
+        return "broken"
+    states = set(found)
+    if "pending" in states:
+        return "pending"
+    return "applied" if "applied" in states else "upstreamed"
+
+
+def _edit(edit: Edit, source: Source | None) -> tuple[State, str, Source | None]:
+    if source is None:
+        return "broken", "the file does not exist", None
+    try:
+        sites = edit.sites(source)
+        if sites.applied == edit.count and not sites.pending:
+            return "applied", "", source
+        if sites.upstreamed and not sites.pending and not sites.applied:
+            return "upstreamed", "", source
+        if sites.pending == edit.count and not sites.applied:
+            return "pending", "", edit.apply(source)
+    except EditError as error:
+        return "broken", str(error), source
+    found = f"found {sites.pending}"
+    if sites.applied:
+        found += f" and {sites.applied} that hold the edit already"
+    return "broken", f"expected {edit.count} site{'s' if edit.count > 1 else ''}, {found}", source
+
+
+def _flaws(changes: Mapping[str, bytes]) -> Iterator[str]:
+    """Yield what is wrong with edited files."""
+    if not changes:
+        yield "its edits changed nothing"
+    for path, content in changes.items():
+        if path.endswith(".py"):
+            try:
+                compile(content, path, "exec", dont_inherit=True)
+            except SyntaxError as error:
+                yield f"the edited {path} would not compile: {error}"
+
+
+def _names(edits: Sequence[Edit], found: Sequence[State], state: State) -> list[str]:
+    return sorted({e.file for e, s in zip(edits, found, strict=True) if s == state})
+
+
+def _read(files: Mapping[str, bytes], path: str) -> Source | None:
+    content = files.get(path)
+    return None if content is None else Source(content)
+
+
+def _before(files: Mapping[str, bytes], known: dict[str, Source], path: str) -> bytes | None:
+    source = known.get(path)
+    return source.content if source else files.get(path)
