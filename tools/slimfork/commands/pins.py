@@ -1,0 +1,150 @@
+"""`apply-patches pins`: list, add and refresh the lock files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+from packaging.version import Version
+from rich.markup import escape
+from rich.table import Table
+
+from slimfork import pins, ui
+from slimfork.archive import read_sdist
+from slimfork.errors import CheckFailed, UsageError
+from slimfork.fetch import fetch
+from slimfork.index import as_pin, open_index
+from slimfork.refresh import Changes, compare
+
+if TYPE_CHECKING:
+    from slimfork.pins import Pin
+
+WRITTEN = "written"
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+dry_run = click.option("--dry-run", is_flag=True, help="Say what would change, and write nothing.")
+index_url = click.option("--index-url", metavar="URL", help="The package index to ask, instead of pip's.")
+
+
+@click.group()
+def command() -> None:
+    """List, add and refresh the pinned releases."""
+
+
+@command.command("list")
+@click.argument("upstream", required=False)
+@as_json
+def list_(upstream: str | None, as_json: bool) -> None:
+    """List the pinned releases, the newest last."""
+    chosen = [upstream] if upstream else list(pins.UPSTREAMS)
+    pinned = [pin for name in chosen for pin in pins.load(name)]
+    if as_json:
+        ui.result_json([pin.as_json() for pin in pinned])
+    else:
+        ui.result_table(_table(pinned))
+
+
+def _table(pinned: list[Pin]) -> Table:
+    table = Table("release", "date", "bytes", "python", "hash", "yanked", box=None, pad_edge=False)
+    table.columns[2].justify = "right"
+    for pin in pinned:
+        size = f"{pin.size:,}" if pin.size else ""
+        source = f"git {pin.commit[:12]}" if pin.is_tag else f"sha256 {pin.sha256[:12]}"
+        style = "dim" if pin.yanked else None
+        table.add_row(
+            pin.spec, str(pin.uploaded or ""), size, pin.requires_python, source, escape(pin.yanked), style=style
+        )
+    return table
+
+
+@command.command()
+@click.argument("spec")
+@index_url
+@dry_run
+@as_json
+def add(spec: str, index_url: str | None, dry_run: bool, as_json: bool) -> None:
+    """Pin one release that is on the index.
+
+    Its hash is the one the index gives; the file is downloaded, checked against it, and read.
+    """
+    upstream, operator, version = pins.split_spec(spec)
+    if operator != "==":
+        raise UsageError(f"{spec!r} names no release on the index", hint=f"apply-patches pins add {upstream}==VERSION")
+    pinned = pins.load(upstream)
+    pin = _pinned(pinned, version)
+    if pin is not None:
+        ui.note(f"{pin.spec} is pinned already; nothing to do")
+    else:
+        pin = _on_index(upstream, version, index_url)
+        if not dry_run:
+            read_sdist(fetch(pin, index_url=index_url))
+            pins.save(upstream, [*pinned, pin])
+        ui.note(f"{'would pin' if dry_run else 'pinned'} {pin.spec} in {pins.lock_path(upstream)}")
+    if as_json:
+        ui.result_json(pin.as_json())
+    else:
+        ui.result(pins.format_line(pin))
+
+
+def _pinned(pinned: tuple[Pin, ...], version: str) -> Pin | None:
+    same = (pin for pin in pinned if not pin.is_tag and Version(pin.version) == Version(version))
+    return next(same, None)
+
+
+def _on_index(upstream: str, version: str, index_url: str | None) -> Pin:
+    offered = _offered(upstream, index_url)
+    pin = _pinned(offered, version)
+    if pin is None:
+        near = ", ".join(pins.nearest(version, offered))
+        hint = f"apply-patches pins refresh {upstream}, or another index: --index-url URL"
+        raise UsageError(f"{upstream}=={version} is not on the index; nearest: {near}", hint=hint)
+    return pin
+
+
+def _offered(upstream: str, index_url: str | None) -> tuple[Pin, ...]:
+    with ui.steps(f"asking the index for {upstream}"), open_index(index_url) as index:
+        found = [as_pin(upstream, package) for package in index.sdists(upstream)]
+    return tuple(sorted(found, key=lambda pin: pin.order))
+
+
+@command.command()
+@click.argument("upstream", required=False)
+@index_url
+@dry_run
+@as_json
+def refresh(upstream: str | None, index_url: str | None, dry_run: bool, as_json: bool) -> None:
+    """Bring the lock to what the index offers now. A changed hash is refused (exit code 1)."""
+    chosen = [upstream] if upstream else list(pins.UPSTREAMS)
+    results: dict[str, Any] = {}
+    for name in chosen:
+        pinned = pins.load(name) if pins.lock_path(name).exists() else ()
+        changes = compare(pinned, _offered(name, index_url))
+        state = _state(changes, pinned, dry_run=dry_run)
+        if state == WRITTEN:
+            pins.save(name, changes.pinned)
+        results[name] = {**changes.as_json(), "lock": state}
+        if not as_json:
+            _report(name, changes, state=state)
+    if as_json:
+        ui.result_json(results)
+    refused = [name for name in chosen if results[name]["changed"]]
+    if refused:
+        message = f"the index offers other files than those pinned; left as it was: {', '.join(refused)}"
+        raise CheckFailed(message, hint="compare the two files, and trust neither until you know why they differ")
+
+
+def _state(changes: Changes, pinned: tuple[Pin, ...], *, dry_run: bool) -> str:
+    if changes.changed:
+        return "refused"
+    if changes.pinned == pinned:
+        return "up to date"
+    return "not written (dry run)" if dry_run else WRITTEN
+
+
+def _report(name: str, changes: Changes, *, state: str) -> None:
+    for kind in ("added", "yanked", "restored", "gone"):
+        for pin in getattr(changes, kind):
+            ui.result(f"{kind:<9} {pin.spec}{f': {pin.yanked}' if pin.yanked else ''}")
+    for old, new in changes.changed:
+        ui.result(f"CHANGED   {old.spec}: pinned sha256:{old.sha256}, offered sha256:{new.sha256}")
+    ui.result(f"{name}: {len(changes.pinned)} pins; {state}")

@@ -1,0 +1,233 @@
+"""Pins: every published release of an upstream, with the hash of its artifact or the commit of its tag."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+from slimfork import ui
+from slimfork.content import patches_root
+from slimfork.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+UPSTREAMS = ("ultralytics", "yolov5")
+
+HEADER = """\
+# Every published release of {0}: version, hash, bytes, date, requires-python, file, and why it was yanked.
+# Written by `apply-patches pins refresh {0}`: review the diff, do not edit.
+"""
+LINE = re.compile(
+    r"(?P<version>\S+) +"
+    r"(?:sha256:(?P<sha256>[0-9a-f]{64})|git:(?P<commit>[0-9a-f]{40})) +"
+    r"(?P<size>\d+|-) +"
+    r"(?P<uploaded>\d{4}-\d\d-\d\d|-) +"
+    r"(?P<requires_python>\S+) +"
+    r"(?P<filename>[A-Za-z0-9][\w.-]*\.tar\.gz|-)"
+    r"(?: +yanked: (?P<yanked>.+))?"
+)
+SPEC = re.compile(r"(?P<upstream>[A-Za-z][\w.-]*)(?:(?P<operator>==|@)(?P<version>[\w.+!-]+))?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """One published release: an artifact on the package index, or a git tag.
+
+    An artifact has `filename`, `sha256` and `size` (bytes), a tag has `commit` and a `version` such as `v7.0`.
+    `uploaded` is the day (UTC) of the upload, or of the commit; `yanked` is the reason, empty when it is not.
+    """
+
+    upstream: str
+    version: str
+    filename: str = ""
+    sha256: str = ""
+    size: int = 0
+    uploaded: date | None = None
+    requires_python: str = ""
+    yanked: str = ""
+    commit: str = ""
+
+    @property
+    def is_tag(self) -> bool:
+        """Whether this is a git tag, and not an artifact."""
+        return bool(self.commit)
+
+    @property
+    def spec(self) -> str:
+        """What `find` finds this pin by: `ultralytics==8.4.190`, `yolov5@v7.0`."""
+        return f"{self.upstream}{'@' if self.is_tag else '=='}{self.version}"
+
+    @property
+    def order(self) -> tuple[bool, Version]:
+        """The sort key of a lock: artifacts by version, then tags by version."""
+        return self.is_tag, Version(self.version)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the pin as plain data, with null for what it does not have."""
+        names = ("upstream", "version", "filename", "sha256", "requires_python", "yanked", "commit")
+        texts = {name: getattr(self, name) or None for name in names}
+        uploaded = self.uploaded and self.uploaded.isoformat()
+        return {**texts, "spec": self.spec, "size": self.size or None, "uploaded": uploaded}
+
+
+def lock_path(upstream: str) -> Path:
+    """Return the lock file of an upstream."""
+    if upstream not in UPSTREAMS:
+        raise UsageError(f"unknown upstream {upstream!r}", hint=f"one of {', '.join(UPSTREAMS)}")
+    return patches_root() / f"{upstream}.lock"
+
+
+def load(upstream: str) -> tuple[Pin, ...]:
+    """Return every pin of an upstream, oldest first, the git tags last."""
+    path = lock_path(upstream)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        hint = f"apply-patches pins refresh {upstream}"
+        raise UsageError(f"cannot read {path}: {error}", hint=hint) from error
+    return parse(text, upstream=upstream, where=str(path))
+
+
+def save(upstream: str, pinned: Sequence[Pin]) -> None:
+    """Write the lock of an upstream: all of it, or nothing."""
+    path = lock_path(upstream).resolve()
+    lines = [format_line(pin) + "\n" for pin in sorted(pinned, key=lambda pin: pin.order)]
+    text = HEADER.format(upstream) + "".join(lines)
+    parse(text, upstream=upstream, where=str(path))  # what could not be read back must not be written
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(text.encode())
+        part.replace(path)
+    except OSError as error:
+        hint = "run it in a checkout of slimfork that you can write to"
+        raise UsageError(f"cannot write {path}: {error.strerror}", hint=hint) from error
+    finally:
+        with suppress(OSError):  # a read-only file system says so for a file that is not there, too
+            part.unlink()
+
+
+def parse(text: str, *, upstream: str, where: str) -> tuple[Pin, ...]:
+    """Parse a lock file, strictly: each line must be as `format_line` writes it, and all of them in order."""
+    pinned: list[Pin] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.startswith("#"):
+            continue
+        try:
+            pinned.append(parse_line(line, upstream=upstream))
+        except ValueError as error:
+            raise _bad_line(where, number, str(error)) from error
+        if len(pinned) > 1 and pinned[-2].order >= pinned[-1].order:
+            raise _bad_line(where, number, f"{pinned[-1].version} is pinned twice, or out of order")
+    return tuple(pinned)
+
+
+def _bad_line(where: str, number: int, why: str) -> UsageError:
+    return UsageError(f"{where}:{number}: {why}", hint="restore the file as git has it")
+
+
+def parse_line(line: str, *, upstream: str) -> Pin:
+    """Parse one line of a lock file, or raise a ValueError that says what is wrong with it."""
+    found = LINE.fullmatch(line)
+    if found is None:
+        raise ValueError(f"not a pin: {line[:80]!r}")
+    field = {name: "" if text in {None, "-"} else text for name, text in found.groupdict().items()}
+    if bool(field["sha256"]) != bool(field["size"]) or bool(field["sha256"]) != bool(field["filename"]):
+        raise ValueError(f"{field['version']} must have a size and a file, or be a git tag without them")
+    try:
+        Version(field["version"])
+        SpecifierSet(field["requires_python"])
+    except (InvalidVersion, InvalidSpecifier) as error:
+        raise ValueError(str(error)) from error
+    day, size = field.pop("uploaded"), int(field.pop("size") or 0)
+    pin = Pin(upstream=upstream, size=size, uploaded=date.fromisoformat(day) if day else None, **field)
+    if format_line(pin) != line:
+        raise ValueError(f"{pin.version} is not written as `pins refresh` writes it")
+    return pin
+
+
+def format_line(pin: Pin) -> str:
+    """Return the line of a lock file; widths are fixed, so that a new release changes no other line."""
+    source = f"git:{pin.commit}" if pin.is_tag else f"sha256:{pin.sha256}"
+    start = f"{pin.version:<8} {source:<71} {pin.size or '-':>8} {pin.uploaded or '-'!s:<10}"
+    yanked = f"  yanked: {pin.yanked}" if pin.yanked else ""
+    return f"{start} {pin.requires_python or '-':<12} {pin.filename or '-'}{yanked}"
+
+
+def find(spec: str) -> Pin:
+    """Return the pin of `ultralytics==8.4.190`, `yolov5@v7.0`, or `ultralytics` (its newest, not yanked)."""
+    upstream, operator, version = split_spec(spec)
+    pinned = load(upstream)
+    if not version:
+        return newest(pinned, upstream)
+    among = [pin for pin in pinned if pin.is_tag == (operator == "@")]
+    for pin in among:
+        if Version(pin.version) == Version(version):
+            if pin.yanked:
+                ui.note(f"note: {pin.spec} was yanked from the index: {pin.yanked}")
+            return pin
+    wanted = f"{upstream}{operator}{version}"
+    if not among:
+        hint = f"{upstream}=={version.removeprefix('v')}"
+        raise UsageError(f"{wanted} is not pinned: {upstream} has no git tags", hint=hint)
+    near = ", ".join(nearest(version, among))
+    hint = f"apply-patches pins list {upstream}, or for a newer release: apply-patches pins refresh {upstream}"
+    raise UsageError(f"{wanted} is not pinned; nearest: {near}", hint=hint)
+
+
+def split_spec(spec: str) -> tuple[str, str, str]:
+    """Split `ultralytics==8.4.190` into upstream, operator (`==`, or `@` for a git tag) and version."""
+    found = SPEC.fullmatch(spec.replace(" ", ""))
+    if found is None:
+        raise _not_a_spec(spec)
+    upstream, operator, version = (found[name] or "" for name in ("upstream", "operator", "version"))
+    if re.fullmatch(r"v\d[\w.]*", upstream):
+        raise _not_a_spec(spec)
+    upstream = upstream.lower()
+    lock_path(upstream)  # an unknown upstream is the first thing to complain about
+    try:
+        Version(version or "0")
+    except InvalidVersion as error:
+        hint = f"{upstream}==VERSION, or {upstream} alone for its newest release"
+        raise UsageError(f"{version!r} in {spec!r} is not a version", hint=hint) from error
+    if operator == "==" and version.startswith("v"):
+        hint = f"{upstream}@{version} for the git tag, {upstream}=={version[1:]} for the package index"
+        raise UsageError(f"{spec!r} mixes a version and a tag", hint=hint)
+    return upstream, operator, version
+
+
+def _not_a_spec(spec: str) -> UsageError:
+    """Return the error for a spec without its upstream, with the upstreams that have that version."""
+    version = spec.strip().removeprefix("v")
+    if not version[:1].isdigit():
+        return UsageError(f"{spec!r} is not UPSTREAM==VERSION or UPSTREAM@TAG", hint="ultralytics==VERSION")
+    having = [pin.spec for name in UPSTREAMS for pin in load(name) if pin.version.removeprefix("v") == version]
+    hint = " or ".join(having) or f"ultralytics=={version}"
+    return UsageError(f"{spec!r} does not name its upstream", hint=hint)
+
+
+def newest(pinned: Sequence[Pin], upstream: str) -> Pin:
+    """Return the newest artifact that is neither yanked nor a pre-release."""
+    usable = [p for p in pinned if not (p.is_tag or p.yanked or Version(p.version).is_prerelease)]
+    if not usable:
+        raise UsageError(f"{upstream} has no usable pin", hint=f"apply-patches pins refresh {upstream}")
+    return max(usable, key=lambda pin: pin.order)
+
+
+def nearest(version: str, pinned: Sequence[Pin], count: int = 4) -> list[str]:
+    """Return the versions next to one that is not there, those below first, each side nearest first."""
+    wanted = Version(version)
+    below = [pin.version for pin in pinned if Version(pin.version) < wanted][::-1]
+    above = [pin.version for pin in pinned if Version(pin.version) > wanted]
+    half = count // 2
+    few_below = below[: max(half, count - len(above))]
+    few_above = above[: max(half, count - len(below))]
+    return [*few_below, *few_above]
