@@ -7,13 +7,16 @@ builds; any other goes upstream's way, so that changing the classes of an unprun
 from __future__ import annotations
 
 import logging
+import re
 from copy import deepcopy
-from typing import Any
+from typing import Any, cast
 
+import torch
 from torch import nn
 
 LOGGER = logging.getLogger(__name__.partition(".")[0])
-CLASS_BRANCHES = ("cv3", "one2one_cv3")  # of upstream's Detect family; the last layer of each has one output a class
+# Paths in upstream's heads whose last layer has one output a class: detection, YOLO26's masks, semantic segmentation.
+CLASS_BRANCHES = re.compile(r"(?:one2one_)?cv3\.\d+|proto\.semseg|classifier|aux_head")
 
 
 class ArchitectureError(ValueError):
@@ -28,17 +31,25 @@ def keep_architecture(built: nn.Module, weights: nn.Module | dict[str, Any] | No
         weights: The checkpoint's model (or the checkpoint), or None when there is none.
 
     Raises:
-        ArchitectureError: The pruned model is of a kind whose number of classes cannot be changed.
+        ArchitectureError: The pruned model is of a kind whose number of classes cannot be changed, or prediction
+            has folded its BatchNorms away.
     """
     if isinstance(weights, dict):
         weights = weights.get("ema") or weights.get("model")
     if not isinstance(weights, nn.Module) or _same_but_classes(built, weights) or not is_pruned(weights, built):
         return built
+    if _is_fused(weights, built):
+        raise ArchitectureError(
+            "`val` or `predict` has folded this pruned model's BatchNorms: load its .pt anew to train"
+        )
     model = deepcopy(weights).float().train()
     for attributes in (model.__dict__, model._modules):  # noqa: SLF001 - nn.Module offers no other way
         attributes.pop("criterion", None)  # it holds tensors of the last run's device
-    for parameter in model.parameters():
-        parameter.requires_grad_(True)  # stripped checkpoints are saved frozen (write-up, section 3)
+    constant = {name for name, parameter in built.named_parameters() if not parameter.requires_grad}
+    for name, parameter in model.named_parameters():
+        # Stripped checkpoints are saved frozen (write-up, section 3). What upstream builds as a constant, DFL's
+        # integral, stays one: no gradient ever reaches it, which fails on several GPUs in early releases.
+        parameter.requires_grad_(name not in constant)
     if _classes(model) != _classes(built):
         _change_classes(model, built)
     LOGGER.info("slim: the checkpoint is pruned; training goes on in its own architecture")
@@ -56,8 +67,19 @@ def is_pruned(model: nn.Module, built: nn.Module | None = None) -> bool:
         yaml = getattr(model, "yaml", None)
         if not isinstance(yaml, dict):
             return False
-        built = type(model)(deepcopy(yaml), nc=_classes(model), verbose=False)  # type: ignore[call-arg]
-    return _shapes(model) != _shapes(built)
+        make: Any = type(model)
+        with torch.random.fork_rng(devices=[]):  # training goes on with the same random numbers as upstream's
+            built = make(deepcopy(yaml), nc=_classes(model), verbose=False)
+    ours, theirs = _shapes(built), _shapes(model)
+    if _is_fused(model, built):  # older releases do that to the very model that `predict` was called on
+        return any(ours[name] != theirs[name] for name in ours.keys() & theirs.keys())
+    return ours != theirs
+
+
+def _is_fused(model: nn.Module, built: nn.Module) -> bool:
+    """Tell whether BatchNorms are gone and the biases they became are there."""
+    ours, theirs = _shapes(built).keys(), _shapes(model).keys()
+    return any(name.endswith("running_mean") for name in ours - theirs) and bool(theirs - ours)
 
 
 def _shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
@@ -87,23 +109,45 @@ def _classes(model: nn.Module) -> int | None:
 
 
 def _change_classes(model: nn.Module, built: nn.Module) -> None:
-    """Give a pruned model fresh outputs for the classes of the data set; everything before them stays."""
-    head, old, new = _head(model), _classes(model), _classes(built)
-    layers = [branch for name in CLASS_BRANCHES for branch in getattr(head, name, None) or ()]
-    if new is None or old is None or not (layers or isinstance(getattr(head, "linear", None), nn.Linear)):
+    """Give a pruned model fresh outputs for the classes of the data set; everything else stays."""
+    head: Any = _head(model)
+    old, new = _classes(model), _classes(built)
+    outputs = _class_outputs(head)
+    if old is None or new is None or not outputs or any(_width(layer) != old for layer in outputs.values()):
         raise ArchitectureError(
             f"a pruned {type(head).__name__} head with {old} classes cannot be trained for {new}: "
             f"train the unpruned model for {new} classes, then prune it"
         )
-    for branch in layers:
-        last = branch[-1]
-        branch[-1] = nn.Conv2d(last.in_channels, new, last.kernel_size, last.stride, last.padding)
-    if isinstance(getattr(head, "linear", None), nn.Linear):
-        head.linear = nn.Linear(head.linear.in_features, new)
-    head.nc, model.nc = new, new  # type: ignore[assignment]
+    for path, layer in outputs.items():
+        parent, _, name = path.rpartition(".")
+        setattr(head.get_submodule(parent), name, _fresh(layer, new, _head(built).get_submodule(path)))
+    head.nc = new
     if hasattr(head, "no"):
         head.no += new - old
-    if hasattr(head, "bias_init") and layers:
-        head.bias_init()
-    model.yaml = {**model.yaml, "nc": new}  # type: ignore[dict-item]
+    whole: Any = model
+    whole.nc, whole.yaml = new, {**whole.yaml, "nc": new}
     LOGGER.info("slim: fresh outputs for %d classes on a pruned model of %d", new, old)
+
+
+def _class_outputs(head: nn.Module) -> dict[str, nn.Module]:
+    """Return the layers of a head that have one output a class, by path."""
+    found = {}
+    for path, module in head.named_modules():
+        if isinstance(module, nn.Sequential) and CLASS_BRANCHES.fullmatch(path) and len(module):
+            found[f"{path}.{len(module) - 1}"] = module[-1]
+    linear = getattr(head, "linear", None)
+    return {**found, "linear": linear} if isinstance(linear, nn.Linear) else found
+
+
+def _width(layer: nn.Module) -> int | None:
+    return layer.weight.shape[0] if isinstance(layer, (nn.Conv2d, nn.Linear)) else None
+
+
+def _fresh(layer: Any, classes: int, like: Any) -> nn.Module:
+    """Make a layer anew for so many classes; its bias starts where upstream starts it, which is low for scores."""
+    if isinstance(layer, nn.Linear):
+        fresh: Any = nn.Linear(layer.in_features, classes)
+    else:
+        fresh = nn.Conv2d(layer.in_channels, classes, layer.kernel_size, layer.stride, layer.padding)
+        fresh.bias.data.copy_(like.bias.data)
+    return cast("nn.Module", fresh)

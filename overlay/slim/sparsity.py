@@ -42,7 +42,8 @@ def penalize(trainer: Trainer) -> None:
     """Apply the sparsity penalty of one batch; stands after `backward`.
 
     Raises:
-        ValueError: `sparsity_mode` is neither decoupled nor gradient, or a strength is negative.
+        ValueError: `sparsity_mode` is neither decoupled nor gradient, a strength is negative, or the model has no scale
+            to act on.
     """
     strength = float(getattr(trainer.args, "sparsity", 0.0) or 0.0)
     if strength == 0.0:
@@ -80,11 +81,13 @@ class Penalty:
         if self.strength < 0 or self.bias < 0 or not 0 <= self.decay <= 1:
             raise ValueError("sparsity and sparsity_bias must not be negative, and sparsity_decay lies in 0..1")
         self.norms = _penalised(bare(trainer.model), everything=self.mode == "gradient")
+        if not self.norms:
+            raise ValueError("sparsity has nothing to act on: no BatchNorm scale that can be pruned is being trained")
         self.groups = [_Group(group, self.norms) for group in self.optimizer.param_groups]
         self.epoch = -1
-        self.hook = (
-            self.optimizer.register_step_post_hook(self._after_step) if self.mode == "decoupled" else None
-        )
+        self.hook = self.optimizer.register_step_post_hook(self._after_step) if self.mode == "decoupled" else None
+        if self.mode == "decoupled":
+            self._say_travel()
 
     def detach(self) -> None:
         """Let the optimizer go."""
@@ -94,6 +97,27 @@ class Penalty:
     def strength_now(self) -> float:
         """λ of the current epoch."""
         return self.strength * (1 - self.decay * self.trainer.epoch / max(self.trainer.epochs, 1))
+
+    def travel(self) -> float:
+        """Return how far the penalty alone can move a γ in the rest of the run: Σ lr·λ over its optimizer steps.
+
+        Warm-up is left out, so the run may fall a little short of it.
+        """
+        trainer: Any = self.trainer
+        accumulate = max(round(trainer.args.nbs / trainer.batch_size), 1)
+        steps = len(trainer.train_loader) / accumulate
+        most = max(self.groups, key=lambda g: sum(weight.numel() for weight, _ in g.gammas)).group  # MuSGD has several
+        lr0 = most.get("initial_lr", most["lr"])
+        epochs = range(trainer.epoch, trainer.epochs)
+        rates = (lr0 * trainer.lf(e) * (1 - self.decay * e / trainer.epochs) for e in epochs)
+        return float(steps * self.strength * sum(rates))
+
+    def _say_travel(self) -> None:
+        travel, median = self.travel(), _magnitudes(self.norms).median().item()
+        LOGGER.info("slim: the penalty can move each scale by %.3g in this run; their median is %.3g", travel, median)
+        if travel < median:
+            wanted = self.strength * 1.5 * median / travel  # half as much again: the loss pulls the other way
+            LOGGER.warning("slim: too short to reach zero; more epochs, or sparsity=%.2g for this length", wanted)
 
     def after_backward(self) -> None:
         """Say how the run stands once an epoch; in gradient mode, add the penalty's gradient."""
@@ -106,13 +130,16 @@ class Penalty:
 
     @torch.no_grad()
     def _after_step(self, *_: object) -> None:
+        found_inf = getattr(self.optimizer, "found_inf", None)
+        if found_inf is not None and bool(found_inf):  # fp16's scaler calls fused optimizers for a step to skip as well
+            return
         for group in self.groups:
             group.shrink(self.strength_now(), self.bias)
 
     @torch.no_grad()
     def report(self) -> str:
         """One line for the training log: λ and where the scales stand."""
-        gamma = torch.cat([norm.weight[mask.to(norm.weight.device)].abs() for norm, mask in self.norms]).float()
+        gamma = _magnitudes(self.norms)
         zero = (gamma < NEAR_ZERO).float().mean().item()
         return (
             f"slim: sparsity {self.strength_now():.4g} ({self.mode}), {gamma.numel()} prunable channels, "
@@ -143,20 +170,25 @@ class _Group:
 
 
 def _soft_threshold(pairs: list[tuple[nn.Parameter, Tensor]], amount: float) -> None:
-    """w ← sign(w)·max(|w| - amount·mask, 0), for all at once: a few kernels a step whatever the model's size."""
+    """Set w ← w - clamp(w, ±amount·mask), which is sign(w)·max(|w| - amount·mask, 0); a few kernels for all at once."""
     if not pairs or not amount:
         return
     weights = [parameter.data for parameter, _ in pairs]
-    size = torch._foreach_abs(weights)  # noqa: SLF001 - public in all but name: torch.optim is written with it
-    torch._foreach_sub_(size, torch._foreach_mul([mask for _, mask in pairs], amount))  # noqa: SLF001
-    torch._foreach_clamp_min_(size, 0.0)  # noqa: SLF001
-    torch._foreach_mul_(size, torch._foreach_sign(weights))  # noqa: SLF001
-    torch._foreach_copy_(weights, size)  # noqa: SLF001
+    bounds = torch._foreach_mul([mask for _, mask in pairs], amount)  # noqa: SLF001 - torch.optim is written with these
+    inside = torch._foreach_minimum(weights, bounds)  # noqa: SLF001
+    torch._foreach_maximum_(inside, torch._foreach_neg(bounds))  # noqa: SLF001
+    torch._foreach_sub_(weights, inside)
+
+
+def _magnitudes(norms: list[tuple[nn.BatchNorm2d, Tensor]]) -> Tensor:
+    """|γ| of every prunable channel, in one vector."""
+    return torch.cat([norm.weight.detach()[mask.to(norm.weight.device)].abs().float() for norm, mask in norms])
 
 
 def _penalised(model: nn.Module, *, everything: bool) -> list[tuple[nn.BatchNorm2d, Tensor]]:
     """Return the BatchNorms to penalise with their prunable channels; all of them, as the write-up does, if asked."""
     norms = {name: m for name, m in model.named_modules() if isinstance(m, nn.BatchNorm2d) and m.affine}
+    norms = {name: m for name, m in norms.items() if m.weight.requires_grad}
     if everything:
         return [(m, torch.ones(m.num_features, dtype=torch.bool)) for m in norms.values()]
     masks = prunable_batchnorms(model)

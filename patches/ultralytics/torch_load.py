@@ -5,8 +5,14 @@ Ultralytics 8.2.64 and later ask for `weights_only=False` themselves.
 
 from __future__ import annotations
 
-from slimfork.codemod import Replace
+from slimfork.calls import Argument
 from slimfork.patch import Patch, Variant
+
+
+def edit(file: str, count: int = 1) -> Argument:
+    """Return the edit for a file and its number of loads."""
+    return Argument(file=file, call="torch.load", argument="weights_only=False", count=count)
+
 
 PATCH = Patch(
     id="torch_load",
@@ -18,17 +24,8 @@ PATCH = Patch(
         Variant(
             versions=">=8.0.100,<=8.0.100",
             edits=(
-                Replace(
-                    file="ultralytics/nn/tasks.py",
-                    anchor="torch.load(file, map_location='cpu')",
-                    code="torch.load(file, map_location='cpu', weights_only=False)",
-                    count=2,
-                ),
-                Replace(
-                    file="ultralytics/yolo/utils/torch_utils.py",
-                    anchor="torch.load(f, map_location=torch.device('cpu'))",
-                    code="torch.load(f, map_location=torch.device('cpu'), weights_only=False)",
-                ),
+                edit("ultralytics/nn/tasks.py", 2),
+                edit("ultralytics/yolo/utils/torch_utils.py"),
             ),
         ),
     ),

@@ -14,7 +14,7 @@ import libcst as cst
 from slimfork import cst as tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 BOM = b"\xef\xbb\xbf"
 
@@ -55,11 +55,24 @@ class Source:
 def _parse(text: bytes) -> cst.Module:
     try:
         module = cst.parse_module(text)
-    except (cst.ParserSyntaxError, UnicodeDecodeError) as error:
+    except cst.ParserSyntaxError as error:
+        raise EditError(f"it does not parse: {_fault(text) or ' '.join(error.message.split())}") from error
+    except (SyntaxError, LookupError, UnicodeDecodeError) as error:  # what it says of its encoding is wrong
         raise EditError(f"it does not parse: {error}") from error
     if module.bytes != text:
         raise EditError("it does not survive a round trip through LibCST unchanged")
     return module
+
+
+def _fault(text: bytes) -> str | None:
+    """Return line and fault as Python itself names them: LibCST often gives no line."""
+    try:
+        tree.parse_quietly(text)
+    except SyntaxError as error:
+        return f"line {error.lineno}: {error.msg}" if error.lineno else None
+    except ValueError:
+        return None
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,10 +110,9 @@ class Edit(Protocol):
         """Return the file with the pending sites edited."""
 
 
-def statement(code: str, module: cst.Module | None = None) -> cst.SimpleStatementLine:
-    """Parse one simple statement, with the new lines and indentation of a module."""
-    config = module.config_for_parsing if module else cst.PartialParserConfig()
-    return cst.ensure_type(cst.parse_statement(code, config=config), cst.SimpleStatementLine)
+def statement(code: str) -> cst.SimpleStatementLine:
+    """Parse one simple statement; its line end and indentation become those of the module it is put in."""
+    return cst.ensure_type(cst.parse_statement(code), cst.SimpleStatementLine)
 
 
 def _is(pattern: cst.SimpleStatementLine, node: cst.BaseStatement | None) -> bool:
@@ -150,7 +162,7 @@ class Insert:
 
     def apply(self, source: Source) -> Source:
         """Insert the statement at every anchor that lacks it."""
-        anchor, new = statement(self.anchor), statement(self.code, source.module)
+        anchor, new = statement(self.anchor), statement(self.code)
 
         def rewrite(block: tree.Statements) -> tree.Statements:
             out: list[cst.BaseStatement] = []
@@ -193,10 +205,11 @@ class Import:
 
     def apply(self, source: Source) -> Source:
         """Add the import."""
-        body = list(source.module.body)
         last = _last_import(source.module)
-        if last is not None:
-            body.insert(last + 1, statement(self.code, source.module))
+        if last is None or self.sites(source).applied:
+            return source
+        body = list(source.module.body)
+        body.insert(last + 1, statement(self.code))
         return source.with_module(source.module.with_changes(body=body))
 
 
@@ -223,45 +236,18 @@ class Replace:
 
     def sites(self, source: Source) -> Sites:
         """Count what is still to replace and what has been replaced."""
-        return Sites(pending=self._count(source, self.anchor), applied=self._count(source, self.code))
-
-    def _count(self, source: Source, code: str) -> int:
-        swap = _Swap(code, None)
-        self._visit(source, swap)
-        return swap.found
+        old, new = _part(self.anchor), _part(self.code)
+        nodes = [n for block in tree.blocks(source.module, self.within) for s in block for n in tree.walk(s)]
+        return Sites(pending=sum(tree.matches(old, n) for n in nodes), applied=sum(tree.matches(new, n) for n in nodes))
 
     def apply(self, source: Source) -> Source:
         """Replace every site."""
-        return source.with_module(self._visit(source, _Swap(self.anchor, self.code)))
-
-    def _visit(self, source: Source, swap: _Swap) -> cst.Module:
-        def rewrite(block: tree.Statements) -> tree.Statements:
-            return [swap.on(node) for node in block]
-
-        return tree.rewrite_scope(source.module, self.within, rewrite)
+        new = _part(self.code)
+        swap = tree.Swap(_part(self.anchor), lambda _: new.deep_clone())
+        return source.with_module(tree.rewrite_scope(source.module, self.within, swap.rewrite))
 
 
-class _Swap(cst.CSTTransformer):
-    """Counts and replaces the nodes that match a pattern; statement patterns match whole lines."""
-
-    def __init__(self, pattern: str, code: str | None) -> None:
-        super().__init__()
-        line = statement(pattern)
-        first = line.body[0]
-        self.pattern: cst.CSTNode = first.value if isinstance(first, cst.Expr) else first
-        self.make: Callable[[], cst.CSTNode] | None = None
-        if code is not None:
-            new = statement(code).body[0]
-            self.make = (new.value if isinstance(new, cst.Expr) else new).deep_clone
-        self.found = 0
-
-    def on(self, node: cst.BaseStatement) -> cst.BaseStatement:
-        if isinstance(node, cst.BaseCompoundStatement):
-            return node  # its blocks come by themselves; what stands in its head is out of reach
-        return cast("cst.BaseStatement", node.visit(self))
-
-    def on_leave(self, original_node: cst.CSTNode, updated_node: cst.CSTNode) -> cst.CSTNode:  # type: ignore[override]
-        if type(original_node) is not type(self.pattern) or not tree.matches(self.pattern, original_node):
-            return updated_node
-        self.found += 1
-        return self.make() if self.make else updated_node
+def _part(code: str) -> cst.CSTNode:
+    """Parse an expression, or a statement without its line."""
+    small = statement(code).body[0]
+    return small.value if isinstance(small, cst.Expr) else small

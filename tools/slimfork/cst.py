@@ -6,7 +6,10 @@ trailing commas; `...` matches any expression, and as the only argument of a cal
 
 from __future__ import annotations
 
+import ast
+import warnings
 from dataclasses import fields
+from functools import cache
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import libcst as cst
@@ -30,9 +33,12 @@ _TRIVIA = frozenset(
         "semicolon",
         "footer",
         "header",
+        "start",  # the quotes of an f-string
+        "end",
     }
 )
 _BLOCKS = ("body", "orelse", "finalbody")
+_BRANCHES = ("handlers", "cases")  # of `try` and `match`
 
 
 def matches(pattern: object, node: object) -> bool:
@@ -49,16 +55,67 @@ def matches(pattern: object, node: object) -> bool:
     if type(pattern) is not type(node):
         return False
     return all(
-        _is_wild(pattern, f.name) or matches(getattr(pattern, f.name), getattr(node, f.name))
-        for f in fields(pattern)
-        if f.name not in _TRIVIA and not f.name.startswith("whitespace")
+        _is_wild(pattern, name) or matches(getattr(pattern, name), getattr(node, name))
+        for name in _parts(type(pattern))
     )
+
+
+@cache
+def _parts(kind: type[cst.CSTNode]) -> tuple[str, ...]:
+    names = (f.name for f in fields(kind))
+    return tuple(n for n in names if n not in _TRIVIA and not n.startswith("whitespace"))
 
 
 def _is_wild(pattern: cst.CSTNode, name: str) -> bool:
     if not isinstance(pattern, cst.Call) or name != "args" or len(pattern.args) != 1:
         return False
     return isinstance(pattern.args[0].value, cst.Ellipsis) and pattern.args[0].keyword is None
+
+
+def parse_quietly(text: bytes) -> ast.Module:
+    """Return Python's own tree, which knows lines; without its warnings on code that is not ours."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(text)
+
+
+def walk(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    """Yield a node and what it is made of, without the blocks of a compound statement."""
+    yield node
+    for name in _parts(type(node)):
+        value = getattr(node, name)
+        for child in value if isinstance(value, (list, tuple)) else (value,):
+            if isinstance(child, cst.CSTNode) and not isinstance(child, cst.IndentedBlock):
+                yield from walk(child)
+
+
+class Swap(cst.CSTTransformer):
+    """Replaces the nodes of a scope that match a pattern; it visits the statements that hold one, and no other.
+
+    Args:
+        pattern: The kind of node to replace.
+        change: Gets a node and returns what shall stand in its place.
+    """
+
+    def __init__(self, pattern: cst.CSTNode, change: Callable[[cst.CSTNode], cst.CSTNode]) -> None:
+        super().__init__()
+        self.pattern, self.change = pattern, change
+
+    def rewrite(self, statements: Statements) -> Statements:
+        """Return the statements of one block with the change made."""
+        return [
+            cast("cst.BaseStatement", s.visit(self)) if any(matches(self.pattern, n) for n in walk(s)) else s
+            for s in statements
+        ]
+
+    def visit_IndentedBlock(self, node: cst.IndentedBlock) -> bool:  # noqa: N802 - LibCST's name
+        """Leave out the blocks of compound statements: they come by themselves."""
+        del node
+        return False
+
+    def on_leave(self, original_node: cst.CSTNode, updated_node: cst.CSTNode) -> cst.CSTNode:  # type: ignore[override]
+        """Change what matches."""
+        return self.change(updated_node) if matches(self.pattern, original_node) else updated_node
 
 
 def rewrite_scope(node: Node, within: Sequence[str], rewrite: Rewrite) -> Node:
@@ -118,10 +175,11 @@ def _map_blocks(node: Node, rewrite: Rewrite) -> Node:
             mapped = _map_blocks(child, rewrite)
             if mapped is not child:
                 changes[name] = mapped
-    handlers = getattr(node, "handlers", ())
-    mapped_handlers = [_map_blocks(handler, rewrite) for handler in handlers]
-    if not _same(handlers, mapped_handlers):
-        changes["handlers"] = mapped_handlers
+    for name in _BRANCHES:
+        branches = getattr(node, name, ())
+        mapped_branches = [_map_blocks(branch, rewrite) for branch in branches]
+        if not _same(branches, mapped_branches):
+            changes[name] = mapped_branches
     return node.with_changes(**changes) if changes else node
 
 

@@ -2,70 +2,98 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
+import heapq
 from typing import TYPE_CHECKING
 
-import libcst as cst
-
 from slimfork import cst as tree
-from slimfork.codemod import EditError, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from slimfork.codemod import Edit
     from slimfork.patch import Patch
 
 NEAREST = 3
+SIMILAR = 0.3  # below this, difflib's ratio of a line to the anchor says nothing
 
 
-def explain(patch: Patch, edit: Edit, release: str, source: Source | None, problem: str) -> str:
-    """Return the message for an edit that does not fit."""
-    place = ".".join(edit.within) or "module"
+def explain(patch: Patch, edit: Edit, release: str, content: bytes | None, problem: str) -> str:
+    """Return the message for an edit that does not fit; `content` is the file as the user sees it."""
     lines = [
         f"{patch.id}: {patch.title}",
-        f"  at       {edit.file} :: {place} ({release})",
+        f"  at       {_place(edit)} ({release})",
         f"  problem  {problem}",
         f"  expected {edit.anchor}",
-    ]
-    lines += [f"  nearest  line {line}: {text}" for line, text in _nearest(edit, source)]
-    lines += [
+        *(f"  nearest  line {line}: {text}" for line, text in _nearest(edit, content)),
         f"  why      {patch.why}",
-        f"  next     compare with upstream's change, then add a variant to patches/*/{patch.id}.py",
+        f"  next     compare with upstream's change, then add a variant to {_file(patch, release)}",
     ]
     return "\n".join(lines)
 
 
-def _nearest(edit: Edit, source: Source | None) -> list[tuple[int, str]]:
-    if source is None:
-        return []
-    candidates = list(_lines(edit, source))
-    texts = [text for _, text in candidates]
-    wanted = edit.anchor.strip()
-    best = difflib.get_close_matches(wanted, texts, n=NEAREST, cutoff=0.3)
-    return [next(c for c in candidates if c[1] == text) for text in best]
+def explain_half(patch: Patch, release: str, done: Sequence[Edit], missing: Sequence[Edit]) -> str:
+    """Return the message for a patch that is there in part: which of its edits are, and which are not."""
+    lines = [
+        f"{patch.id}: {patch.title}",
+        f"  problem  half applied to {release}",
+        *(f"  done     {_place(edit)}, at {edit.anchor}" for edit in done),
+        *(f"  missing  {_place(edit)}, at {edit.anchor}" for edit in missing),
+        f"  why      {patch.why}",
+        "  next     take out what is done, or add what is missing, and commit that",
+    ]
+    return "\n".join(lines)
 
 
-def _lines(edit: Edit, source: Source) -> Iterator[tuple[int, str]]:
-    """Yield line numbers and statements of the scope; of the whole file where the scope is gone."""
-    text = source.content.decode("utf-8", "replace").splitlines()
-    scope = _scope_text(edit, source)
-    for number, line in enumerate(text, 1):
-        stripped = line.strip()
-        if stripped and (scope is None or stripped in scope):
-            yield number, stripped
+def explain_flaw(patch: Patch, release: str, flaw: str) -> str:
+    """Return the message for a patch whose own edits go wrong where its anchors fit."""
+    lines = [
+        f"{patch.id}: {patch.title}",
+        f"  problem  on {release}, {flaw}",
+        f"  why      {patch.why}",
+        f"  next     correct the edit in {_file(patch, release)}",
+    ]
+    return "\n".join(lines)
 
 
-def _scope_text(edit: Edit, source: Source) -> set[str] | None:
+def _place(edit: Edit) -> str:
+    return f"{edit.file} :: {'.'.join(edit.within) or 'module'}"
+
+
+def _file(patch: Patch, release: str) -> str:
+    return f"patches/{release.split(maxsplit=1)[0]}/{patch.id}.py"
+
+
+def _nearest(edit: Edit, content: bytes | None) -> list[tuple[int, str]]:
+    """Return line numbers and lines that are most like the anchor, best first, then from the top."""
+    matcher = difflib.SequenceMatcher(b=edit.anchor.strip(), autojunk=False)
+    scored = []
+    for number, text in _candidates(edit, content or b""):
+        matcher.set_seq1(text.partition(" #")[0])
+        if matcher.real_quick_ratio() >= SIMILAR and matcher.ratio() >= SIMILAR:
+            scored.append((matcher.ratio(), -number, text))
+    return [(-number, text) for _, number, text in heapq.nlargest(NEAREST, scored)]
+
+
+def _candidates(edit: Edit, content: bytes) -> Iterator[tuple[int, str]]:
+    """Yield line numbers and first lines of the scope's statements; of the whole file where the scope is gone."""
+    lines = [line.decode("utf-8-sig", "replace").strip() for line in content.splitlines()]
+    numbers = _scope_lines(edit, content) or range(1, len(lines) + 1)
+    return ((number, lines[number - 1]) for number in numbers)
+
+
+def _scope_lines(edit: Edit, content: bytes) -> list[int]:
+    """Return the lines on which statements of the scope begin, by Python's own parser: it is fast at that."""
     try:
-        module = source.module
-    except EditError:
-        return None
-    code = {
-        line.strip()
-        for block in tree.blocks(module, edit.within)
-        for node in block
-        if isinstance(node, cst.SimpleStatementLine)
-        for line in module.code_for_node(node).splitlines()
-    }
-    return code or None
+        scopes: list[ast.AST] = [tree.parse_quietly(content)]
+    except (SyntaxError, ValueError):
+        return []
+    for name in edit.within:
+        children = [child for scope in scopes for child in ast.iter_child_nodes(scope)]
+        scopes = [c for c in children if isinstance(c, _SCOPES) and name in {"*", c.name}]
+    nodes = [node for scope in scopes for node in ast.walk(scope) if node is not scope]
+    return sorted({node.lineno for node in nodes if isinstance(node, ast.stmt)})
+
+
+_SCOPES = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)

@@ -23,8 +23,8 @@ def overlay_files(upstream: str, version: str) -> dict[str, bytes]:
     root = overlay_root()
     files = {f"{SLIM_IN[upstream]}/{name}": data for name, data in _read(root / "slim").items()}
     for line in sorted((root / upstream).iterdir()) if (root / upstream).is_dir() else []:
-        first, _, last = line.name.partition("..")
-        if Version(first) <= Version(Version(version).public) <= Version(last):
+        first, dots, last = line.name.partition("..")
+        if dots and Version(first) <= Version(Version(version).public) <= Version(last):
             files |= _read(line)
     return dict(sorted(files.items()))
 

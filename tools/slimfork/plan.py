@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from slimfork.codemod import EditError, Source
-from slimfork.explain import explain
+from slimfork.codemod import EditError, Sites, Source
+from slimfork.explain import explain, explain_flaw, explain_half
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -92,17 +93,17 @@ def _step(patch: Patch, files: Mapping[str, bytes], known: dict[str, Source], re
         state, problem, source = _edit(edit, source)
         found.append(state)
         if problem:
-            problems.append(explain(patch, edit, release, source, problem))
+            problems.append(explain(patch, edit, release, files.get(edit.file), problem))
         if source is not None:
             sources[edit.file] = source
-    if not problems and {"applied", "pending"} <= set(found):
-        done, missing = (", ".join(_names(variant.edits, found, state)) for state in ("applied", "pending"))
-        problems.append(f"{patch.id}: half applied to {release}: done in {done}; missing in {missing}")
+    done, missing = _in_state(variant.edits, found, "applied"), _in_state(variant.edits, found, "pending")
+    if not problems and done and missing:
+        problems.append(explain_half(patch, release, done, missing))
     changes: dict[str, bytes] = {}
-    if not problems and "pending" in found:
+    if not problems and missing:
         before = {path: _before(files, known, path) for path in sources}
         changes = {path: s.content for path, s in sources.items() if s.content != before[path]}
-        problems += [f"{patch.id}: {flaw}" for flaw in _flaws(changes)]
+        problems += [explain_flaw(patch, release, flaw) for flaw in _flaws(missing, sources, changes)]
     state = _fold(found, problems)
     step = Step(
         patch=patch,
@@ -144,26 +145,28 @@ def _edit(edit: Edit, source: Source | None) -> tuple[State, str, Source | None]
             return "pending", "", edit.apply(source)
     except EditError as error:
         return "broken", str(error), source
-    found = f"found {sites.pending}"
-    if sites.applied:
-        found += f" and {sites.applied} that hold the edit already"
-    return "broken", f"expected {edit.count} site{'s' if edit.count > 1 else ''}, {found}", source
+    counts = {"without the edit": sites.pending, "with it": sites.applied, "in upstream's form": sites.upstreamed}
+    found = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "none"
+    return "broken", f"expected {edit.count} site{'s' if edit.count > 1 else ''}, found {found}", source
 
 
-def _flaws(changes: Mapping[str, bytes]) -> Iterator[str]:
+def _flaws(edits: Sequence[Edit], sources: Mapping[str, Source], changes: Mapping[str, bytes]) -> Iterator[str]:
     """Yield what is wrong with edited files."""
-    if not changes:
-        yield "its edits changed nothing"
+    for edit in edits:
+        if edit.sites(sources[edit.file]) != Sites(applied=edit.count):
+            yield f"a second run would not find its edit of {edit.file} applied"
     for path, content in changes.items():
         if path.endswith(".py"):
             try:
-                compile(content, path, "exec", dont_inherit=True)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # upstream's own, such as invalid escapes
+                    compile(content, path, "exec", dont_inherit=True)
             except SyntaxError as error:
                 yield f"the edited {path} would not compile: {error}"
 
 
-def _names(edits: Sequence[Edit], found: Sequence[State], state: State) -> list[str]:
-    return sorted({e.file for e, s in zip(edits, found, strict=True) if s == state})
+def _in_state(edits: Sequence[Edit], found: Sequence[State], state: State) -> list[Edit]:
+    return [edit for edit, other in zip(edits, found, strict=True) if other == state]
 
 
 def _read(files: Mapping[str, bytes], path: str) -> Source | None:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, cast
 
 import libcst as cst
 
-from slimfork.codemod import Sites, Source
+from slimfork.codemod import EditError, Sites, Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     Elements = Sequence[cst.BaseElement]
+
+_START = rb"(?:^|\A\xef\xbb\xbf)"  # of a line, or behind a byte-order mark
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,7 @@ class YamlKeys:
         present = sum(bool(_key_line(key, source.content)) for key in keys)
         if present == len(keys):
             return Sites(applied=1)
-        anchors = len(re.findall(rb"(?m)^" + re.escape(self.after.encode()) + rb":", source.content))
+        anchors = len(re.findall(_START + re.escape(self.after.encode()) + rb":", source.content, re.MULTILINE))
         return Sites(pending=anchors, applied=1 if present else 0)
 
     def apply(self, source: Source) -> Source:
@@ -58,7 +60,7 @@ class YamlKeys:
 
 
 def _key_line(key: bytes, content: bytes) -> re.Match[bytes] | None:
-    return re.search(rb"(?m)^" + re.escape(key) + rb":[^\r\n]*(?P<end>\r?\n|\Z)", content)
+    return re.search(_START + re.escape(key) + rb":[^\r\n]*(?P<end>\r?\n|\Z)", content, re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,24 +80,26 @@ class Members:
 
     def sites(self, source: Source) -> Sites:
         """Find the constant, with or without the members."""
-        found: list[bool] = []
+        missing: list[int] = []
 
         def look(elements: Elements) -> Elements:
-            found.append(self._holds(elements))
+            missing.append(len(self.members) - self._held(elements))
             return elements
 
         self._on_elements(source.module, look)
-        return Sites(pending=found.count(False), applied=found.count(True))
+        # A constant that holds some of the members counts as both.
+        return Sites(pending=sum(n > 0 for n in missing), applied=sum(n < len(self.members) for n in missing))
 
     def apply(self, source: Source) -> Source:
         """Put the members first, laid out like the one that was first."""
 
         def extend(elements: Elements) -> Elements:
-            if self._holds(elements):
+            if self._held(elements):
                 return elements
-            first = elements[0]
-            quote = cst.ensure_type(first.value, cst.SimpleString).quote
-            comma = _without_comment(cst.ensure_type(first.comma, cst.Comma))
+            first = elements[0] if elements else None
+            if first is None or not isinstance(first.value, cst.SimpleString):
+                raise EditError(f"{self.name} does not begin with a string")
+            quote, comma = first.value.quote, _separator(elements)
             new = [
                 first.with_changes(value=cst.SimpleString(f"{quote}{member}{quote}"), comma=comma)
                 for member in self.members
@@ -104,9 +108,9 @@ class Members:
 
         return source.with_module(self._on_elements(source.module, extend))
 
-    def _holds(self, elements: Elements) -> bool:
+    def _held(self, elements: Elements) -> int:
         values = {e.value.evaluated_value for e in elements if isinstance(e.value, cst.SimpleString)}
-        return values.issuperset(self.members)
+        return len(values.intersection(self.members))
 
     def _on_elements(self, module: cst.Module, change: Callable[[Elements], Elements]) -> cst.Module:
         body = [self._statement(node, change) for node in module.body]
@@ -135,7 +139,11 @@ def _with_elements(value: cst.BaseExpression, change: Callable[[Elements], Eleme
     return cast("cst.BaseExpression", value.with_changes(elements=change(value.elements)))
 
 
-def _without_comment(comma: cst.Comma) -> cst.Comma:
+def _separator(elements: Elements) -> cst.Comma:
+    """Return the comma of the first element with its white space, but not its comment."""
+    comma = elements[0].comma
+    if isinstance(comma, cst.MaybeSentinel) or len(elements) == 1:  # none, or it ends the line
+        return cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
     space = comma.whitespace_after
     if not isinstance(space, cst.ParenthesizedWhitespace) or space.first_line.comment is None:
         return comma
@@ -160,13 +168,15 @@ class LocalVersion:
 
     def sites(self, source: Source) -> Sites:
         """Find the version, with or without the local part."""
-        found = _VERSION.findall(source.content)
-        done = sum(version.endswith(b"+" + self.local.encode()) for _, version, _ in found)
-        return Sites(pending=len(found) - done, applied=done)
+        parts = [local for _, _, local, _ in _VERSION.findall(source.content)]
+        return Sites(pending=parts.count(b""), applied=parts.count(b"+" + self.local.encode()))
 
     def apply(self, source: Source) -> Source:
         """Add the local part."""
-        return Source(_VERSION.sub(rb"\g<1>\g<2>+" + self.local.encode() + rb"\g<3>", source.content))
+        return Source(_VERSION.sub(rb"\g<1>\g<2>+" + self.local.encode() + rb"\g<4>", source.content))
 
 
-_VERSION = re.compile(rb"(?m)^(__version__ *= *[\"'])([^\"'\r\n]+)([\"'])")
+_VERSION = re.compile(
+    rb"(" + _START + rb"__version__ *= *[\"'])([^\"'+\r\n]+)(\+[^\"'\r\n]*)?([\"'])",
+    re.MULTILINE,
+)

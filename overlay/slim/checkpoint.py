@@ -1,0 +1,52 @@
+"""Write a checkpoint that stock upstream of the same release loads: stock classes and plain data only."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from copy import deepcopy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from .plan import Plan
+
+# State of the run that the checkpoint came from; it does not fit the pruned shapes. As upstream strips it.
+STALE = ("optimizer", "best_fitness", "ema", "updates", "scaler", "stopper", "modelopt")
+
+
+def save_checkpoint(path: Path, model: nn.Module, checkpoint: dict[str, Any], plan: Plan | None = None) -> None:
+    """Write a model as a stripped checkpoint, in half precision as upstream does, whole or not at all.
+
+    Args:
+        path: Where to.
+        model: The model, in float; it is left as it is.
+        checkpoint: What it was loaded from; its training arguments and metadata go along.
+        plan: What was pruned; it rides along as plain data, as `slim` on the model.
+    """
+    half: Any = deepcopy(model).half()
+    half.__dict__.pop("criterion", None)
+    if plan is not None:
+        half.slim = plan.to_dict()
+    if hasattr(half, "args"):
+        half.args = dict(half.args)
+    for parameter in half.parameters():
+        parameter.requires_grad = False
+    write_atomically(path, {**checkpoint, **dict.fromkeys(STALE), "model": half, "epoch": -1})
+
+
+def write_atomically(path: Path, value: Any) -> None:
+    """Save with torch under a temporary name in the same folder, then rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save(value, file)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

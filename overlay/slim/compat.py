@@ -1,0 +1,71 @@
+"""Stand-ins for what today's Python and PyTorch took away and old releases still call.
+
+The compatibility patches put these names where the old ones stood; each says there why.
+"""
+
+from __future__ import annotations
+
+import inspect
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+import torch
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = [
+    "DistributionNotFound",
+    "VersionConflict",
+    "latest_opset",
+    "legacy_exporter",
+    "parse_requirements",
+    "parse_version",
+    "require",
+]
+
+DistributionNotFound = metadata.PackageNotFoundError
+MATURE_OPSET = 17  # what PyTorch 2.0 to 2.8 give by upstream's own rule; every ONNX Runtime since 1.12 reads it
+
+
+class VersionConflict(Exception):  # noqa: N818 - the name that pkg_resources had
+    """An installed distribution does not fit a requirement."""
+
+
+def parse_version(text: str) -> Version:
+    """As `pkg_resources.parse_version`."""
+    return Version(text)
+
+
+def parse_requirements(lines: str | Iterable[str]) -> Iterator[Requirement]:
+    """As `pkg_resources.parse_requirements`: comments and blank lines are passed over."""
+    for line in lines.splitlines() if isinstance(lines, str) else lines:
+        text = line.partition("#")[0].strip()
+        if text:
+            yield Requirement(text)
+
+
+def require(text: str) -> None:
+    """As `pkg_resources.require`, for the first requirement alone.
+
+    Raises:
+        DistributionNotFound: It is not installed.
+        VersionConflict: It is installed in another version.
+    """
+    for requirement in parse_requirements(text):
+        found = metadata.version(requirement.name)
+        if not requirement.specifier.contains(found, prereleases=True):
+            raise VersionConflict(f"{requirement.name} {found} is installed, {requirement} is needed")
+
+
+def legacy_exporter() -> dict[str, bool]:
+    """Arguments that make `torch.onnx.export` trace, as it did before PyTorch 2.9 made `dynamo=True` its default."""
+    return {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}
+
+
+def latest_opset() -> int:
+    """The second newest ONNX opset that PyTorch's tracing exporter lists; newer PyTorch keeps no list."""
+    opsets = [int(name[14:]) for name in vars(torch.onnx) if name.startswith("symbolic_opset")]
+    return max([*opsets, MATURE_OPSET + 1]) - 1

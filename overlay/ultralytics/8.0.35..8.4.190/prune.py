@@ -1,0 +1,30 @@
+"""Prune a checkpoint of this fork: `python prune.py --weights last.pt --ratio 0.5 --round-to 8 --data data.yaml`.
+
+Writes the pruned checkpoint, its plan (JSON), the ONNX file and two plots beside the weights, and prints what that
+gained. Then fine-tune: `yolo train model=last-pruned.pt data=data.yaml`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from ultralytics.slim.command import Line, main
+
+from ultralytics import YOLO
+
+
+def load(path: Path) -> tuple[Any, dict[str, Any]]:
+    """Open a checkpoint with upstream's loader."""
+    yolo = YOLO(str(path))
+    return yolo.model, yolo.ckpt
+
+
+def export(path: Path, imgsz: int) -> Path:
+    """Write the ONNX file beside a checkpoint."""
+    return Path(YOLO(str(path)).export(format="onnx", imgsz=imgsz))
+
+
+if __name__ == "__main__":
+    sys.exit(main(Line(load=load, export=export)))

@@ -1,0 +1,53 @@
+"""The release's version checks find the five names of `pkg_resources` that they use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.patches.cases import Case, as_bytes, check_noop, check_transformed, patch_named
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PATCH = patch_named("pkg_resources")
+
+CHECKS = "ultralytics/yolo/utils/checks.py"
+
+CASES = (
+    Case(
+        version="8.0.100",
+        before={CHECKS: "import glob\n\nimport numpy as np\nimport pkg_resources as pkg\nimport psutil\n"},
+        after={
+            CHECKS: "import glob\n\nimport numpy as np\nfrom ultralytics.slim import compat as pkg\nimport psutil\n"
+        },
+    ),
+)
+
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.version)
+
+
+@every_case
+def test_before_becomes_after(case: Case) -> None:
+    check_transformed(PATCH, case.version, as_bytes(case.before), as_bytes(case.after))
+
+
+@every_case
+def test_applied_is_left_alone(case: Case) -> None:
+    check_noop(PATCH, case.version, as_bytes(case.after), "applied")
+
+
+@pytest.mark.parametrize("version", ["8.0.34", "8.4.190"])
+def test_other_releases_are_left_alone(version: str) -> None:
+    check_noop(PATCH, version, as_bytes(CASES[0].before), "excluded")
+
+
+def test_stand_in_has_every_name_that_the_release_uses(release: Callable[[str], dict[str, bytes]]) -> None:
+    import re
+
+    from slim import compat
+
+    used = set(re.findall(r"\bpkg\.(\w+)", release("8.0.100")[CHECKS].decode()))
+    assert used == {"parse_version", "parse_requirements", "require", "VersionConflict", "DistributionNotFound"}
+    assert used <= set(compat.__all__)

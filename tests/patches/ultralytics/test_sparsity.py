@@ -1,0 +1,195 @@
+"""The trainer penalizes after `backward`, and its arguments are known to the configuration."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.patches.cases import Case, as_bytes, check_noop, check_transformed, patch_named, step
+
+PATCH = patch_named("sparsity")
+
+TRAINER = """\
+import torch
+
+
+class BaseTrainer:
+    def _do_train(self, world_size=1):
+        for epoch in range(self.start_epoch, self.epochs):
+            for i, batch in pbar:
+                # Backward
+                self.scaler.scale(self.loss).backward()
+
+                # Optimize
+                self.optimizer_step()
+"""
+
+TRAINER_AFTER = """\
+import torch
+from ultralytics.slim.sparsity import penalize
+
+
+class BaseTrainer:
+    def _do_train(self, world_size=1):
+        for epoch in range(self.start_epoch, self.epochs):
+            for i, batch in pbar:
+                # Backward
+                self.scaler.scale(self.loss).backward()
+                penalize(self)
+
+                # Optimize
+                self.optimizer_step()
+"""
+
+RETRYING = """\
+import torch
+
+
+class BaseTrainer:
+    def _do_train(self):
+        while True:
+            for i, batch in pbar:
+                try:
+                    # Backward
+                    self.scaler.scale(self.loss).backward()
+                except RuntimeError as e:
+                    break
+            else:
+                continue
+"""
+
+RETRYING_AFTER = """\
+import torch
+from ultralytics.slim.sparsity import penalize
+
+
+class BaseTrainer:
+    def _do_train(self):
+        while True:
+            for i, batch in pbar:
+                try:
+                    # Backward
+                    self.scaler.scale(self.loss).backward()
+                    penalize(self)
+                except RuntimeError as e:
+                    break
+            else:
+                continue
+"""
+
+YAML = """\
+nbs: 64  # nominal batch size
+hsv_h: 0.015  # image HSV-Hue augmentation (fraction)
+"""
+
+YAML_AFTER = """\
+nbs: 64  # nominal batch size
+sparsity: 0.0 # (float) strength of the sparsity penalty on BatchNorm scales, 0 disables (network slimming)
+sparsity_decay: 0.9 # (float) the penalty shrinks by this fraction until the last epoch
+sparsity_bias: 0.0 # (float) strength of the same penalty on BatchNorm biases
+sparsity_mode: decoupled # (str) decoupled (after the optimizer step) or gradient (the write-up's, before it)
+hsv_h: 0.015  # image HSV-Hue augmentation (fraction)
+"""
+
+TUPLES = """\
+# Define keys for arg type checks
+CFG_FLOAT_KEYS = 'warmup_epochs', 'box', 'cls'
+CFG_FRACTION_KEYS = ('dropout', 'iou', 'lr0',
+    'label_smoothing', 'hsv_h')
+"""
+
+TUPLES_AFTER = """\
+# Define keys for arg type checks
+CFG_FLOAT_KEYS = 'sparsity', 'sparsity_bias', 'warmup_epochs', 'box', 'cls'
+CFG_FRACTION_KEYS = ('sparsity_decay', 'dropout', 'iou', 'lr0',
+    'label_smoothing', 'hsv_h')
+"""
+
+SETS = """\
+CFG_FLOAT_KEYS = frozenset(
+    {  # integer or float arguments, i.e. x=2 and x=2.0
+        "warmup_epochs",
+        "box",
+    }
+)
+CFG_FRACTION_KEYS = frozenset(
+    {  # fractional float arguments with 0.0<=values<=1.0
+        "dropout",
+        "iou",
+    }
+)
+"""
+
+SETS_AFTER = """\
+CFG_FLOAT_KEYS = frozenset(
+    {  # integer or float arguments, i.e. x=2 and x=2.0
+        "sparsity",
+        "sparsity_bias",
+        "warmup_epochs",
+        "box",
+    }
+)
+CFG_FRACTION_KEYS = frozenset(
+    {  # fractional float arguments with 0.0<=values<=1.0
+        "sparsity_decay",
+        "dropout",
+        "iou",
+    }
+)
+"""
+
+
+def files(package: str, trainer: str, yaml: str, config: str) -> dict[str, str]:
+    return {
+        f"{package}/engine/trainer.py": trainer,
+        f"{package}/cfg/default.yaml": yaml,
+        f"{package}/cfg/__init__.py": config,
+    }
+
+
+CASES = (
+    Case(
+        version="8.0.100",
+        before=files("ultralytics/yolo", TRAINER, YAML, TUPLES),
+        after=files("ultralytics/yolo", TRAINER_AFTER, YAML_AFTER, TUPLES_AFTER),
+    ),
+    Case(
+        version="8.2.0",
+        before=files("ultralytics", TRAINER, YAML, SETS),
+        after=files("ultralytics", TRAINER_AFTER, YAML_AFTER, SETS_AFTER),
+    ),
+    Case(
+        version="8.4.190",
+        before=files("ultralytics", RETRYING, YAML, SETS),
+        after=files("ultralytics", RETRYING_AFTER, YAML_AFTER, SETS_AFTER),
+    ),
+)
+
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.version)
+
+
+@every_case
+def test_before_becomes_after(case: Case) -> None:
+    check_transformed(PATCH, case.version, as_bytes(case.before), as_bytes(case.after))
+
+
+@every_case
+def test_applied_is_left_alone(case: Case) -> None:
+    check_noop(PATCH, case.version, as_bytes(case.after), "applied")
+
+
+@pytest.mark.parametrize("version", ["0.0.44", "8.0.34"])
+def test_other_releases_are_left_alone(version: str) -> None:
+    check_noop(PATCH, version, as_bytes(CASES[0].before), "excluded")
+
+
+def test_defaults_that_the_user_changed_are_left_alone() -> None:
+    mine = {path: text.replace(b"sparsity: 0.0", b"sparsity: 0.01") for path, text in as_bytes(CASES[2].after).items()}
+    check_noop(PATCH, "8.4.190", mine, "applied")
+
+
+def test_one_argument_of_four_is_not_enough() -> None:
+    files = as_bytes(CASES[2].before)
+    files["ultralytics/cfg/default.yaml"] += b"sparsity_bias: 0.0\n"
+    done = step(PATCH, files, "8.4.190")
+    assert done.state == "broken"
+    assert "expected 1 site, found 1 without the edit, 1 with it" in done.problems[0]

@@ -1,0 +1,159 @@
+"""The whole journey on data it makes itself: vendor, train dense, train sparse, prune, fine-tune, export, compare.
+
+Every stage that is done is noted in the output folder with its settings, so that an interrupted demo goes on where it
+was: in the middle of a training run, too.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slimfork import inside, pins, qr
+from slimfork.archive import read_sdist
+from slimfork.building import build
+from slimfork.commands.vendor import draft, is_free, refuse_other
+from slimfork.errors import SlimforkError
+from slimfork.fetch import fetch
+from slimfork.recipe import EPOCHS, IMAGES, IMGSZ, PRUNE, THREADS, VAL, training
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STEPS_FILE = Path(__file__).with_name("demo_steps.py")
+MARK = "slimfork:"
+STATE = "state.json"
+
+
+class StageError(SlimforkError):
+    """A stage failed (exit code 1)."""
+
+    code = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demo:
+    """One demo.
+
+    Attributes:
+        out: The folder for everything that it makes.
+        spec: The release to vendor.
+        on_stage: Called with a stage's title as it starts.
+        on_epoch: Called with the epochs done in this stage and how many there are.
+    """
+
+    out: Path
+    spec: str
+    on_stage: Callable[[str], None]
+    on_epoch: Callable[[int, int], None]
+
+    @property
+    def fork(self) -> Path:
+        """Where the fork lies."""
+        return self.out / "fork"
+
+    @property
+    def data(self) -> Path:
+        """The data set's YAML."""
+        return self.out / "qr" / "data.yaml"
+
+    def run(self) -> dict[str, Any]:
+        """Run what is not done yet and return the report."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        self._stage("vendor", f"vendor {self.spec}", {"spec": self.spec}, self._vendor)
+        shutil.copy(STEPS_FILE, self.out)
+        self._stage("draw", f"draw {IMAGES + VAL} pictures", {"imgsz": IMGSZ, "images": IMAGES, "val": VAL}, self._draw)
+        self._train("dense", "train dense")
+        self._train("sparse", "train with the sparsity penalty")
+        self._stage("prune", "prune the channels that the penalty emptied", {"prune": PRUNE}, self._prune)
+        self._train("slim", "fine-tune what is left")
+        report = self._stage("report", "export, measure and draw", {"threads": THREADS}, self._report)
+        seconds = {name: done["seconds"] for name, done in self._state().items()}
+        return {**report, "seconds": seconds, "spec": self.spec, "imgsz": IMGSZ}
+
+    def _stage(self, name: str, title: str, settings: Any, work: Callable[[], Any]) -> Any:
+        state = self._state()
+        if name in state and state[name]["settings"] == settings:
+            return state[name]["result"]
+        for later in list(state)[list(state).index(name) :] if name in state else ():
+            del state[later]  # they stand on what is made anew now
+        self.on_stage(title)
+        start = time.monotonic()
+        result = work()
+        state[name] = {"settings": settings, "result": result, "seconds": round(time.monotonic() - start, 1)}
+        (self.out / f".{STATE}").write_text(json.dumps(state, indent=2))
+        (self.out / f".{STATE}").replace(self.out / STATE)
+        return result
+
+    def _state(self) -> dict[str, Any]:
+        path = self.out / STATE
+        state: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        return state
+
+    def _vendor(self) -> None:
+        pin = pins.find(self.spec)
+        if is_free(self.fork):
+            made = draft(pin, read_sdist(fetch(pin)), self.fork, no_compat=False, as_json=False)
+            build(self.fork, made, version=pin.version)
+        else:
+            refuse_other(self.fork, pin, no_compat=False)
+
+    def _draw(self) -> None:
+        qr.draw(self.out / "qr", images=IMAGES, val=VAL, imgsz=IMGSZ)
+
+    def _train(self, name: str, title: str) -> None:
+        arguments = training(name, self.data)
+        self._stage(name, f"{title}, {EPOCHS[name]} epochs", arguments, lambda: self._inside("train", arguments))
+
+    def _prune(self) -> None:
+        command = (
+            "--weights",
+            "sparse.pt",
+            "--data",
+            self.data,
+            "--imgsz",
+            str(IMGSZ),
+            "--out",
+            "pruned.pt",
+            "--no-onnx",
+        )
+        self._python("prune", self.fork / "prune.py", *command, *PRUNE)
+
+    def _report(self) -> Any:
+        return self._inside("report", {**training("slim", self.data), "threads": THREADS})
+
+    def _inside(self, step: str, arguments: dict[str, Any]) -> Any:
+        name = arguments["name"] if step == "train" else step
+        return self._python(name, STEPS_FILE.name, step, json.dumps(arguments))
+
+    def _python(self, name: str, *arguments: str | Path) -> dict[str, Any]:
+        """Run Python in the fork, pass on its progress, keep its log; return the last facts that it told."""
+        log = self.out / "logs" / f"{name}.log"
+        log.parent.mkdir(exist_ok=True)
+        env = inside.environment(self.fork, self.out / "config", OMP_NUM_THREADS=str(THREADS))
+        facts: dict[str, Any] = {}
+        with (
+            log.open("w", encoding="utf-8") as file,
+            subprocess.Popen(
+                inside.python(*arguments),
+                cwd=self.out,
+                env=env,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            ) as process,
+        ):
+            for line in process.stdout or ():
+                file.write(line)
+                if line.startswith(MARK):
+                    facts = json.loads(line.removeprefix(MARK))
+                    if "epoch" in facts:
+                        self.on_epoch(facts["epoch"], facts["epochs"])
+        if process.returncode:
+            raise StageError(f"the stage {name!r} failed; its log is {log}", hint=f"tail {log}")
+        return facts

@@ -1,0 +1,214 @@
+"""Does a fork train, sparsify, prune, fine-tune, resume and export, and does upstream load the result?
+
+Each check is a process of its own with the tree under test first on PYTHONPATH; see `verify_steps`. The tree is the
+fork's work tree as it stands, its own commits and edits included. `pristine` is the upstream that it was made from, and
+`baseline` the same with only the compatibility patches, since old releases cannot train on today's stack without.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from slimfork import inside, qr
+from slimfork.errors import UsageError
+from slimfork.fork import Tree, plan_series, read_fork
+from slimfork.overlay import overlay_files
+from slimfork.repo import open_repository
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from slimfork.fork import Fork
+
+Role = Literal["fork", "baseline", "pristine"]
+Verdict = Literal["pass", "FAIL", "not run"]
+
+IMAGES, VAL, IMGSZ = 32, 8, 64
+STEPS_FILE = Path(__file__).with_name("verify_steps.py")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One check.
+
+    Attributes:
+        id: Its name in JSON and of its log.
+        title: What passes when it passes.
+        role: The tree that it runs in.
+        needs: Ids of the checks whose files it reads.
+        step: The function of `verify_steps` to run, where it is not the id; empty for `prune.py`.
+    """
+
+    id: str
+    title: str
+    role: Role = "fork"
+    needs: tuple[str, ...] = ()
+    step: str | None = None
+
+
+CHECKS = (
+    Check(id="identity", title="the imported package is the fork"),
+    Check(id="dense", title="the fork trains", needs=("identity",)),
+    Check(id="dense-baseline", title="upstream trains", role="baseline", step="dense"),
+    Check(id="off", title="option off: bit-identical to upstream", needs=("dense", "dense-baseline")),
+    Check(id="sparse", title="sparse training lowers γ as stated", needs=("dense",)),
+    Check(id="prune", title="prune.py prunes", needs=("sparse",), step=""),
+    Check(id="masked", title="pruned = masked, to 1e-4", needs=("prune",)),
+    Check(id="finetune", title="fine-tuning keeps the shapes, lowers the loss", needs=("prune",)),
+    Check(id="resume", title="resume keeps shapes and arguments", needs=("prune",)),
+    Check(id="onnx", title="ONNX Runtime agrees with PyTorch", needs=("finetune",)),
+    Check(id="predict", title="the fork predicts", needs=("finetune",)),
+    Check(
+        id="predict-pristine",
+        title="stock upstream loads the result",
+        role="pristine",
+        needs=("finetune",),
+        step="predict",
+    ),
+    Check(id="stock", title="stock upstream predicts the same", needs=("predict", "predict-pristine")),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of a check; `detail` is one line, `log` the file with all that it printed."""
+
+    id: str
+    title: str
+    verdict: Verdict
+    detail: str
+    seconds: float
+    log: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+
+def verify(path: Path, work: Path, *, timeout: float, on_start: Callable[[Check], None]) -> list[Outcome]:
+    """Run every check on a fork.
+
+    Args:
+        path: The fork.
+        work: An empty folder for everything that the checks write.
+        timeout: Seconds that one check may take.
+        on_start: Called before each check.
+
+    Raises:
+        UsageError: The path is no patched fork.
+    """
+    trees = _trees(path, work)
+    (work / "logs").mkdir()
+    shutil.copy(STEPS_FILE, work)
+    qr.draw(work / "qr", images=IMAGES, val=VAL, imgsz=IMGSZ)
+    outcomes: dict[str, Outcome] = {}
+    for check in CHECKS:
+        on_start(check)
+        missing = [need for need in check.needs if outcomes[need].verdict != "pass"]
+        if missing:
+            outcomes[check.id] = _outcome(check, "not run", f"needs {', '.join(missing)}", 0.0, None)
+        else:
+            outcomes[check.id] = _run(check, trees[check.role], work, timeout)
+    return list(outcomes.values())
+
+
+def _trees(path: Path, work: Path) -> dict[Role, Path]:
+    with open_repository(path) as repository:
+        fork = read_fork(repository)
+        base = fork.history.base
+        if base is None or not fork.complete:
+            raise UsageError(f"{path} is not wholly patched", hint=f"apply-patches apply {path}")
+        pristine = Tree(repository, base)
+        _write(work / "pristine", pristine)
+        _write(work / "baseline", {**pristine, **_compatibility(fork, pristine)})
+    return {"fork": path.resolve(), "baseline": work / "baseline", "pristine": work / "pristine"}
+
+
+def _compatibility(fork: Fork, pristine: Tree) -> dict[str, bytes]:
+    """Return the files that the compatibility patches change, and the overlay that they call."""
+    plan = plan_series(pristine, fork.release, left_out=fork.left_out)
+    changes = {path: new for step in plan.steps if step.patch.compat for path, new in step.changes.items()}
+    return changes | (overlay_files(fork.release.upstream, fork.release.version) if changes else {})
+
+
+def _write(root: Path, files: Mapping[str, bytes]) -> None:
+    for name, content in files.items():
+        target = root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+
+
+def _run(check: Check, tree: Path, work: Path, timeout: float) -> Outcome:
+    log = work / "logs" / f"{check.id}.log"
+    command = inside.python("verify_steps.py", check.id if check.step is None else check.step)
+    if check.step == "":
+        data = str(work / "qr" / "data.yaml")
+        amount = ("--ratio", "0.5", "--round-to", "8")
+        command = inside.python(tree / "prune.py", "--weights", "sparse.pt", "--data", data, "--json", *amount)
+    start = time.monotonic()
+    try:
+        done = subprocess.run(
+            command,
+            cwd=work,
+            env=_environment(check.role, tree, work),
+            timeout=timeout,
+            capture_output=True,
+            check=False,
+        )
+        out, code = done.stdout + done.stderr, done.returncode
+    except subprocess.TimeoutExpired as late:
+        out, code = (late.stdout or b"") + (late.stderr or b""), None
+    seconds = time.monotonic() - start
+    log.write_bytes(b"$ " + " ".join(command).encode() + b"\n" + out)
+    if code is None:
+        return _outcome(check, "FAIL", f"took longer than {timeout:g} s", seconds, log)
+    if code != 0:
+        return _outcome(check, "FAIL", _last_line(out), seconds, log)
+    passed, detail = _pruned(done.stdout) if check.step == "" else _said(done.stdout)
+    return _outcome(check, "pass" if passed else "FAIL", detail, seconds, log)
+
+
+def _environment(role: Role, tree: Path, work: Path) -> dict[str, str]:
+    # Before 8.2.64, upstream cannot open its own checkpoints on PyTorch 2.6 and later otherwise.
+    load = {"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"} if role == "pristine" else {}
+    return inside.environment(
+        tree,
+        work / "config",
+        SLIMFORK_TREE=str(tree),
+        SLIMFORK_ROLE="fork" if role == "fork" else "pristine",
+        SLIMFORK_VERIFY_IMGSZ=str(IMGSZ),
+        **load,
+    )
+
+
+def _outcome(check: Check, verdict: Verdict, detail: str, seconds: float, log: Path | None) -> Outcome:
+    return Outcome(
+        id=check.id,
+        title=check.title,
+        verdict=verdict,
+        detail=detail,
+        seconds=round(seconds, 1),
+        log=str(log) if log else "",
+    )
+
+
+def _said(out: bytes) -> tuple[bool, str]:
+    verdict = json.loads(_last_line(out))
+    return bool(verdict["ok"]), str(verdict["detail"])
+
+
+def _pruned(out: bytes) -> tuple[bool, str]:
+    rows = json.loads(out)["rows"]
+    ratios = [f"{rows[key]['name']} ÷ {rows[key]['ratio']:.1f}" for key in ("parameters", "gflops", "onnx_bytes")]
+    return rows["parameters"]["ratio"] > 1, ", ".join(ratios)
+
+
+def _last_line(out: bytes) -> str:
+    lines = [line.strip() for line in out.decode("utf-8", "replace").splitlines() if line.strip()]
+    return lines[-1][:200] if lines else "it said nothing"
