@@ -52,7 +52,7 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run the command line with these arguments and return its exit code."""
     try:
-        cli.main(arguments, prog_name="apply-patches", standalone_mode=False)
+        code = cli.main(arguments, prog_name="apply-patches", standalone_mode=False)
     except SlimforkError as error:
         ui.failure(error)
         return error.code
@@ -71,4 +71,4 @@ def run(arguments: list[str]) -> int:
         else:
             ui.note("  run again with `apply-patches --verbose ...` for the traceback, and please report it")
         return 70  # EX_SOFTWARE of sysexits.h
-    return 0
+    return code if isinstance(code, int) else 0  # what ctx.exit(n) was called with, --help's 0 for one

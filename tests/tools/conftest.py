@@ -1,0 +1,138 @@
+"""A small release of its own, pinned, cached and with patches, for the tests that are about git and not about YOLO."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+import pytest
+
+from slimfork import content, pins
+from slimfork.cli import run
+from slimfork.fetch import cache_root
+from slimfork.patch import load_series
+from tests.tools.small_release import CLONED, OVERLAY, PATCHES, VERSION, sdist
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+IDENTITY = ("-c", "user.name=Ann", "-c", "user.email=ann@example.org")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def no_settings_of_this_machine(tmp_path_factory, monkeypatch):
+    """Git must work for somebody who has configured nothing, and must not read what the developer has configured."""
+    if "SLIMFORK_CACHE" not in os.environ:
+        monkeypatch.setenv("SLIMFORK_CACHE", str(cache_root()))  # real releases stay where they are
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    return home
+
+
+@pytest.fixture
+def call(capfd, no_settings_of_this_machine):
+    """Run the command line: its code, stdout and stderr."""
+    assert no_settings_of_this_machine.is_dir()
+
+    def run_it(*arguments):
+        capfd.readouterr()
+        code = run([str(a) for a in arguments])
+        seen = capfd.readouterr()
+        return Outcome(code, seen.out, seen.err)
+
+    return run_it
+
+
+@pytest.fixture
+def git(no_settings_of_this_machine):
+    """Run git as the user would."""
+    assert no_settings_of_this_machine.is_dir()
+
+    def run_it(folder, *arguments, stdin=None):
+        command = ["git", "-C", str(folder), *IDENTITY, *arguments]
+        done = subprocess.run(command, input=stdin, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode("utf-8", "surrogateescape").rstrip("\n")
+
+    return run_it
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    """Patches, overlay, pins and a cached archive: everything that `vendor` needs, in a folder of its own."""
+    root = tmp_path / "world"
+    write(root, {**PATCHES, **OVERLAY})
+    monkeypatch.setattr(content, "content_root", lambda: root)
+    monkeypatch.setenv("SLIMFORK_CACHE", str(tmp_path / "cache"))
+    load_series.cache_clear()
+    known = []
+    for version in (VERSION, "8.9.1"):
+        archive = sdist(version)
+        sha256 = hashlib.sha256(archive).hexdigest()
+        name = f"ultralytics-{version}.tar.gz"
+        facts = {"filename": name, "sha256": sha256, "size": len(archive), "uploaded": date(2030, 1, 2)}
+        known.append(pins.Pin(upstream="ultralytics", version=version, requires_python=">=3.8", **facts))
+        write(tmp_path / "cache" / "sdists", {f"ultralytics-{version}-{sha256[:16]}.tar.gz": archive})
+    pins.save("ultralytics", known)
+    yield root
+    load_series.cache_clear()
+
+
+@pytest.fixture
+def fork(world, call, tmp_path):
+    """The small release, vendored."""
+    assert world.is_dir()
+    path = tmp_path / "fork"
+    assert call("vendor", f"ultralytics=={VERSION}", "--into", path).code == 0
+    return path
+
+
+@pytest.fixture
+def clone(world, git, tmp_path):
+    """A checkout with a history of its own, as a user has it."""
+    assert world.is_dir()
+    path = tmp_path / "clone"
+    path.mkdir()
+    git(path, "init", "-q", "-b", "main")
+    write(path, CLONED)
+    git(path, "add", "-A", "-f")
+    git(path, "commit", "-q", "-m", "everything so far")
+    return path
+
+
+def write(folder: Path, files):
+    """Write files, given as path to bytes."""
+    for name, data in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def in_child(work):
+    """Run `work` in a forked process and return its wait status: it may change the process, or be killed."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            code = work()
+        except BaseException:  # noqa: BLE001 - pytest must not run on in two processes
+            code = 99
+        os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

@@ -1,0 +1,96 @@
+"""Build a new fork beside its place and rename it there: it is whole, or it is not there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from slimfork import commits
+from slimfork.errors import UsageError
+from slimfork.repo import busy, new_repository
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+MAIN, PRISTINE = "refs/heads/slim", "refs/heads/upstream"
+
+
+def build(target: Path, made: Sequence[commits.Draft], *, version: str) -> list[str]:
+    """Make a fork at `target`, which is not there or empty, and return its commits.
+
+    Args:
+        target: Where the fork goes.
+        made: The import, then the patches and the overlay.
+        version: The release, for the tag of the import.
+    """
+    with _workshop(target) as folder:
+        if target.exists() and any(target.iterdir()):  # another run was faster
+            raise busy(target)
+        fork = folder / "fork"
+        with new_repository(fork) as repository:
+            shas = repository.write_refs(_stream(made, version), len(made))
+            repository.git("read-tree", "-m", "-u", shas[-1])
+        if os.name == "nt" and target.exists():  # pragma: no cover - only POSIX renames onto an empty folder
+            target.rmdir()
+        fork.rename(target)
+    return shas
+
+
+def _stream(made: Sequence[commits.Draft], version: str) -> bytes:
+    pristine = commits.chain(made[:1], start=None, ref=PRISTINE, first=1)
+    tag = commits.pointer(f"refs/tags/upstream/{version}", 1)
+    patched = commits.chain(made[1:], start=":1", ref=MAIN, first=2)
+    start = [] if made[1:] else [commits.pointer(MAIN, 1)]
+    return b"".join([*pristine, tag, *patched, *start, b"done\n"])
+
+
+def tidy(target: Path) -> None:
+    """Clear away what a run left that was killed right after its fork had come to its place."""
+    if _place(target).exists():
+        with suppress(UsageError), _workshop(target):
+            pass
+
+
+def _place(target: Path) -> Path:
+    return target.parent / f".{target.name}.slimfork"
+
+
+@contextmanager
+def _workshop(target: Path) -> Iterator[Path]:
+    """Yield a folder beside the target that one run has for itself; what a killed run left in it goes first."""
+    folder = _place(target)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        hint = "--into a folder that you can write to"
+        raise UsageError(f"cannot make {target}: {error.strerror}", hint=hint) from None
+    lock = FileLock(folder / "lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise busy(target) from None
+    try:
+        _clear(folder / "fork")
+        yield folder
+    finally:
+        _clear(folder / "fork")
+        (folder / "lock").unlink(missing_ok=True)
+        with suppress(OSError):  # another run is waiting in it
+            folder.rmdir()
+        lock.release()
+
+
+def _clear(folder: Path) -> None:
+    """Remove a folder; after Ctrl-C, git may still be writing into it for a moment."""
+    for _ in range(50):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.1)
+    raise UsageError(f"{folder} cannot be removed", hint=f"rm -r {folder}")

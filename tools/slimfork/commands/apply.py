@@ -1,0 +1,114 @@
+"""`apply-patches apply PATH`: patch a checkout that the user already has, as commits on its branch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from slimfork import commits, pins, report, ui
+from slimfork.errors import ConflictError, UsageError
+from slimfork.fork import Fork, read_fork
+from slimfork.landing import land, recover
+from slimfork.repo import Repository, open_repository
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LISTED = 10
+UNDER_WAY = {
+    "MERGE_HEAD": "merge",
+    "CHERRY_PICK_HEAD": "cherry-pick",
+    "REVERT_HEAD": "revert",
+    "rebase-merge": "rebase",
+}
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--compat/--no-compat", default=None, help="With or without what old releases need; default: as made.")
+@click.option("--allow-unpinned", is_flag=True, help="Patch a version that is not in the lock file.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(path: Path, compat: bool | None, allow_unpinned: bool, dry_run: bool, as_json: bool) -> None:
+    """Apply the patches and the overlay to the checkout at PATH, as commits on its branch."""
+    with open_repository(path) as repository, repository.locked():
+        recover(repository)
+        branch = ready(repository)
+        fork = read_fork(repository, compat=compat)
+        trailer = fork.trailer or pinned_trailer(fork, path, allow_unpinned=allow_unpinned)
+        refuse_misfits(fork, path, as_json=as_json)
+        made = commits.drafts(
+            fork.plan,
+            fork.overlay.changes,
+            mode=fork.tree.mode,
+            trailer=trailer,
+            when=fork.when,
+            update=bool(fork.history.overlays),
+            left_out=fork.left_out,
+        )
+        shas = commit(repository, fork, branch, made, dry_run=dry_run)
+    result = report.written(path, fork.release, made, shas, head=fork.head, dry_run=dry_run)
+    ui.result_json(result) if as_json else say(path, fork, result)
+
+
+def ready(repository: Repository) -> str:
+    """Return the branch that is checked out, or refuse a repository in which a commit would go wrong."""
+    for file, what in UNDER_WAY.items():
+        if (repository.git_dir / file).exists():
+            hint = f"git -C {repository.root} {what} --continue, or --abort"
+            raise UsageError(f"a {what} is under way in {repository.root}", hint=hint)
+    branch = repository.branch()
+    if branch is None:
+        hint = f"git -C {repository.root} switch -c slim"
+        raise UsageError(f"{repository.root} is on no branch (HEAD is detached)", hint=hint)
+    dirty = repository.dirty()
+    if dirty:
+        names = "\n  ".join(dirty[:LISTED]) + (f"\n  and {len(dirty) - LISTED} more" if len(dirty) > LISTED else "")
+        hint = f"commit them, or git -C {repository.root} stash"
+        raise UsageError(f"{repository.root} has changes that are not committed:\n  {names}", hint=hint)
+    return branch
+
+
+def pinned_trailer(fork: Fork, path: Path, *, allow_unpinned: bool) -> str:
+    """Return the trailer that names the release, from its pin."""
+    upstream, version = fork.release.upstream, fork.release.version
+    known = pins.load(upstream)
+    sha256 = next((p.sha256 for p in known if p.version == version and not p.is_tag), "")
+    if not sha256 and not allow_unpinned:
+        newest = pins.newest(known, upstream).version
+        raise UsageError(
+            f"{fork.name} at {path} is not pinned; the newest pin is {newest}",
+            hint=f"apply-patches apply {path} --allow-unpinned, or vendor {upstream}=={newest} --into fork",
+        )
+    return commits.upstream_trailer(upstream, version, sha256)
+
+
+def refuse_misfits(fork: Fork, path: Path, *, as_json: bool) -> None:
+    """Refuse patches that do not fit, all of them at once, and files in the overlay's way."""
+    report.refuse_broken(fork.plan, path, as_json=as_json)
+    if fork.foreign:
+        names = ", ".join(fork.foreign[:LISTED])
+        hint = f"git -C {path} mv them elsewhere and commit"
+        raise ConflictError(f"{path} has files of its own where the overlay goes: {names}", hint=hint)
+
+
+def commit(
+    repository: Repository, fork: Fork, branch: str, made: Sequence[commits.Draft], *, dry_run: bool
+) -> list[str]:
+    """Write commits and make them real; return their hashes, or none when there is nothing to do."""
+    if not made or dry_run:
+        return []
+    shas = repository.write(commits.stream(made, start=fork.head, ref="refs/heads/made"), len(made))
+    land(repository, ref=branch, old=fork.head, new=shas[-1])
+    return shas
+
+
+def say(path: Path, fork: Fork, result: dict[str, Any]) -> None:
+    """Print the result for a person."""
+    if not result["commits"]:
+        ui.result(f"{path}: {fork.name}, nothing to do")
+        return
+    report.say_commits(f"{path}: {fork.name}", result)
+    report.say_next(path, result)

@@ -1,0 +1,75 @@
+"""`apply-patches diff PATH`: what `apply` would change, as a unified diff."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from slimfork import report, ui
+from slimfork.errors import CheckFailed
+from slimfork.fork import read_fork
+from slimfork.landing import heal
+from slimfork.repo import open_repository
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--compat/--no-compat", default=None, help="With or without what old releases need; default: as made.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(path: Path, compat: bool | None, as_json: bool) -> None:
+    """Show what `apply` would change in PATH; exit with 1 if it would change anything."""
+    with open_repository(path) as repository:
+        heal(repository)
+        fork = read_fork(repository, compat=compat)
+        report.refuse_broken(fork.plan, path, as_json=as_json)
+        new: dict[str, bytes | None] = {**fork.plan.changes, **fork.overlay.changes}
+        diffs = {p: unified(p, fork.tree.get(p), new[p], fork.tree.mode(p)) for p in sorted(new)}
+    if as_json:
+        texts = {p: diff.decode("utf-8", "replace") for p, diff in diffs.items()}
+        ui.result_json({"path": str(path), "version": fork.release.version, "diffs": texts})
+    else:
+        for diff in diffs.values():
+            click.echo(b"".join(coloured(diff)) if sys.stdout.isatty() else diff, nl=False)
+    if diffs:
+        count = f"{len(diffs)} file{'' if len(diffs) == 1 else 's'}"
+        raise CheckFailed(f"apply would change {count} in {path}", hint=f"apply-patches apply {path}")
+
+
+def unified(path: str, old: bytes | None, new: bytes | None, mode: str) -> bytes:
+    """Return a diff that `git apply` takes; None is a file that is not there."""
+    before = "/dev/null" if old is None else f"a/{path}"
+    after = "/dev/null" if new is None else f"b/{path}"
+    header = [f"diff --git a/{path} b/{path}\n"]
+    if old is None:
+        header.append(f"new file mode {mode}\n")
+    elif new is None:
+        header.append(f"deleted file mode {mode}\n")
+    body = difflib.unified_diff(_lines(old or b""), _lines(new or b""), before, after)
+    whole = (line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in body)
+    text = "".join([*header, *whole])
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _lines(content: bytes) -> list[str]:
+    """Split at line feeds alone: a form feed or a carriage return is part of its line, for git too."""
+    *lines, last = content.decode("utf-8", "surrogateescape").split("\n")
+    return [f"{line}\n" for line in lines] + ([last] if last else [])
+
+
+def coloured(diff: bytes) -> Iterator[bytes]:
+    """Yield the lines of a diff with colours for a terminal."""
+    for line in diff.split(b"\n")[:-1]:
+        text = line.decode("utf-8", "replace")
+        head = text.startswith(("diff ", "--- ", "+++ "))
+        colour = None if head else COLOURS.get(text[:1])
+        shown = click.style(text, fg=colour, bold=head or None) if head or colour else text
+        yield shown.encode() + b"\n"

@@ -1,0 +1,121 @@
+"""`apply-patches status PATH`: which patches are in a fork, what the user added, and what is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from slimfork import ui
+from slimfork.errors import CheckFailed
+from slimfork.fork import Fork, read_fork
+from slimfork.landing import heal
+from slimfork.repo import open_repository
+
+if TYPE_CHECKING:
+    from slimfork.plan import Step
+    from slimfork.repo import Repository
+
+LISTED = 10
+STYLES = {"applied": "green", "pending": "yellow", "upstreamed": "cyan", "broken": "red", "excluded": "dim"}
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(path: Path, as_json: bool) -> None:
+    """Show the patches of the fork at PATH; exit with 1 if something is pending or broken."""
+    with open_repository(path) as repository:
+        heal(repository)
+        fork = read_fork(repository)
+        facts = describe(repository, fork, path)
+    ui.result_json(facts) if as_json else show(facts)
+    if not facts["complete"]:
+        states = [patch["state"] for patch in facts["patches"]]
+        counts = [f"{states.count(s)} {s}" for s in ("pending", "broken") if s in states]
+        words = [
+            *(f"patches: {c}" for c in counts),
+            *([f"overlay: {fork.overlay.state}"] if fork.overlay.changes or fork.foreign else []),
+        ]
+        raise CheckFailed(f"{path} is not complete ({', '.join(words)})", hint=f"apply-patches apply {path}")
+
+
+def describe(repository: Repository, fork: Fork, path: Path) -> dict[str, Any]:
+    """Return the state of a fork as plain data."""
+    history, overlay = fork.history, fork.overlay
+    tag = f"upstream/{fork.release.version}"
+    return {
+        "path": str(path),
+        "upstream": fork.release.upstream,
+        "version": fork.release.version,
+        "import": history.imported.sha if history.imported else None,
+        "sha256": history.imported.sha256 or None if history.imported else None,
+        "tag": tag if repository.resolve(f"refs/tags/{tag}") else None,
+        "branch": (repository.branch() or "").removeprefix("refs/heads/") or None,
+        "head": fork.head,
+        "dirty": repository.dirty(),
+        "complete": fork.complete,
+        "patches": [_patch(step, fork) for step in fork.plan.steps],
+        "overlay": {
+            "state": overlay.state,
+            "commit": history.overlays[-1].sha if history.overlays else None,
+            "files": dict(sorted(overlay.states.items())),
+        },
+        "own": [{"sha": c.sha, "subject": c.subject} for c in history.own],
+    }
+
+
+def _patch(step: Step, fork: Fork) -> dict[str, Any]:
+    variant = step.patch.variant(fork.release.version)
+    return {
+        "id": step.patch.id,
+        "title": step.patch.title,
+        "state": step.state,
+        "reason": step.reason,
+        "problems": list(step.problems),
+        "commit": fork.history.patches.get(step.patch.id) if step.state == "applied" else None,
+        "files": sorted({edit.file for edit in variant.edits}) if variant else [],
+    }
+
+
+def show(facts: dict[str, Any]) -> None:
+    """Print the state for a person."""
+    origin = f"import {facts['import'][:10]}" if facts["import"] else "a checkout with a history of its own"
+    tag = f", tag {facts['tag']}" if facts["tag"] else ""
+    ui.result(
+        f"{facts['path']}: {facts['upstream']} {facts['version']} on {facts['branch'] or 'no branch'} ({origin}{tag})"
+    )
+    table = Table("patch", "state", "commit", "files", "what it does", box=None, pad_edge=False)
+    for patch in facts["patches"]:
+        state = Text(patch["state"], STYLES[patch["state"]])
+        reason = f" ({patch['reason']})" if patch["state"] == "excluded" else ""
+        files = Text("\n".join(patch["files"]))
+        table.add_row(patch["id"], state, (patch["commit"] or "-")[:10], files, Text(patch["title"] + reason))
+    ui.result_table(table)
+    _show_overlay(facts["overlay"])
+    _show_list("your own commits", [f"{c['sha'][:10]}  {c['subject']}" for c in facts["own"]])
+    _show_list("not committed", facts["dirty"])
+    for patch in facts["patches"]:
+        for problem in patch["problems"]:
+            ui.result(f"\n{problem}")
+
+
+def _show_overlay(overlay: dict[str, Any]) -> None:
+    files = overlay["files"]
+    commit = f", commit {overlay['commit'][:10]}" if overlay["commit"] else ""
+    ui.result(f"overlay: {overlay['state']} ({len(files)} files{commit})")
+    for path, state in files.items():
+        if state != "present" and overlay["state"] != "missing":
+            ui.result(f"  {state}  {path}")
+
+
+def _show_list(title: str, lines: list[str]) -> None:
+    if lines:
+        ui.result(f"{title}: {len(lines)}")
+        for line in lines[:LISTED]:
+            ui.result(f"  {line}")
+        if len(lines) > LISTED:
+            ui.result(f"  and {len(lines) - LISTED} more")

@@ -1,0 +1,126 @@
+"""`apply-patches vendor SPEC --into PATH`: a pinned release as a patched git repository."""
+
+from __future__ import annotations
+
+from datetime import datetime, time, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from slimfork import commits, pins, report, ui
+from slimfork.archive import read_sdist
+from slimfork.building import build, tidy
+from slimfork.detect import Release
+from slimfork.errors import ConflictError, UsageError
+from slimfork.fetch import fetch
+from slimfork.fork import plan_series, read_fork
+from slimfork.landing import heal
+from slimfork.overlay import overlay_files
+from slimfork.repo import open_repository
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from slimfork.archive import File
+    from slimfork.pins import Pin
+
+EXECUTABLE, REGULAR = "100755", "100644"
+
+
+@click.command()
+@click.argument("spec")
+@click.option("--into", "path", required=True, type=click.Path(path_type=Path), help="A new or empty folder.")
+@click.option("--index-url", metavar="URL", help="The package index to fetch from.")
+@click.option("--no-compat", is_flag=True, help="Leave out what old releases need to run on today's stack.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing but the download cache.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(spec: str, path: Path, index_url: str | None, no_compat: bool, dry_run: bool, as_json: bool) -> None:
+    """Fetch the release SPEC, check its hash, and make it a patched git repository at PATH.
+
+    SPEC is `ultralytics==8.4.190`, or `ultralytics` for the newest pinned release.
+    """
+    pin = pins.find(spec)
+    release = Release(upstream=pin.upstream, version=pin.version)
+    made: list[commits.Draft] = []
+    shas: list[str] = []
+    head = None
+    if is_free(path):
+        made = draft(pin, read_sdist(fetch(pin, index_url=index_url)), path, no_compat=no_compat, as_json=as_json)
+        shas = [] if dry_run else build(path.absolute(), made, version=pin.version)
+    else:
+        tidy(path.absolute())
+        head = refuse_other(path, pin, no_compat=no_compat)
+    result = report.written(path, release, made, shas, head=head, dry_run=dry_run)
+    result["sha256"] = pin.sha256
+    if as_json:
+        ui.result_json(result)
+    elif not made:
+        ui.result(f"{path}: {pin.upstream} {pin.version}, nothing to do")
+    else:
+        report.say_commits(f"{path}: {pin.upstream} {pin.version}, sha256 {pin.sha256[:16]}", result)
+        report.say_next(path, result)
+
+
+def is_free(path: Path) -> bool:
+    """Tell whether a fork can be made at a path, or refuse a path that cannot be one."""
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{path} is a file", hint="--into a folder that is not there yet")
+    if not path.exists():
+        return True
+    if any(path.iterdir()):
+        return False
+    if path.resolve() in (Path.cwd(), *Path.cwd().parents):
+        # The new fork is renamed onto the folder; whoever stands in it would stand in one that is gone.
+        raise UsageError(f"{path.resolve()} is the folder you are in", hint="--into fork")
+    return True
+
+
+def draft(pin: Pin, files: dict[str, File], path: Path, *, no_compat: bool, as_json: bool) -> list[commits.Draft]:
+    """Return the commits of a fork: the import, the patches, the overlay."""
+    modes = {name: EXECUTABLE if file.executable else REGULAR for name, file in files.items()}
+    contents = {name: file.content for name, file in files.items()}
+    plan = plan_series(contents, Release(upstream=pin.upstream, version=pin.version), left_out=no_compat)
+    others = f"apply-patches pins list {pin.upstream}, for another release"
+    report.refuse_broken(plan, path, as_json=as_json, hint=others)
+    overlay = overlay_files(pin.upstream, pin.version)
+    taken = sorted(overlay.keys() & contents.keys())
+    if taken:
+        names = ", ".join(taken)
+        raise ConflictError(f"{pin.upstream} {pin.version} has files where the overlay goes: {names}", hint=others)
+    trailer = commits.upstream_trailer(pin.upstream, pin.version, pin.sha256)
+    when = _midnight(pin.uploaded) if pin.uploaded else commits.NO_DATE
+    pristine = commits.Draft(
+        message=commits.import_message(pin.upstream, pin.version, pin.filename, trailer),
+        when=when,
+        files={name: (modes[name], content) for name, content in contents.items()},
+    )
+    more = commits.drafts(
+        plan, overlay, mode=lambda name: modes.get(name, REGULAR), trailer=trailer, when=when, left_out=no_compat
+    )
+    return [pristine, *more]
+
+
+def _midnight(day: date) -> int:
+    """Return the first second of a day (UTC) in seconds since 1970."""
+    return int(datetime.combine(day, time(), timezone.utc).timestamp())
+
+
+def refuse_other(path: Path, pin: Pin, *, no_compat: bool) -> str:
+    """Return the head of a fork that is already as it should be; refuse anything else."""
+    other = "--into a folder that is not there yet"
+    if not (path / ".git").exists():
+        raise UsageError(f"{path} is not empty and not a fork", hint=other)
+    with open_repository(path) as repository:
+        heal(repository)
+        fork = read_fork(repository, compat=not no_compat)
+        imported = fork.history.imported
+    if imported is None:
+        raise UsageError(f"{path} has a history of its own", hint=f"apply-patches apply {path}, or {other}")
+    if (fork.release.upstream, fork.release.version) != (pin.upstream, pin.version):
+        hint = f"{other} (moving a fork to another release, `apply-patches upgrade`, is still to come)"
+        raise UsageError(f"{path} holds {fork.name}, not {pin.upstream} {pin.version}", hint=hint)
+    if not fork.complete:
+        hint = f"apply-patches apply {path}" + (" --compat" if fork.history.left_out and not no_compat else "")
+        raise UsageError(f"{path} holds {fork.name} already, but not all patches", hint=hint)
+    return fork.head

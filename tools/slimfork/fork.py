@@ -1,0 +1,218 @@
+"""A fork as it is: its release, what the patches would do to it, the overlay, and whose commits it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from slimfork.detect import INIT, Release, detect, stated_version
+from slimfork.errors import UsageError
+from slimfork.gitout import blob_hash
+from slimfork.history import History, overlay_base, read_history
+from slimfork.overlay import SLIM_IN, overlay_files
+from slimfork.patch import load_series
+from slimfork.plan import Plan, Step, make_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from slimfork.gitout import Entry
+    from slimfork.patch import Patch
+    from slimfork.repo import Repository
+
+REGULAR = "100644"
+FileState = Literal["present", "missing", "outdated", "modified", "foreign", "dropped"]
+
+
+class Tree(Mapping[str, bytes]):
+    """The files of a commit, path to content; a blob is read when it is asked for."""
+
+    def __init__(self, repository: Repository, commit: str) -> None:
+        self._repository = repository
+        self.entries = repository.entries(commit)
+        self._read: dict[str, bytes] = {}
+
+    def __getitem__(self, path: str) -> bytes:
+        """Return the content of a file."""
+        entry = self.entries[path]
+        if path not in self._read:
+            self._read[path] = self._repository.blob(entry.blob)
+        return self._read[path]
+
+    def __contains__(self, path: object) -> bool:
+        """Tell whether there is such a file, without reading it."""
+        return path in self.entries
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the paths, sorted."""
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        """Return the number of files."""
+        return len(self.entries)
+
+    def mode(self, path: str) -> str:
+        """Return the mode of a file, or that of a new one."""
+        entry = self.entries.get(path)
+        return entry.mode if entry else REGULAR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overlay:
+    """The overlay in a fork.
+
+    Attributes:
+        states: Path to `present`, `missing`, `outdated` (ours, from an earlier version of the toolkit), `modified`
+            (by the user: it is kept), `foreign` (not ours, in the way) or `dropped` (ours, not needed any more).
+        changes: Path to new content of what is missing or outdated; None for what is dropped.
+    """
+
+    states: Mapping[str, FileState]
+    changes: Mapping[str, bytes | None]
+
+    def having(self, state: FileState) -> list[str]:
+        """Return the files in a state, sorted."""
+        return sorted(path for path, found in self.states.items() if found == state)
+
+    @property
+    def state(self) -> str:
+        """The one word for all of it."""
+        if self.having("foreign"):
+            return "foreign"
+        if not self.changes:
+            return "modified" if self.having("modified") else "present"
+        if not self.having("missing"):
+            return "outdated"
+        return "missing" if set(self.states.values()) == {"missing"} else "incomplete"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fork:
+    """A fork, or a checkout that can become one."""
+
+    repository: Repository
+    head: str
+    when: int
+    tree: Tree
+    release: Release
+    history: History
+    plan: Plan
+    overlay: Overlay
+    left_out: bool
+
+    @property
+    def name(self) -> str:
+        """The release in words."""
+        return f"{self.release.upstream} {self.release.version}"
+
+    @property
+    def trailer(self) -> str | None:
+        """What the newest of our commits calls this release: `ultralytics==8.4.190 sha256=...`."""
+        return self.history.release_trailer(self.release.upstream, self.release.version)
+
+    @property
+    def foreign(self) -> list[str]:
+        """The files that are in the overlay's way."""
+        return self.overlay.having("foreign")
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything is in place."""
+        waiting = any(s.state in {"pending", "broken"} for s in self.plan.steps)
+        return not (waiting or self.overlay.changes or self.foreign)
+
+
+def read_fork(repository: Repository, *, compat: bool | None = None) -> Fork:
+    """Read a fork from git; the work tree is not looked at.
+
+    Args:
+        repository: An open repository.
+        compat: Whether compatibility patches belong to it; None: as it was made.
+    """
+    head = repository.head()
+    if head is None:
+        hint = f"git -C {repository.root} add -A && git -C {repository.root} commit -m 'upstream'"
+        raise UsageError(f"{repository.root} has no commits yet", hint=hint)
+    tree = Tree(repository, head)
+    history = read_history(repository, head)
+    release = _release(repository, tree, history)
+    left_out = history.left_out if compat is None else not compat
+    return Fork(
+        repository=repository,
+        head=head,
+        when=repository.log("--max-count=1", head)[0].when,
+        tree=tree,
+        release=release,
+        history=history,
+        plan=plan_series(tree, release, left_out=left_out),
+        overlay=read_overlay(repository, tree, history, release),
+        left_out=left_out,
+    )
+
+
+def plan_series(files: Mapping[str, bytes], release: Release, *, left_out: bool) -> Plan:
+    """Plan every patch of an upstream; compatibility patches that are left out and not there are `excluded`."""
+    series = load_series(release.upstream)
+    if not series:
+        hint = "apply-patches vendor ultralytics --into fork"
+        raise UsageError(f"there are no patches for {release.upstream} yet", hint=hint)
+    _refuse_uncovered(series, release)
+
+    def plan(patches: Sequence[Patch]) -> Plan:
+        return make_plan(files, upstream=release.upstream, version=release.version, series=patches)
+
+    if not left_out:
+        return plan(series)
+    main = plan([p for p in series if not p.compat])
+    compat = [_left_out(step) for step in plan([p for p in series if p.compat]).steps]
+    return replace(main, steps=(*compat, *main.steps))
+
+
+def _refuse_uncovered(series: Sequence[Patch], release: Release) -> None:
+    """Refuse a release that no edit is for; a fork of it would be the release and nothing more."""
+    edits = [patch for patch in series if not patch.compat]
+    if not any(patch.variant(release.version) for patch in edits):
+        ranges = " or ".join(dict.fromkeys(variant.versions for variant in edits[-1].variants))
+        message = f"no patch is for {release.upstream} {release.version} yet; they are for {ranges}"
+        raise UsageError(message, hint=f"apply-patches pins list {release.upstream}")
+
+
+def _left_out(step: Step) -> Step:
+    if step.state in {"applied", "upstreamed", "excluded"}:
+        return step
+    return Step(patch=step.patch, state="excluded", changes={}, reason="left out; `apply --compat` would add it")
+
+
+def _release(repository: Repository, tree: Tree, history: History) -> Release:
+    """Return what the import says, unless the tree has moved on from it; then what the tree says."""
+    found = detect(tree, repository.root)
+    if history.imported is None:
+        return found
+    imported = Tree(repository, history.imported.sha)
+    if stated_version(imported.get(INIT, b"")) == stated_version(tree[INIT]):
+        return Release(upstream=history.imported.upstream, version=history.imported.version)
+    return found
+
+
+def read_overlay(repository: Repository, tree: Tree, history: History, release: Release) -> Overlay:
+    """Compare the overlay of a release with what a tree holds."""
+    wanted = overlay_files(release.upstream, release.version)
+    base = overlay_base(repository, history, SLIM_IN[release.upstream])
+    states: dict[str, FileState] = {path: _file_state(tree, path, new, base.get(path)) for path, new in wanted.items()}
+    for path, entry in base.items():
+        if path not in wanted and path in tree:
+            states[path] = "dropped" if tree.entries[path] == entry else "modified"
+    changes = {path: wanted.get(path) for path, state in states.items() if state in {"missing", "outdated", "dropped"}}
+    return Overlay(states=states, changes=changes)
+
+
+def _file_state(tree: Tree, path: str, new: bytes, base: Entry | None) -> FileState:
+    if path not in tree:
+        return "missing"
+    found = tree.entries[path].blob
+    if found == blob_hash(new, found):
+        return "present"
+    if base is None:
+        return "foreign"
+    return "outdated" if found == base.blob else "modified"

@@ -1,0 +1,115 @@
+"""What the commits of a fork say: its import, our commits by their trailers, and the user's own."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from slimfork import commits
+
+if TYPE_CHECKING:
+    from slimfork.gitout import Entry, LoggedCommit
+    from slimfork.repo import Repository
+
+RELEASE = re.compile(r"(?P<upstream>[\w.-]+)==(?P<version>\S+) (?:sha256=(?P<sha256>[0-9a-f]{64})|unpinned)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Import:
+    """The pristine import that a fork stands on."""
+
+    sha: str
+    upstream: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """The commits of a fork since its import, or since the first of ours in a checkout with a past of its own.
+
+    Attributes:
+        imported: The import; None in a checkout that was not vendored.
+        base: The commit before everything of ours; None when nothing of ours is there.
+        commits: The commits after `base`, oldest first.
+    """
+
+    imported: Import | None
+    base: str | None
+    commits: tuple[LoggedCommit, ...]
+
+    @property
+    def patches(self) -> dict[str, str]:
+        """Patch id to the commit that applied it last, without those that were taken out since."""
+        found: dict[str, str] = {}
+        for commit in self.commits:
+            marks = commits.trailers(commit.message)
+            for patch in marks.get(commits.NO_PATCH, ()):
+                found.pop(patch, None)
+            found.update(dict.fromkeys(marks.get(commits.PATCH, ()), commit.sha))
+        return found
+
+    @property
+    def overlays(self) -> tuple[LoggedCommit, ...]:
+        """The commits of the overlay since it was last taken out, oldest first."""
+        found: list[LoggedCommit] = []
+        for commit in self.commits:
+            marks = commits.trailers(commit.message)
+            if commits.NO_OVERLAY in marks:
+                found = []
+            if commits.OVERLAY_ID in marks:
+                found.append(commit)
+        return tuple(found)
+
+    @property
+    def left_out(self) -> bool:
+        """Whether the compatibility patches were left out on purpose."""
+        marked = [c for c in self.commits if commits.OVERLAY_ID in commits.trailers(c.message)]
+        return bool(marked) and commits.COMPAT in commits.trailers(marked[-1].message).get(commits.LEFT_OUT, ())
+
+    @property
+    def own(self) -> tuple[LoggedCommit, ...]:
+        """The user's own commits, oldest first."""
+        return tuple(c for c in self.commits if not any(key in commits.trailers(c.message) for key in commits.ANY))
+
+    def release_trailer(self, upstream: str, version: str) -> str | None:
+        """Return the newest trailer that names a release, or None."""
+        named = [v for c in self.commits for v in commits.trailers(c.message).get(commits.UPSTREAM, ())]
+        named = [v for v in named if v.startswith(f"{upstream}=={version} ")]
+        if named or self.imported is None or self.imported.version != version:
+            return named[-1] if named else None
+        return commits.upstream_trailer(upstream, version, self.imported.sha256)
+
+
+def read_history(repository: Repository, head: str) -> History:
+    """Read the history of a fork from its trailers."""
+    marked = repository.log(head, grep=f"^({'|'.join(commits.ANY)}): ")
+    imported = next(filter(None, map(_import, marked)), None)
+    ours = [c for c in marked if any(key in commits.trailers(c.message) for key in commits.OURS)]
+    base = imported.sha if imported else next(iter(ours[-1].parents), None) if ours else None
+    since = repository.log(head, f"^{base}") if base else []
+    return History(imported=imported, base=base, commits=tuple(reversed(since)))
+
+
+def _import(commit: LoggedCommit) -> Import | None:
+    marks = commits.trailers(commit.message)
+    found = RELEASE.fullmatch(marks.get(commits.UPSTREAM, ("",))[0])
+    if found is None or any(key in marks for key in commits.OURS):
+        return None
+    return Import(sha=commit.sha, upstream=found["upstream"], version=found["version"], sha256=found["sha256"] or "")
+
+
+def overlay_base(repository: Repository, history: History, folder: str) -> dict[str, Entry]:
+    """Return the overlay's files as our commits left them: path to entry."""
+    files: dict[str, Entry] = {}
+    for commit in history.overlays:
+        squashed = commits.PATCH in commits.trailers(commit.message)
+        for change in repository.changes(commit.parents[0], commit.sha):
+            if squashed and not change.path.startswith(f"{folder}/"):
+                continue  # a patched file, in a commit that the user has put together from several of ours
+            if change.new:
+                files[change.path] = change.new
+            else:
+                files.pop(change.path, None)
+    return files

@@ -1,0 +1,247 @@
+"""Git as this program uses it, and the only module that touches GitPython.
+
+Objects are read and written with plumbing in an environment of our own: no user, system or hook setting can
+change a hash. Only what concerns the user's work tree (`worktree=True`) follows the user's own settings.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from slimfork import gitout
+from slimfork.errors import SlimforkError, UsageError
+
+try:
+    from git import Git, InvalidGitRepositoryError, NoSuchPathError, Repo
+except ImportError as error:  # GitPython looks for the program when it is imported
+    raise UsageError("git is not installed, or not on PATH", hint="install git and run this again") from error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+LOCK = "slimfork.lock"
+SCRATCH = "slimfork-refs.git"
+
+# Hooks, signatures and background jobs have no say in what this program writes.
+ALWAYS = ("-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false", "-c", "gc.auto=0")
+PLUMBING = ("-c", "core.autocrlf=false", "-c", "core.compression=1", "-c", "safe.directory=*")
+ISOLATED = {
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_TERMINAL_PROMPT": "0",
+    "HOME": os.devnull,
+    "TZ": "UTC",
+    "XDG_CONFIG_HOME": os.devnull,
+}
+
+
+@contextmanager
+def scrubbed() -> Iterator[None]:
+    """Take `GIT_*` out of the environment: a hook or `git rebase -x` set them for another repository."""
+    taken = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("GIT_")}
+    try:
+        yield
+    finally:
+        os.environ.update(taken)
+
+
+class Repository:
+    """An open repository. Made by `open_repository` and `new_repository`."""
+
+    def __init__(self, repo: Repo) -> None:
+        self.root = Path(repo.working_dir)
+        self.git_dir = Path(repo.git_dir)
+        self.common_dir = Path(repo.common_dir).resolve()
+        self._git = Git(self.root)  # and not repo.git: it expands $NAME in the path
+        self.own_session = False  # whether git runs out of reach of Ctrl-C
+
+    def run(
+        self, *arguments: str, stdin: bytes = b"", worktree: bool = False, env: Mapping[str, str] | None = None
+    ) -> tuple[int, bytes, str]:
+        """Run git with fixed arguments and return its status, stdout and stderr.
+
+        Args:
+            arguments: The verb and what follows; paths come after `--` or over stdin.
+            stdin: What the command reads.
+            worktree: Follow the user's own settings: line endings and filters of the work tree are theirs.
+            env: More environment variables.
+        """
+        settings = ALWAYS if worktree else ALWAYS + PLUMBING
+        with tempfile.TemporaryFile() as feed:
+            feed.write(stdin)
+            feed.seek(0)
+            status, out, err = self._git.execute(
+                ["git", *settings, *arguments],
+                istream=feed,
+                env={**({} if worktree else ISOLATED), **(env or {})},
+                with_extended_output=True,
+                with_exceptions=False,
+                stdout_as_string=False,
+                strip_newline_in_stdout=False,
+                start_new_session=self.own_session,
+            )
+        return status, out, err
+
+    def git(
+        self, *arguments: str, stdin: bytes = b"", worktree: bool = False, env: Mapping[str, str] | None = None
+    ) -> bytes:
+        """Run git as `run` does and return its stdout; its failure is an error."""
+        status, out, err = self.run(*arguments, stdin=stdin, worktree=worktree, env=env)
+        if status:
+            said = next((line for line in reversed(err.splitlines()) if line.strip()), f"status {status}")
+            raise SlimforkError(f"git {arguments[0]} failed in {self.root}: {said}")
+        return out
+
+    def ask(self, *arguments: str) -> str | None:
+        """Return the one line that a command answers, or None when it fails."""
+        status, out, _ = self.run(*arguments)
+        return None if status else os.fsdecode(out).rstrip("\n")
+
+    def head(self) -> str | None:
+        """Return the commit that is checked out, or None before the first one."""
+        return self.ask("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+
+    def branch(self) -> str | None:
+        """Return the full name of the branch that is checked out, or None when HEAD is detached."""
+        return self.ask("symbolic-ref", "--quiet", "HEAD")
+
+    def resolve(self, ref: str) -> str | None:
+        """Return the commit of a branch or tag, or None when there is none."""
+        return self.ask("rev-parse", "--verify", "--quiet", f"{gitout.checked_ref(ref)}^{{commit}}")
+
+    def entries(self, commit: str) -> dict[str, gitout.Entry]:
+        """Return the files of a commit: path to mode and blob, without links and submodules."""
+        return gitout.parse_tree(self.git("ls-tree", "-r", "-z", "--full-tree", gitout.checked_sha(commit)))
+
+    def blob(self, sha: str) -> bytes:
+        """Return the content of a blob; in a partial clone git fetches it, with the user's own settings."""
+        return self.git("cat-file", "blob", gitout.checked_sha(sha), worktree=True)
+
+    def changes(self, old: str, new: str) -> list[gitout.Change]:
+        """Return the files that differ between two commits, sorted by path."""
+        commits = gitout.checked_sha(old), gitout.checked_sha(new)
+        return gitout.parse_changes(self.git("diff-tree", "-r", "-z", "--no-renames", *commits))
+
+    def log(self, *revisions: str, grep: str | None = None) -> list[gitout.LoggedCommit]:
+        """Return commits, newest first: all of them, or those with a line that matches `grep`."""
+        shape = ("-z", "--topo-order", "--no-show-signature", "--encoding=UTF-8", f"--format={gitout.LOG_FORMAT}")
+        which = ("-E", f"--grep={grep}") if grep else ()
+        return gitout.parse_log(self.git("log", *shape, *which, *revisions, "--"))
+
+    def dirty(self) -> list[str]:
+        """Return the tracked files that differ from HEAD, as the user's own `git status` sees them."""
+        shape = ("--porcelain", "-z", "--no-renames", "--untracked-files=no", "--ignore-submodules=all")
+        out = self.git("status", *shape, worktree=True, env={"GIT_OPTIONAL_LOCKS": "0"})
+        return gitout.parse_status(out)
+
+    def write(self, stream: bytes, marks: int) -> list[str]:
+        """Write the objects of a fast-import stream, moving no ref, and return the commits of its marks.
+
+        A repository of its own takes the refs of the stream; only its objects land here. So a run that is
+        killed leaves nothing but unreachable objects, which git clears away by itself. The caller holds the lock.
+        """
+        bare = self.common_dir / SCRATCH
+        shutil.rmtree(bare, ignore_errors=True)  # of a run that was killed
+        try:
+            kind = self.ask("rev-parse", "--show-object-format") or "sha1"
+            self.git("init", "--quiet", "--bare", "--template=", f"--object-format={kind}", "--", str(bare))
+            objects = {"GIT_DIR": str(bare), "GIT_OBJECT_DIRECTORY": str(self.common_dir / "objects")}
+            return self._fast_import(stream, marks, bare / "marks", objects)
+        finally:
+            shutil.rmtree(bare, ignore_errors=True)
+
+    def write_refs(self, stream: bytes, marks: int) -> list[str]:
+        """Write a fast-import stream with its refs: for a repository that nobody has seen yet."""
+        return self._fast_import(stream, marks, self.git_dir / "marks", {})
+
+    def _fast_import(self, stream: bytes, marks: int, file: Path, env: Mapping[str, str]) -> list[str]:
+        options = ("--quiet", "--done", "--date-format=raw", f"--export-marks={file}")
+        self.git("fast-import", *options, stdin=stream, env=env)
+        known = dict(line.split() for line in file.read_text("ascii").splitlines())
+        file.unlink()
+        return [known[f":{mark}"] for mark in range(1, marks + 1)]
+
+    def move(self, ref: str, new: str, old: str) -> None:
+        """Move a ref in one step, if it still is where it was."""
+        commits = gitout.checked_sha(new), gitout.checked_sha(old)
+        self.git("update-ref", "-m", "apply-patches", gitout.checked_ref(ref), *commits)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep two runs apart."""
+        lock = FileLock(self.common_dir / LOCK, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise busy(self.root) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def busy(path: Path) -> UsageError:
+    """Return the answer of the second of two runs."""
+    return UsageError(f"another apply-patches is at work on {path}", hint="run this again when it is done")
+
+
+@contextmanager
+def new_repository(path: Path) -> Iterator[Repository]:
+    """Make a repository in a new folder and open it; its files stay byte for byte whatever the user's settings."""
+    with scrubbed():
+        path.mkdir()
+        options = ("--quiet", "--template=", "--object-format=sha1")
+        Git(path).execute(["git", "init", *options], env=ISOLATED)
+        with Repo(path, expand_vars=False) as repo:
+            repository = Repository(repo)
+            repository.git("symbolic-ref", "HEAD", "refs/heads/slim")
+            repository.git("config", "--local", "core.autocrlf", "false")
+            # Upstream's .gitattributes must not rewrite upstream's files: this one has the last word.
+            info = repository.git_dir / "info"
+            info.mkdir(exist_ok=True)
+            (info / "attributes").write_text("* -text -ident -filter -working-tree-encoding\n", "ascii")
+            yield repository
+
+
+@contextmanager
+def open_repository(path: Path) -> Iterator[Repository]:
+    """Open the repository whose work tree is `path`.
+
+    Raises:
+        UsageError: There is no such folder, it is not the top of a work tree, or git does not trust it.
+    """
+    if not path.is_dir():
+        what = "is not a folder" if path.exists() else "does not exist"
+        raise UsageError(f"{path} {what}", hint="apply-patches vendor ultralytics --into fork")
+    with scrubbed():
+        try:
+            repo = Repo(path.absolute(), expand_vars=False)
+        except (InvalidGitRepositoryError, NoSuchPathError):
+            raise _not_a_repository(path) from None
+        with repo:
+            if repo.bare or repo.working_tree_dir is None:
+                hint = f"git clone {path} fork, then apply-patches apply fork"
+                raise UsageError(f"{path} is a bare repository: it has no files to patch", hint=hint)
+            repository = Repository(repo)
+            if repository.run("rev-parse", "--git-dir", worktree=True)[0]:
+                hint = f"git -C {path} status, which says why"
+                raise UsageError(f"git refuses {path}: another user owns it, or it is damaged", hint=hint)
+            yield repository
+
+
+def _not_a_repository(path: Path) -> UsageError:
+    if not any(path.iterdir()):
+        return UsageError(f"{path} is empty", hint=f"apply-patches vendor ultralytics --into {path}")
+    outer = next((p for p in path.absolute().parents if (p / ".git").exists()), None)
+    if outer:
+        return UsageError(f"{path} is a folder inside the repository {outer}", hint=f"apply-patches apply {outer}")
+    hint = f"git init {path}, add and commit its files there; or apply-patches vendor ultralytics --into fork"
+    return UsageError(f"{path} is not a git repository", hint=hint)
