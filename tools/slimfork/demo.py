@@ -10,7 +10,7 @@ import json
 import shutil
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +18,13 @@ from slimfork import inside, pins, qr
 from slimfork.archive import read_sdist
 from slimfork.building import build
 from slimfork.commands.vendor import draft, is_free, refuse_other
-from slimfork.errors import SlimforkError
+from slimfork.errors import SlimforkError, UsageError
 from slimfork.fetch import fetch
-from slimfork.recipe import EPOCHS, IMAGES, IMGSZ, PRUNE, THREADS, VAL, training
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from slimfork.recipe import Recipe
 
 STEPS_FILE = Path(__file__).with_name("demo_steps.py")
 MARK = "slimfork:"
@@ -43,12 +44,14 @@ class Demo:
     Attributes:
         out: The folder for everything that it makes.
         spec: The release to vendor.
+        recipe: How much of everything.
         on_stage: Called with a stage's title as it starts.
         on_epoch: Called with the epochs done in this stage and how many there are.
     """
 
     out: Path
     spec: str
+    recipe: Recipe
     on_stage: Callable[[str], None]
     on_epoch: Callable[[int, int], None]
 
@@ -63,36 +66,52 @@ class Demo:
         return self.out / "qr" / "data.yaml"
 
     def run(self) -> dict[str, Any]:
-        """Run what is not done yet and return the report."""
-        self.out.mkdir(parents=True, exist_ok=True)
-        self._stage("vendor", f"vendor {self.spec}", {"spec": self.spec}, self._vendor)
+        """Run what is not done yet and return the report.
+
+        Raises:
+            UsageError: The folder holds something else, or a demo with other settings.
+            StageError: A stage failed.
+        """
+        self._begin()
+        self._stage("vendor", f"vendor {self.spec}", self._vendor)
+        self._stage("draw", "draw pictures of QR codes", self._draw)
         shutil.copy(STEPS_FILE, self.out)
-        self._stage("draw", f"draw {IMAGES + VAL} pictures", {"imgsz": IMGSZ, "images": IMAGES, "val": VAL}, self._draw)
         self._train("dense", "train dense")
         self._train("sparse", "train with the sparsity penalty")
-        self._stage("prune", "prune the channels that the penalty emptied", {"prune": PRUNE}, self._prune)
+        self._stage("prune", "prune the channels that the penalty emptied", self._prune)
         self._train("slim", "fine-tune what is left")
-        report = self._stage("report", "export, measure and draw", {"threads": THREADS}, self._report)
-        seconds = {name: done["seconds"] for name, done in self._state().items()}
-        return {**report, "seconds": seconds, "spec": self.spec, "imgsz": IMGSZ}
+        report = self._stage("report", "export, measure and draw", self._report)
+        seconds = {name: done["seconds"] for name, done in self._state()["stages"].items()}
+        return {**report, "seconds": seconds, "spec": self.spec, "imgsz": self.recipe.imgsz}
 
-    def _stage(self, name: str, title: str, settings: Any, work: Callable[[], Any]) -> Any:
+    def _begin(self) -> None:
+        settings = json.loads(json.dumps({"spec": self.spec, "recipe": asdict(self.recipe)}))  # as they are read back
+        self.out.mkdir(parents=True, exist_ok=True)
+        if not (self.out / STATE).exists():
+            if any(self.out.iterdir()):
+                raise UsageError(
+                    f"{self.out} is not empty and holds no demo", hint="--out FOLDER that is not there yet"
+                )
+            self._note({"settings": settings, "stages": {}})
+        elif self._state()["settings"] != settings:
+            raise UsageError(f"{self.out} holds a demo with other settings", hint=f"rm -r {self.out}, or --out FOLDER")
+
+    def _stage(self, name: str, title: str, work: Callable[[], Any]) -> Any:
         state = self._state()
-        if name in state and state[name]["settings"] == settings:
-            return state[name]["result"]
-        for later in list(state)[list(state).index(name) :] if name in state else ():
-            del state[later]  # they stand on what is made anew now
-        self.on_stage(title)
-        start = time.monotonic()
-        result = work()
-        state[name] = {"settings": settings, "result": result, "seconds": round(time.monotonic() - start, 1)}
+        if name not in state["stages"]:
+            self.on_stage(title)
+            start = time.monotonic()
+            result = work()
+            state["stages"][name] = {"result": result, "seconds": round(time.monotonic() - start, 1)}
+            self._note(state)
+        return state["stages"][name]["result"]
+
+    def _note(self, state: dict[str, Any]) -> None:
         (self.out / f".{STATE}").write_text(json.dumps(state, indent=2))
         (self.out / f".{STATE}").replace(self.out / STATE)
-        return result
 
     def _state(self) -> dict[str, Any]:
-        path = self.out / STATE
-        state: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        state: dict[str, Any] = json.loads((self.out / STATE).read_text())
         return state
 
     def _vendor(self) -> None:
@@ -104,28 +123,19 @@ class Demo:
             refuse_other(self.fork, pin, no_compat=False)
 
     def _draw(self) -> None:
-        qr.draw(self.out / "qr", images=IMAGES, val=VAL, imgsz=IMGSZ)
+        qr.draw(self.out / "qr", images=self.recipe.images, val=self.recipe.val, imgsz=self.recipe.imgsz)
 
     def _train(self, name: str, title: str) -> None:
-        arguments = training(name, self.data)
-        self._stage(name, f"{title}, {EPOCHS[name]} epochs", arguments, lambda: self._inside("train", arguments))
+        arguments = self.recipe.training(name, self.data)
+        self._stage(name, f"{title}, {arguments['epochs']} epochs", lambda: self._inside("train", arguments))
 
     def _prune(self) -> None:
-        command = (
-            "--weights",
-            "sparse.pt",
-            "--data",
-            self.data,
-            "--imgsz",
-            str(IMGSZ),
-            "--out",
-            "pruned.pt",
-            "--no-onnx",
-        )
-        self._python("prune", self.fork / "prune.py", *command, *PRUNE)
+        files = ("--weights", "sparse.pt", "--out", "pruned.pt", "--no-onnx")
+        calibration = ("--data", self.data, "--imgsz", str(self.recipe.imgsz))
+        self._python("prune", self.fork / "prune.py", *files, *calibration, *self.recipe.prune)
 
     def _report(self) -> Any:
-        return self._inside("report", {**training("slim", self.data), "threads": THREADS})
+        return self._inside("report", {**self.recipe.training("slim", self.data), "threads": self.recipe.threads})
 
     def _inside(self, step: str, arguments: dict[str, Any]) -> Any:
         name = arguments["name"] if step == "train" else step
@@ -135,7 +145,7 @@ class Demo:
         """Run Python in the fork, pass on its progress, keep its log; return the last facts that it told."""
         log = self.out / "logs" / f"{name}.log"
         log.parent.mkdir(exist_ok=True)
-        env = inside.environment(self.fork, self.out / "config", OMP_NUM_THREADS=str(THREADS))
+        env = inside.environment(self.fork, self.out / "config", OMP_NUM_THREADS=str(self.recipe.threads))
         facts: dict[str, Any] = {}
         with (
             log.open("w", encoding="utf-8") as file,

@@ -1,21 +1,42 @@
-"""The numbers of the demo, found by trying; see README for what they give."""
+"""The numbers of the demo; README says what they give, and `tests/tools/test_demo.py` runs it with smaller ones."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-MODEL = "yolov8n.yaml"
-IMGSZ = 160
-IMAGES, VAL = 400, 100
-THREADS = 2
-EPOCHS = {"dense": 8, "sparse": 6, "slim": 8}
-PRUNE = ("--threshold", "0.01")
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What one demo does.
+
+    Attributes:
+        imgsz: Side of a picture, in pixels.
+        images: Training pictures.
+        val: Validation pictures.
+        threads: For training and for latency.
+        prune: Arguments of the fork's `prune.py`.
+        common: Train arguments of every stage.
+        stages: Train arguments of each stage on top of these: `dense`, `sparse`, `slim`.
+    """
+
+    imgsz: int = 160
+    images: int = 400
+    val: int = 100
+    threads: int = 2
+    prune: tuple[str, ...] = ("--threshold", "0.01")
+    common: dict[str, Any] = field(default_factory=lambda: dict(COMMON))
+    stages: dict[str, dict[str, Any]] = field(default_factory=lambda: dict(STAGES))
+
+    def training(self, name: str, data: Path) -> dict[str, Any]:
+        """Return the train arguments of a stage."""
+        return {**self.common, "imgsz": self.imgsz, "data": str(data), "name": name, **self.stages[name]}
+
 
 COMMON: dict[str, Any] = {
-    "imgsz": IMGSZ,
     "batch": 16,
     "nbs": 16,
     "workers": 0,
@@ -24,20 +45,15 @@ COMMON: dict[str, Any] = {
     "plots": False,
     "val": False,
     "cache": "ram",
-    "optimizer": "SGD",
-    "lr0": 0.02,
+    "optimizer": "AdamW",
+    "lr0": 0.002,
+    "momentum": 0.9,
     "warmup_epochs": 1.0,
-    "close_mosaic": 0,
     "mosaic": 0.0,
     "seed": 0,
 }
 STAGES: dict[str, dict[str, Any]] = {
-    "dense": {"model": MODEL},
-    "sparse": {"model": "dense.pt", "sparsity": 1.5},
-    "slim": {"model": "pruned.pt"},
+    "dense": {"model": "yolov8n.yaml", "epochs": 8},
+    "sparse": {"model": "dense.pt", "epochs": 6, "optimizer": "SGD", "lr0": 0.01, "sparsity": 1.5},
+    "slim": {"model": "pruned.pt", "epochs": 10},
 }
-
-
-def training(name: str, data: Path) -> dict[str, Any]:
-    """Return the train arguments of a stage: `dense`, `sparse` or `slim`."""
-    return {**COMMON, "data": str(data), "epochs": EPOCHS[name], "name": name, **STAGES[name]}

@@ -208,6 +208,8 @@ def new_repository(path: Path) -> Iterator[Repository]:
             info = repository.git_dir / "info"
             info.mkdir(exist_ok=True)
             (info / "attributes").write_text("* -text -ident -filter -working-tree-encoding\n", "ascii")
+            # A source distribution has no .gitignore; what installing and training leave is nobody's to commit.
+            (info / "exclude").write_text("__pycache__/\n*.egg-info/\n/build/\n/dist/\n/runs/\n", "ascii")
             yield repository
 
 

@@ -9,6 +9,7 @@ import click
 
 from slimfork import ui
 from slimfork.demo import Demo
+from slimfork.recipe import Recipe
 
 TARGETS = {"parameters": 10.0, "latency_ms": 2.0}
 MAP_SHARE = 0.95
@@ -36,7 +37,7 @@ def command(out: Path, spec: str, as_json: bool) -> None:
         def on_epoch(done: int, epochs: int) -> None:
             progress.update(task, completed=done, total=epochs)
 
-        demo = Demo(out=out.resolve(), spec=spec, on_stage=on_stage, on_epoch=on_epoch)
+        demo = Demo(out=out.resolve(), spec=spec, recipe=Recipe(), on_stage=on_stage, on_epoch=on_epoch)
         report = demo.run()
     if as_json:
         ui.result_json({**report, "targets": targets(report["rows"])})
