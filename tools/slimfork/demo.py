@@ -158,12 +158,16 @@ class Demo:
                 text=True,
             ) as process,
         ):
-            for line in process.stdout or ():
-                file.write(line)
-                if line.startswith(MARK):
-                    facts = json.loads(line.removeprefix(MARK))
-                    if "epoch" in facts:
-                        self.on_epoch(facts["epoch"], facts["epochs"])
+            try:
+                for line in process.stdout or ():
+                    file.write(line)
+                    if line.startswith(MARK):
+                        facts = json.loads(line.removeprefix(MARK))
+                        if "epoch" in facts:
+                            self.on_epoch(facts["epoch"], facts["epochs"])
+            except BaseException:
+                process.kill()  # it is not to train on when nobody listens
+                raise
         if process.returncode:
             raise StageError(f"the stage {name!r} failed; its log is {log}", hint=f"tail {log}")
         return facts
