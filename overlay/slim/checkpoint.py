@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from copy import deepcopy
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import nn
 
     from .plan import Plan
@@ -29,7 +29,8 @@ def save_checkpoint(path: Path, model: nn.Module, checkpoint: dict[str, Any], pl
         plan: What was pruned; it rides along as plain data, as `slim` on the model.
     """
     half: Any = deepcopy(model).half()
-    half.__dict__.pop("criterion", None)
+    for attributes in (half.__dict__, half._modules):  # noqa: SLF001 - RT-DETR's criterion is a module
+        attributes.pop("criterion", None)
     if plan is not None:
         half.slim = plan.to_dict()
     if hasattr(half, "args"):
@@ -42,11 +43,11 @@ def save_checkpoint(path: Path, model: nn.Module, checkpoint: dict[str, Any], pl
 def write_atomically(path: Path, value: Any) -> None:
     """Save with torch under a temporary name in the same folder, then rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    part = path.with_name(f".{path.name}-{os.getpid()}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with part.open("wb") as file:
             torch.save(value, file)
-        Path(name).replace(path)
+        part.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise

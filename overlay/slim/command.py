@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 import tempfile
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +81,7 @@ def _only_json() -> Iterator[TextIO]:
     real = os.dup(1)
     os.dup2(2, 1)
     try:
-        with os.fdopen(os.dup(real), "w", encoding="utf-8") as result:
+        with os.fdopen(os.dup(real), "w", encoding="utf-8") as result, redirect_stdout(sys.stderr):
             yield result
     finally:
         sys.stdout.flush()
@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--weights", type=Path, required=True, help="the checkpoint to prune; last.pt of a sparse run")
     amount = parser.add_mutually_exclusive_group(required=True)
     amount.add_argument("--ratio", type=float, help="share of all prunable channels to drop, by a global threshold")
-    amount.add_argument("--threshold", type=float, help="drop the channels whose |γ| is below this")
+    amount.add_argument("--threshold", type=float, help="drop the channels whose |γ| is at most this")
     amount.add_argument("--plan", type=Path, help="apply a plan that was saved before")
     add("--round-to", type=int, default=1, help="keep a multiple of this many channels a layer: 8 fp16, 16 int8")
     add("--min-channels", type=int, default=1, help="keep at least this many channels a layer")

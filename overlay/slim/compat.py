@@ -48,7 +48,7 @@ def parse_requirements(lines: str | Iterable[str]) -> Iterator[Requirement]:
 
 
 def require(text: str) -> None:
-    """As `pkg_resources.require`, for the first requirement alone.
+    """As `pkg_resources.require`, but it does not follow what the distribution requires in turn.
 
     Raises:
         DistributionNotFound: It is not installed.

@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from slim.calibrate import CalibrationError, image_batches, image_paths, reestimate
 from torch import nn
+
+from slim.calibrate import CalibrationError, image_batches, image_paths, reestimate
 
 if TYPE_CHECKING:
     from pathlib import Path

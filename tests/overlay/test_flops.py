@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from slim.flops import count_flops
 from torch import nn
+
+from slim.flops import count_flops
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from torch import nn
+
 from slim.measure import (
     Measured,
     MeasureError,
@@ -16,7 +18,6 @@ from slim.measure import (
     measure,
     table,
 )
-from torch import nn
 
 if TYPE_CHECKING:
     from pathlib import Path

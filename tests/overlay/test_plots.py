@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import pytest
+
 from slim import plots
 
 if TYPE_CHECKING:

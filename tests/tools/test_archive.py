@@ -8,6 +8,7 @@ import re
 import tarfile
 
 import pytest
+
 from slimfork import archive
 from slimfork.archive import File, read_sdist
 from slimfork.errors import UsageError

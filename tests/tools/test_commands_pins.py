@@ -6,11 +6,11 @@ import json
 import re
 
 import pytest
+
 from slimfork import index, pins
 from slimfork.cli import run
 from slimfork.content import patches_root
 from slimfork.pins import load, save
-
 from tests.tools.index_server import VERSION, LocalIndex, pin_of, tiny_sdist
 
 SDIST = tiny_sdist()

@@ -7,11 +7,11 @@ import threading
 from dataclasses import replace
 
 import pytest
+
 from slimfork import fetch, index
 from slimfork.errors import UsageError
 from slimfork.index import open_index
 from slimfork.pins import find
-
 from tests.tools.index_server import VERSION, LocalIndex, pin_of, tiny_sdist
 
 SDIST = tiny_sdist()

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from slimfork import content, fetch
 
+from slimfork import content, fetch
 from tests.tools.index_server import VERSION, LocalIndex, tiny_sdist
 
 SDIST = tiny_sdist()

@@ -9,6 +9,7 @@ from datetime import date
 
 import pytest
 from packaging.version import Version
+
 from slimfork import pins
 from slimfork.content import patches_root
 from slimfork.errors import UsageError

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+
 from slimfork.errors import UsageError
 from slimfork.qr import draw
 from slimfork.qr_clutter import DISTRACTORS, background, scatter

@@ -1,0 +1,179 @@
+"""Which channels of a model live and die together, which may go, and why the others may not.
+
+Every tensor carries one label per channel through a forward pass. A convolution makes new labels, BatchNorm and
+activations pass them on, `cat` joins them, `chunk` cuts them, `add` unites them, and an operator that is not known
+freezes those that enter it. Only shapes are asked of the model's code, never its class: what it ships, runs.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from .labels import FIXED
+from .layers import LAYER_RULES
+from .operators import RULES
+from .settling import follower_of, settle
+from .shadow import FAILURES, SIDES, image, shadow, train_branches, undisturbed, watched
+from .trace import LAYERS, Caller, Trace, tensors
+from .trial import failing_modules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Channels:
+    """The channels of a model by group; group 0 is whatever can never be dropped.
+
+    Attributes:
+        outputs: Layer -> group of each output channel, for every convolution, BatchNorm and Linear that ran.
+        inputs: Convolution or Linear -> group of each input channel (or feature).
+        norms: The BatchNorms among them, in the model's order.
+        frozen: Group -> why it may not be dropped, as "<operator> in <layer>".
+        cuts: Parts of tensors, each a row of groups of one bundle, that keep equally many channels.
+        attributes: "<module>:<attribute>" -> the row of groups whose kept number that attribute holds.
+        followed_by: Convolution -> the BatchNorm that alone reads its output.
+        unreached: Layers with weights that no forward pass reached; they are left as they are.
+        example: Shape of the image that was traced, (B, C, H, W).
+    """
+
+    outputs: dict[str, tuple[int, ...]]
+    inputs: dict[str, tuple[int, ...]]
+    norms: tuple[str, ...]
+    frozen: dict[int, str]
+    cuts: tuple[tuple[tuple[int, ...], ...], ...]
+    attributes: dict[str, tuple[int, ...]]
+    followed_by: dict[str, str]
+    unreached: tuple[str, ...]
+    example: tuple[int, ...]
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """Layer -> number of output channels."""
+        return {name: len(groups) for name, groups in self.outputs.items()}
+
+    def prunable(self, layer: str) -> list[bool]:
+        """Return for each output channel of a layer whether it may be dropped."""
+        return [group not in self.frozen for group in self.outputs[layer]]
+
+    def members(self, group: int) -> list[tuple[str, str, int]]:
+        """Return every place of a group as (layer, "out" or "in", channel)."""
+        sides = (("out", self.outputs), ("in", self.inputs))
+        return [
+            (name, side, index)
+            for side, layers in sides
+            for name, groups in layers.items()
+            for index, found in enumerate(groups)
+            if found == group
+        ]
+
+    def reasons(self) -> dict[str, str]:
+        """Return for each BatchNorm with frozen channels the first reason why."""
+        found = {}
+        for name in self.norms:
+            reason = next((self.frozen[g] for g in self.outputs[name] if g in self.frozen), None)
+            if reason is not None:
+                found[name] = reason
+        return found
+
+
+def analyse(model: nn.Module, example: Tensor | None = None) -> Channels:
+    """Find the channels of a model that can be pruned; the model, its caches and the generators stay as they are.
+
+    Args:
+        model: The bare model: neither a parallel wrapper nor compiled.
+        example: An image, (B, C, H, W), values unused. Default: the smallest of a few black squares that works.
+
+    Raises:
+        ValueError: If the model does not run on the image.
+    """
+    twin = shadow(model)
+    error: Exception | None = None
+    for side in SIDES if example is None else SIDES[:1]:
+        shown = image(twin, side) if example is None else example.detach().to(next(twin.parameters()))
+        trace = Trace(twin, RULES, LAYER_RULES)
+        try:
+            _follow(twin, trace, shown)
+        except FAILURES as failure:
+            error = failure
+        else:
+            return _try_out(model, trace, shown)
+    raise ValueError(f"the model does not run on an image of {tuple(shown.shape)}: {error}; pass an example that fits")
+
+
+def prunable_batchnorms(model: nn.Module) -> dict[str, torch.BoolTensor]:
+    """Return for each BatchNorm with prunable channels a mask of them, shape (num_features,), on the CPU."""
+    channels = analyse(model)
+    masks = {name: torch.tensor(channels.prunable(name)) for name in channels.norms}
+    return {name: mask for name, mask in masks.items() if bool(mask.any())}  # type: ignore[misc]
+
+
+def _follow(twin: nn.Module, trace: Trace, shown: Tensor) -> None:
+    """Run the model as in inference and, where that misses layers, as in training."""
+    twin.eval()
+    with watched(twin, trace.enter, trace.stack.pop), undisturbed(twin):
+        _pass(twin, trace, shown)
+        if any(name not in trace.outputs for name in trace.layers):
+            train_branches(twin)
+            with suppress(*FAILURES):  # training may want targets as well
+                _pass(twin, trace, shown)
+                trace.in_training = True
+
+
+def _pass(twin: nn.Module, trace: Trace, shown: Tensor) -> None:
+    with Caller(trace), trace:
+        result = twin(shown)
+    for tensor in tensors(result):  # what later layers read as well is a feature map, and free to narrow
+        known = trace.tracked.get(tensor)
+        if known is not None and not known.readers:
+            trace.labels.freeze(known.labels, "output of the model")
+
+
+def _try_out(model: nn.Module, trace: Trace, shown: Tensor) -> Channels:
+    """Freeze what enters code that does not run at another width, until the rest does."""
+    blamed: set[str] = set()
+    while True:
+        settle(trace)
+        channels = _plain(trace, tuple(shown.shape))
+        failing = failing_modules(model, channels, shown, in_training=trace.in_training)
+        if not failing:
+            return channels
+        culprit = next((name for name in failing if name not in blamed), "")
+        kind = type(model.get_submodule(culprit))
+        # A layer fails for what others gave it, but where a module's own code fails, its likes will.
+        alike = [culprit] if issubclass(kind, LAYERS) else [n for n, m in model.named_modules() if type(m) is kind]
+        for name in alike:
+            blamed.add(name)
+            for labels in trace.entering[name] if name else trace.outputs.values():
+                trace.labels.freeze(labels, f"fixed width in {name or 'the model'}")
+
+
+def _plain(trace: Trace, example: tuple[int, ...]) -> Channels:
+    """Number the groups in the order in which the layers meet them, and leave tensors behind."""
+    numbers = {FIXED: FIXED}
+
+    def row(labels: Iterable[int]) -> tuple[int, ...]:
+        return tuple(numbers.setdefault(trace.labels.find(label), len(numbers)) for label in labels)
+
+    outputs = {name: row(trace.outputs[name].tolist()) for name in trace.layers if name in trace.outputs}
+    inputs = {name: row(trace.inputs[name].tolist()) for name in trace.layers if name in trace.inputs}
+    cuts = {key: tuple(row(part) for part in cut.parts) for key, cut in trace.cuts.items()}
+    reasons = {number: trace.labels.reason(label) for label, number in numbers.items()}
+    return Channels(
+        outputs=outputs,
+        inputs=inputs,
+        norms=tuple(name for name in outputs if isinstance(trace.layers[name], _BatchNorm)),
+        frozen={number: reason for number, reason in reasons.items() if reason is not None},
+        cuts=tuple(dict.fromkeys(cuts[key] for key, cut in trace.cuts.items() if not cut.tied)),
+        attributes={":".join(key): cuts[key][0] for key in cuts if key[1]},
+        followed_by=follower_of(trace),
+        unreached=tuple(name for name in trace.layers if name not in trace.outputs),
+        example=example,
+    )

@@ -1,0 +1,91 @@
+"""Channel labels: a union-find over channels, and label tensors that mirror the shape of a traced tensor.
+
+A label is a positive integer, one for every output channel of a layer; 0 stands for a channel that nobody can
+drop. In a label tensor a label is negative where the value of its channel would *not* be zero although its
+BatchNorm's scale and shift are: before the BatchNorm, or after a sigmoid. Such a channel may not be read by a layer.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+FIXED = 0
+
+
+class Labels:
+    """Union-find over labels; a frozen set remembers the first reason why."""
+
+    def __init__(self) -> None:
+        self._parent = [FIXED]
+        self._reasons: dict[int, str] = {FIXED: "not the output of a layer"}
+
+    def new(self, width: int) -> Tensor:
+        """Return `width` fresh labels, shape (width,)."""
+        first = len(self._parent)
+        self._parent.extend(range(first, first + width))
+        return torch.arange(first, first + width)
+
+    def find(self, label: int) -> int:
+        """Return the representative of a label, whatever its sign."""
+        label = root = abs(label)
+        while self._parent[root] != root:
+            root = self._parent[root]
+        while self._parent[label] != root:
+            self._parent[label], label = root, self._parent[label]
+        return root
+
+    def unite(self, one: Tensor, other: Tensor, reason: str) -> None:
+        """Let the labels of two tensors of equal shape live and die together, element by element."""
+        for a, b in dict.fromkeys(zip(one.flatten().tolist(), other.flatten().tolist())):
+            self._join(self.find(a), self.find(b), reason)
+
+    def _join(self, one: int, other: int, reason: str) -> None:
+        low, high = sorted((one, other))
+        if low == high:
+            return
+        if low == FIXED:
+            self._reasons.setdefault(high, reason)
+            return
+        self._parent[high] = low
+        if high in self._reasons:
+            self._reasons.setdefault(low, self._reasons.pop(high))
+
+    def freeze(self, labels: Tensor, reason: str, *, plainer: bool = False) -> None:
+        """Forbid dropping any of these labels; a plainer reason takes the place of what was found before."""
+        for root in dict.fromkeys(self.find(label) for label in core(labels).flatten().tolist()):
+            if plainer and root != FIXED:
+                self._reasons[root] = reason
+            self._reasons.setdefault(root, reason)
+
+    def reason(self, label: int) -> str | None:
+        """Return why a label is frozen, or None if it is not."""
+        return self._reasons.get(self.find(label))
+
+
+def varying(labels: Tensor) -> list[int]:
+    """Return the dimensions along which the labels differ."""
+    return [
+        dim
+        for dim, size in enumerate(labels.shape)
+        if size > 1 and labels.stride(dim) != 0 and bool((labels != labels.narrow(dim, 0, 1)).any())
+    ]
+
+
+def core(labels: Tensor) -> Tensor:
+    """Shrink every dimension along which the labels do not differ to size 1; a view."""
+    differ = varying(labels)
+    for dim, size in enumerate(labels.shape):
+        if dim not in differ and size > 1:
+            labels = labels.narrow(dim, 0, 1)
+    return labels
+
+
+def fit(labels: Tensor, shape: torch.Size) -> Tensor | None:
+    """Resize the dimensions in which all labels agree, as pooling does; None where they do not agree."""
+    small = core(labels)
+    if small.ndim != len(shape):
+        return None
+    if any(size not in {1, wanted} for size, wanted in zip(small.shape, shape)):
+        return None
+    return small.expand(shape)

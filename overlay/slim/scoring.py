@@ -1,0 +1,86 @@
+"""Scores of channel groups, and which of them fall under a ratio or a threshold."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from torch import nn
+
+    from .channels import Channels
+
+
+@dataclass(frozen=True)
+class Scores:
+    """For every prunable group: its score, how many BatchNorm channels it has, and where in a layer it lies.
+
+    Attributes:
+        of_group: Group -> largest |gamma|.
+        weight: Group -> number of BatchNorm channels that go with it.
+        place: Group -> minus its position in the first of its BatchNorms, in (-1, 0]: breaks ties so that layers
+            lose equal shares, and the same ones every time.
+    """
+
+    of_group: dict[int, float]
+    weight: dict[int, int]
+    place: dict[int, float]
+
+    @classmethod
+    def of(cls, model: nn.Module, channels: Channels) -> Scores:
+        """Read the gammas of a model.
+
+        Raises:
+            ValueError: If no channel can be pruned, or a gamma is not finite.
+        """
+        score: defaultdict[int, float] = defaultdict(float)
+        weight: defaultdict[int, int] = defaultdict(int)
+        place: dict[int, float] = {}
+        for name in channels.norms:
+            groups = channels.outputs[name]
+            for index, (group, gamma) in enumerate(zip(groups, gammas(model, name))):
+                if group in channels.frozen:
+                    continue
+                score[group] = max(score[group], gamma)
+                weight[group] += 1
+                place.setdefault(group, -index / len(groups))
+        if not score:
+            raise ValueError("no BatchNorm channel can be pruned: is the model fused, or built without BatchNorm?")
+        return cls(dict(score), dict(weight), place)
+
+    def ranked(self, groups: Iterable[int]) -> list[int]:
+        """Sort groups, those to keep first; frozen ones have no score and lead."""
+        return sorted(groups, key=lambda g: (-self.of_group.get(g, float("inf")), -self.place.get(g, 0.0), g))
+
+
+def gammas(model: nn.Module, name: str) -> list[float]:
+    """Return |gamma| of a BatchNorm, per channel."""
+    weight = model.get_submodule(name).weight
+    if not isinstance(weight, torch.Tensor):
+        return []  # without a scale it is frozen
+    values = weight.detach().float().abs()
+    if not bool(values.isfinite().all()):
+        raise ValueError(f"{name} has a gamma that is not finite: the training diverged, take an earlier checkpoint")
+    return [float(value) for value in values.tolist()]
+
+
+def drop_ratio(scores: Scores, ratio: float) -> set[int]:
+    """Return the lowest-scoring groups that together have at most this share of all BatchNorm channels."""
+    room = int(ratio * sum(scores.weight.values()))
+    dropped: set[int] = set()
+    for group in reversed(scores.ranked(scores.of_group)):
+        room -= scores.weight[group]
+        if room < 0:
+            break
+        dropped.add(group)
+    return dropped
+
+
+def drop_below(scores: Scores, threshold: float) -> set[int]:
+    """Return the groups whose score is at most the threshold."""
+    return {group for group, score in scores.of_group.items() if score <= threshold}

@@ -1,0 +1,95 @@
+"""What follows from a finished trace: missing scores, frozen siblings, parts that counting cannot keep even."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from .bundles import bundle_of
+from .labels import FIXED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .bundles import Bundle
+    from .trace import Cut, Trace
+
+
+def settle(trace: Trace) -> None:
+    """Freeze and unite until nothing more follows."""
+    for name, reason in trace.tainted.items():
+        for labels in (trace.outputs.get(name), trace.inputs.get(name)):
+            if labels is not None:
+                trace.labels.freeze(labels, reason)
+    _freeze_unscored(trace)
+    while _settle_cuts(trace):
+        pass
+
+
+def _freeze_unscored(trace: Trace) -> None:
+    norms = [name for name in trace.outputs if isinstance(trace.layers[name], _BatchNorm)]
+    scored = {trace.labels.find(label) for name in norms for label in trace.outputs[name].tolist()}
+    for name, labels in trace.outputs.items():
+        bare = [label for label in labels.tolist() if trace.labels.find(label) not in scored]
+        trace.labels.freeze(torch.tensor(bare, dtype=torch.long), f"no BatchNorm after {name}", plainer=True)
+
+
+def _freeze_siblings(trace: Trace, cut: Cut) -> bool:
+    """A part that can lose nothing keeps the parts beside it whole; return whether that was news."""
+    whole = [part for part in cut.parts if all(trace.labels.reason(label) for label in part)]
+    if len(whole) in {0, len(cut.parts)}:
+        return False
+    reason = f"{cut.reason} beside {trace.labels.reason(whole[0][0])}"
+    for part in cut.parts:
+        trace.labels.freeze(torch.tensor(part), reason)
+    return True
+
+
+def _settle_cuts(trace: Trace) -> bool:
+    """Look at every cut once; return whether anything changed."""
+    rows = [[_roots(trace, part) for part in cut.parts] for cut in trace.cuts.values()]
+    bundles = bundle_of({name: _roots(trace, row.tolist()) for name, row in trace.outputs.items()}, rows)
+    changed = False
+    for cut, parts in zip(trace.cuts.values(), rows):
+        if _freeze_siblings(trace, cut):
+            changed = True
+        elif _tie(trace, cut, parts, bundles):
+            return True  # the bundles are others now
+    return changed
+
+
+def _tie(trace: Trace, cut: Cut, parts: list[list[int]], bundles: dict[int, Bundle]) -> bool:
+    """Tie parts one to one unless each is one bundle, which can be counted; return whether that was news."""
+    if cut.tied or all(_countable(part, bundles) for part in parts):
+        return False
+    for part in cut.parts[1:]:
+        trace.labels.unite(torch.tensor(cut.parts[0]), torch.tensor(part), cut.reason)
+    cut.tied = True
+    return True
+
+
+def _countable(part: list[int], bundles: dict[int, Bundle]) -> bool:
+    return FIXED not in part and len(set(part)) == len(part) and len({bundles[root] for root in part}) == 1
+
+
+def follower_of(trace: Trace) -> dict[str, str]:
+    """Return for a convolution or Linear the BatchNorm that reads its output, if nothing else does."""
+    readers: defaultdict[str, set[str]] = defaultdict(set)
+    sources: defaultdict[str, set[str]] = defaultdict(set)
+    for known in trace.raw:
+        alone = len(known.readers) == 1
+        readers[known.made_by].add(known.readers[0] if alone else "")
+        for reader in known.readers:
+            sources[reader].add(known.made_by)
+    return {
+        name: reader
+        for name, (reader, *others) in readers.items()
+        if not others and isinstance(trace.layers.get(reader), _BatchNorm) and sources[reader] == {name}
+    }
+
+
+def _roots(trace: Trace, labels: Iterable[int]) -> list[int]:
+    return [trace.labels.find(label) for label in labels]

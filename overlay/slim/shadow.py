@@ -1,0 +1,75 @@
+"""A copy of a model to run forward passes on, so that the model itself does not change by a bit."""
+
+from __future__ import annotations
+
+import copy
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.dropout import _DropoutNd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SIDES = (64, 128, 256, 640)  # pixels; a transformer's top-k wants more positions than 64 pixels give
+
+# What a model's code may raise when shapes do not suit it.
+FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+
+
+def shadow(model: nn.Module) -> nn.Module:
+    """Copy a model's structure, buffers and caches, but share its weights; without hooks, float32, in eval mode."""
+    memo: dict[int, Any] = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in model.parameters()}
+    twin = copy.deepcopy(model, memo)
+    for module in twin.modules():
+        for hooks in (module._forward_hooks, module._forward_pre_hooks):  # noqa: SLF001 - no public list of hooks
+            hooks.clear()
+    return twin.float().eval()
+
+
+def train_branches(twin: nn.Module) -> None:
+    """Take the branches of training, but leave BatchNorm and dropout in eval mode."""
+    twin.train()
+    for module in twin.modules():
+        if isinstance(module, (_BatchNorm, _DropoutNd)):
+            module.eval()
+
+
+def image(twin: nn.Module, side: int, batch: int = 1) -> Tensor:
+    """Return a black image, shape (batch, channels, side, side), on the model's device."""
+    first = next((m for m in twin.modules() if isinstance(m, _ConvNd)), None)
+    if first is None:
+        raise ValueError("the model has no convolution: there is nothing to prune")
+    return torch.zeros(batch, first.in_channels, side, side, device=first.weight.device)
+
+
+@contextmanager
+def watched(
+    twin: nn.Module, enter: Callable[[str, nn.Module, Any], object], leave: Callable[[], object]
+) -> Iterator[None]:
+    """Call `enter(name, module, arguments)` before each module's forward and `leave()` after it."""
+    handles = []
+    for name, module in twin.named_modules():
+        handles += [
+            module.register_forward_pre_hook(
+                lambda m, args, kwargs, name=name: (enter(name, m, (args, kwargs)), None)[1], with_kwargs=True
+            ),
+            module.register_forward_hook(lambda *_: (leave(), None)[1]),
+        ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def undisturbed(twin: nn.Module) -> Iterator[None]:
+    """Compute without gradients, and put every random generator back."""
+    devices = sorted({p.device.index or 0 for p in twin.parameters() if p.device.type == "cuda"})
+    with torch.random.fork_rng(devices=devices), torch.no_grad():
+        yield

@@ -1,0 +1,101 @@
+"""Slicing: the weights of a layer, its statistics, and the numbers that describe them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .channels import Channels
+
+
+def slice_model(model: nn.Module, channels: Channels, lost: set[int]) -> None:
+    """Take groups of channels out of a model, in place, and update the attributes that hold a part's size."""
+    for name, groups in channels.outputs.items():
+        entering = channels.inputs.get(name)
+        slice_layer(model.get_submodule(name), _kept(groups, lost), None if entering is None else _kept(entering, lost))
+    for key, part in channels.attributes.items():
+        module, _, attribute = key.rpartition(":")
+        setattr(model.get_submodule(module), attribute, len(_kept(part, lost)))
+
+
+def slice_layer(layer: nn.Module, leaving: Sequence[int], entering: Sequence[int] | None = None) -> None:
+    """Keep these output and input channels of a layer, in place; a layer that keeps all is left alone.
+
+    Args:
+        layer: A convolution of any kind, BatchNorm, or Linear.
+        leaving: Kept output channels.
+        entering: Kept input channels; None for a BatchNorm.
+    """
+    if isinstance(layer, _BatchNorm):
+        if len(leaving) < layer.num_features:
+            _slice_norm(layer, leaving)
+    elif isinstance(layer, nn.Linear) and entering is not None:
+        if (len(leaving), len(entering)) != (layer.out_features, layer.in_features):
+            _replace(layer, "weight", layer.weight[leaving][:, entering])
+            _slice_bias(layer, leaving)
+            layer.out_features, layer.in_features = len(leaving), len(entering)
+    elif (
+        isinstance(layer, _ConvNd)
+        and entering is not None
+        and (len(leaving), len(entering)) != (layer.out_channels, layer.in_channels)
+    ):
+        _slice_convolution(layer, leaving, entering)
+
+
+def _kept(groups: Sequence[int], lost: set[int]) -> list[int]:
+    return [index for index, group in enumerate(groups) if group not in lost]
+
+
+def _slice_norm(layer: _BatchNorm, leaving: Sequence[int]) -> None:
+    for name in ("weight", "bias"):
+        tensor = getattr(layer, name)
+        if tensor is not None:
+            _replace(layer, name, tensor[leaving])
+    for name in ("running_mean", "running_var"):
+        tensor = getattr(layer, name)
+        if tensor is not None:
+            setattr(layer, name, tensor[leaving].clone())
+    layer.num_features = len(leaving)
+
+
+def _slice_convolution(layer: _ConvNd, leaving: Sequence[int], entering: Sequence[int]) -> None:
+    depthwise = layer.groups == layer.in_channels and not isinstance(layer, _ConvTransposeNd)
+    if depthwise:
+        weight, groups = layer.weight[leaving], len(entering)
+    else:
+        weight, groups = _grouped(layer, leaving, entering), layer.groups
+    _replace(layer, "weight", weight)
+    _slice_bias(layer, leaving)
+    layer.in_channels, layer.out_channels, layer.groups = len(entering), len(leaving), groups
+
+
+def _grouped(layer: _ConvNd, leaving: Sequence[int], entering: Sequence[int]) -> Tensor:
+    """Slice each group by its own channels: (out, in / groups, *kernel), or (in, out / groups, *kernel) transposed."""
+    rows, columns = (leaving, entering), (layer.out_channels, layer.in_channels)
+    if isinstance(layer, _ConvTransposeNd):
+        rows, columns = rows[::-1], columns[::-1]
+    blocks = []
+    for group, block in enumerate(layer.weight.chunk(layer.groups)):
+        mine = [
+            [index - group * (width // layer.groups) for index in kept if index * layer.groups // width == group]
+            for kept, width in zip(rows, columns)
+        ]
+        blocks.append(block[mine[0]][:, mine[1]])
+    return torch.cat(blocks)
+
+
+def _slice_bias(layer: Any, leaving: Sequence[int]) -> None:
+    if layer.bias is not None:
+        _replace(layer, "bias", layer.bias[leaving])
+
+
+def _replace(layer: nn.Module, name: str, value: Tensor) -> None:
+    old = getattr(layer, name)
+    setattr(layer, name, nn.Parameter(value.detach().clone(), requires_grad=old.requires_grad))

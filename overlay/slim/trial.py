@@ -1,0 +1,49 @@
+"""A trial: does the model's code run when every bundle of channels lacks one?
+
+Labels cannot tell that code counts on a width, as attention does that gives its output the shape of its input, or a
+`view` with the width in an attribute. So a copy is sliced and run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .counting import bundles
+from .shadow import FAILURES, shadow, train_branches, undisturbed, watched
+from .slicing import slice_model
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from .channels import Channels
+
+
+def failing_modules(model: nn.Module, channels: Channels, shown: Tensor, *, in_training: bool) -> list[str]:
+    """Name the modules, innermost first, in which a copy of the model fails that lacks a channel of every bundle.
+
+    Args:
+        model: The model; it is only copied.
+        channels: Its channels as known so far.
+        shown: An image on which the whole model runs.
+        in_training: Whether to take the branches of training as well.
+    """
+    twin = shadow(model)
+    slice_model(twin, channels, _one_of_each(channels))
+    stack: list[str] = []
+    with watched(twin, lambda name, _, __: stack.append(name), stack.pop), undisturbed(twin):
+        try:
+            twin(shown)
+            if in_training:
+                train_branches(twin)
+                twin(shown)
+        except FAILURES:
+            return stack[::-1]
+    return []
+
+
+def _one_of_each(channels: Channels) -> set[int]:
+    """Return a group of each bundle, where all the bundles that stay even can spare one."""
+    counts = bundles(channels).values()
+    spare = {count.bundle: [g for g in count.groups if g not in channels.frozen] for count in counts}
+    stuck = {id(count.even) for count in counts if not spare[count.bundle] or count.even.size == 1}
+    return {spare[count.bundle][-1] for count in counts if id(count.even) not in stuck}
