@@ -38,7 +38,7 @@ def train(arguments: dict[str, Any]) -> None:
     model = yolo(last if resumable else arguments["model"])
 
     def said(trainer: Any) -> None:
-        tell(epoch=trainer.epoch + 1, epochs=trainer.epochs)
+        tell(epoch=min(trainer.epoch + 1, trainer.epochs), epochs=trainer.epochs)  # it is called once more at the end
 
     model.add_callback("on_fit_epoch_end", said)
     if resumable:

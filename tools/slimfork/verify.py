@@ -170,7 +170,10 @@ def _run(check: Check, tree: Path, work: Path, timeout: float) -> Outcome:
         return _outcome(check, "FAIL", f"took longer than {timeout:g} s", seconds, log)
     if code != 0:
         return _outcome(check, "FAIL", _last_line(out), seconds, log)
-    passed, detail = _pruned(done.stdout) if check.step == "" else _said(done.stdout)
+    try:
+        passed, detail = _pruned(done.stdout) if check.step == "" else _said(done.stdout)
+    except (ValueError, KeyError, TypeError):  # what the fork itself prints may come last, or not be a report
+        passed, detail = False, f"no verdict; it said last: {_last_line(out)}"
     return _outcome(check, "pass" if passed else "FAIL", detail, seconds, log)
 
 
