@@ -18,7 +18,7 @@ from .labels import FIXED
 from .layers import LAYER_RULES
 from .operators import RULES
 from .settling import follower_of, settle
-from .shadow import FAILURES, SIDES, image, shadow, train_branches, undisturbed, watched
+from .shadow import FAILURES, SIDES, image, one_thread, shadow, train_branches, undisturbed, watched
 from .trace import LAYERS, Caller, Trace, tensors
 from .trial import failing_modules
 
@@ -94,6 +94,11 @@ def analyse(model: nn.Module, example: Tensor | None = None) -> Channels:
     Raises:
         ValueError: If the model does not run on the image.
     """
+    with one_thread():
+        return _analyse(model, example)
+
+
+def _analyse(model: nn.Module, example: Tensor | None) -> Channels:
     twin = shadow(model)
     error: Exception | None = None
     for side in SIDES if example is None else SIDES[:1]:

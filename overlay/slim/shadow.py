@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import OrderedDict
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +25,10 @@ FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, Runtim
 def shadow(model: nn.Module) -> nn.Module:
     """Copy a model's structure, buffers and caches, but share its weights; without hooks, float32, in eval mode."""
     memo: dict[int, Any] = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in model.parameters()}
-    twin = copy.deepcopy(model, memo)
-    for module in twin.modules():
-        for hooks in (module._forward_hooks, module._forward_pre_hooks):  # noqa: SLF001 - no public list of hooks
-            hooks.clear()
-    return twin.float().eval()
+    for module in model.modules():
+        # Not copied first and cleared then: what a hook has caught in training carries gradients and cannot be copied.
+        memo |= {id(hooks): OrderedDict() for hooks in (module._forward_hooks, module._forward_pre_hooks)}  # noqa: SLF001
+    return copy.deepcopy(model, memo).float().eval()
 
 
 def train_branches(twin: nn.Module) -> None:
@@ -73,3 +73,14 @@ def undisturbed(twin: nn.Module) -> Iterator[None]:
     devices = sorted({p.device.index or 0 for p in twin.parameters() if p.device.type == "cuda"})
     with torch.random.fork_rng(devices=devices), torch.no_grad():
         yield
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread: thousands of tiny operators gain nothing from two, and on a busy machine lose tenfold."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
