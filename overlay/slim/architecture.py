@@ -50,6 +50,9 @@ def keep_architecture(built: nn.Module, weights: nn.Module | dict[str, Any] | No
         # Stripped checkpoints are saved frozen (write-up, section 3). What upstream builds as a constant, DFL's
         # integral, stays one: no gradient ever reaches it, which fails on several GPUs in early releases.
         parameter.requires_grad_(name not in constant)
+    for name, module in built.named_modules():
+        if isinstance(module, nn.Dropout):  # upstream has set it to `dropout=`
+            cast("nn.Dropout", model.get_submodule(name)).p = module.p
     if _classes(model) != _classes(built):
         _change_classes(model, built)
     LOGGER.info("slim: the checkpoint is pruned; training goes on in its own architecture")

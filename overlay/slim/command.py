@@ -186,9 +186,7 @@ def _load(line: Line, weights: Path) -> tuple[nn.Module, dict[str, Any]]:
         for parameter in model.parameters():
             parameter.requires_grad = True  # the write-up's point 4: stripped checkpoints are frozen
     except Exception as error:  # a pickle may raise anything
-        reason = (str(error).splitlines() or [""])[0][:200]
-        message = f"{weights}: not a checkpoint that this fork can load ({type(error).__name__}: {reason})"
-        raise ValueError(message) from error
+        raise ValueError(f"{weights}: not a checkpoint that this fork can load ({_short(error)})") from error
     return model.float().eval(), checkpoint
 
 
@@ -231,12 +229,24 @@ def _measured(
             before = measure.measure(dense, imgsz=imgsz, pt=dense_pt)
             return before, measure.measure(pruned, imgsz=imgsz, pt=files.checkpoint)
         with _quiet():  # upstream tells at length what to do with each file, the one thrown away included
-            models = [line.export(dense_pt, imgsz), line.export(files.checkpoint, imgsz)]
+            models = [_export(line, dense_pt, imgsz), _export(line, files.checkpoint, imgsz)]
         times = measure.latencies(models, imgsz=imgsz)
         return (
             measure.measure(dense, imgsz=imgsz, pt=dense_pt, onnx=models[0], latency_ms=times[0]),
             measure.measure(pruned, imgsz=imgsz, pt=files.checkpoint, onnx=models[1], latency_ms=times[1]),
         )
+
+
+def _export(line: Line, path: Path, imgsz: int) -> Path:
+    try:
+        return line.export(path, imgsz)
+    except Exception as error:  # upstream's exporter and those it calls raise anything
+        message = f"the checkpoint is written, but not the ONNX file ({_short(error)}); --no-onnx leaves it out"
+        raise ValueError(message) from error
+
+
+def _short(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
 
 
 @contextmanager

@@ -175,8 +175,8 @@ def _soft_threshold(pairs: list[tuple[nn.Parameter, Tensor]], amount: float) -> 
         return
     weights = [parameter.data for parameter, _ in pairs]
     bounds = torch._foreach_mul([mask for _, mask in pairs], amount)  # noqa: SLF001 - torch.optim is written with these
-    inside = torch._foreach_minimum(weights, bounds)  # noqa: SLF001
-    torch._foreach_maximum_(inside, torch._foreach_neg(bounds))  # noqa: SLF001
+    below = torch._foreach_minimum(weights, bounds)  # noqa: SLF001
+    inside = torch._foreach_maximum(below, torch._foreach_neg(bounds))  # noqa: SLF001
     torch._foreach_sub_(weights, inside)
 
 

@@ -1,4 +1,4 @@
-"""A call gets one more argument, whatever its other arguments are."""
+"""An argument joins a call, whatever the call looks like, and nothing else in the file changes by a byte."""
 
 from __future__ import annotations
 
@@ -7,63 +7,117 @@ import pytest
 from slimfork.calls import Argument
 from slimfork.codemod import Sites, Source
 
-SAFE = Argument(file="a.py", call="torch.load", argument="weights_only=False")
+LOAD = Argument(file="x.py", call="torch.load", argument="weights_only=False")
+EXPORT = Argument(file="x.py", call="torch.onnx.export", argument="**legacy()")
+
+CHANGES = {
+    "one argument": ("a = torch.load(f)\n", "a = torch.load(f, weights_only=False)\n"),
+    "none": ("torch.load()\n", "torch.load(weights_only=False)\n"),
+    "keywords": ("torch.load(f, map_location='cpu')\n", "torch.load(f, map_location='cpu', weights_only=False)\n"),
+    "trailing comma": ("torch.load(f,)\n", "torch.load(f, weights_only=False,)\n"),
+    "star": ("torch.load(*a, **b)\n", "torch.load(*a, **b, weights_only=False)\n"),
+    "spaces inside": ("torch.load( f )\n", "torch.load( f, weights_only=False )\n"),
+    "spaces around the dot": ("torch . load(f)\n", "torch . load(f, weights_only=False)\n"),
+    "comment behind": ("torch.load(f)  # load\n", "torch.load(f, weights_only=False)  # load\n"),
+    "attribute of the result": (
+        "x = torch.load(f)['ema'].float()\n",
+        "x = torch.load(f, weights_only=False)['ema'].float()\n",
+    ),
+    "within another call": ("g(torch.load(f), 1)\n", "g(torch.load(f, weights_only=False), 1)\n"),
+    "one argument a line": (
+        "torch.load(\n    f,\n    map_location='cpu',\n)\n",
+        "torch.load(\n    f,\n    map_location='cpu', weights_only=False,\n)\n",
+    ),
+    "one argument a line, no last comma": (
+        "torch.load(\n    f,\n    map_location='cpu'\n)\n",
+        "torch.load(\n    f,\n    map_location='cpu', weights_only=False\n)\n",
+    ),
+    "comment among the arguments": (
+        "torch.load(\n    f,  # the file\n    'cpu',  # where to\n)\n",
+        "torch.load(\n    f,  # the file\n    'cpu', weights_only=False,  # where to\n)\n",
+    ),
+    "in a with statement": (
+        "with open(f) as g, torch.load(g) as x:\n    pass\n",
+        "with open(f) as g, torch.load(g, weights_only=False) as x:\n    pass\n",
+    ),
+    "in a condition": ("if torch.load(f):\n    pass\n", "if torch.load(f, weights_only=False):\n    pass\n"),
+    "in a block on one line": ("if x: torch.load(f)\n", "if x: torch.load(f, weights_only=False)\n"),
+    "CRLF": ("a = 1\r\ntorch.load(f)\r\n", "a = 1\r\ntorch.load(f, weights_only=False)\r\n"),
+    "byte-order mark": ("\ufefftorch.load(f)\n", "\ufefftorch.load(f, weights_only=False)\n"),
+    "tabs, and no last newline": ("if x:\n\ttorch.load(f)", "if x:\n\ttorch.load(f, weights_only=False)"),
+}
+
+NOT_SITES = {
+    "another function": "torch.save(f)\n",
+    "a method of another object": "self.torch.load(f)\n",
+    "a bare name": "load(f)\n",
+    "a longer name": "torch.hub.load(f)\n",
+    "not called": "x = torch.load\n",
+    "in a string": "x = 'torch.load(f)'\n",
+    "in a comment": "# torch.load(f)\n",
+}
 
 
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ("x = torch.load(f)\n", "x = torch.load(f, weights_only=False)\n"),
-        ("x = torch.load()\n", "x = torch.load(weights_only=False)\n"),
-        (
-            "torch.load(f, map_location='cpu'), f  # c\n",
-            "torch.load(f, map_location='cpu', weights_only=False), f  # c\n",
-        ),
-        ("torch.load(f, **more)\n", "torch.load(f, **more, weights_only=False)\n"),
-        ("torch.load(\n    f,\n)\n", "torch.load(\n    f, weights_only=False,\n)\n"),
-        ("torch.load(\n    f)  # c\n", "torch.load(\n    f, weights_only=False)  # c\n"),
-        ("torch.load( f )\n", "torch.load( f, weights_only=False )\n"),
-        ("if torch.load(f): pass\n", "if torch.load(f, weights_only=False): pass\n"),
-        ("with open(f) as g:\n    torch.load(g)\n", "with open(f) as g:\n    torch.load(g, weights_only=False)\n"),
-    ],
-)
-def test_argument_goes_last(before: str, after: str) -> None:
-    source = Source(before.encode())
-    assert SAFE.sites(source) == Sites(pending=1)
-    new = SAFE.apply(source).content.decode()
-    assert new == after
-    assert SAFE.sites(Source(new.encode())) == Sites(applied=1)
+def apply(edit, text):
+    return edit.apply(Source(text.encode())).content.decode()
 
 
-def test_unpacked_arguments_can_be_added() -> None:
-    edit = Argument(file="a.py", call="export", argument="**options()")
-    new = edit.apply(Source(b"export(model, f)\n"))
-    assert new.content == b"export(model, f, **options())\n"
-    assert edit.sites(new) == Sites(applied=1)
+def sites(edit, text):
+    return edit.sites(Source(text.encode()))
 
 
-@pytest.mark.parametrize(
-    ("code", "sites"),
-    [
-        ("torch.load(f)\ntorch.load(g)\n", Sites(pending=2)),
-        ("torch.load(f)\ntorch.load(g, weights_only=False)\n", Sites(pending=1, applied=1)),
-        ("torch.load(f, weights_only = False)\n", Sites(applied=1)),
-        ("torch.load(f, weights_only=True)\n", Sites(pending=1)),
-        ("load(f)\n", Sites()),
-        ("torch.load\n", Sites()),
-        ("torch.hub.load(f)\n", Sites()),
-        ("# torch.load(f)\n", Sites()),
-    ],
-)
-def test_calls_are_counted_by_state(code: str, sites: Sites) -> None:
-    assert SAFE.sites(Source(code.encode())) == sites
+@pytest.mark.parametrize(("before", "after"), CHANGES.values(), ids=CHANGES)
+def test_before_becomes_after_and_stays(before, after):
+    assert sites(LOAD, before) == Sites(pending=1)
+    assert apply(LOAD, before) == after
+    assert sites(LOAD, after) == Sites(applied=1)
+    assert apply(LOAD, after) == after
 
 
-def test_calls_elsewhere_are_not_meant() -> None:
-    edit = Argument(file="a.py", within=("f",), call="g", argument="x=1")
-    code = b"g()\ndef f():\n    g()\n"
-    assert edit.apply(Source(code)).content == b"g()\ndef f():\n    g(x=1)\n"
+@pytest.mark.parametrize("text", NOT_SITES.values(), ids=NOT_SITES)
+def test_what_is_no_site_is_left_alone(text):
+    assert sites(LOAD, text) == Sites()
+    assert apply(LOAD, text) == text
 
 
-def test_anchor_is_the_call() -> None:
-    assert SAFE.anchor == "torch.load(...)"
+@pytest.mark.parametrize("given", ["weights_only=False", "weights_only = False", "weights_only=(False)"])
+def test_the_argument_in_any_spelling_is_there_already(given):
+    text = f"torch.load(f, {given}, map_location='cpu')\n"
+    assert sites(LOAD, text) == Sites(applied=1)
+    assert apply(LOAD, text) == text
+
+
+def test_another_value_is_not_the_argument():
+    """The edited file would not compile then, which is found out where a patch is planned."""
+    assert sites(LOAD, "torch.load(f, weights_only=True)\n") == Sites(pending=1)
+
+
+def test_a_mapping_to_unpack():
+    text = "torch.onnx.export(model, im, f, opset_version=12)\n"
+    after = "torch.onnx.export(model, im, f, opset_version=12, **legacy())\n"
+    assert apply(EXPORT, text) == after
+    assert sites(EXPORT, after) == Sites(applied=1)
+    assert sites(EXPORT, after.replace("legacy", "other")) == Sites(pending=1)
+
+
+def test_every_call_is_a_site_of_its_own():
+    text = "try:\n    torch.load(a)\nexcept E:\n    torch.load(b, weights_only=False)\n\n\ntorch.load(c)\n"
+    assert sites(LOAD, text) == Sites(pending=2, applied=1)
+    assert sites(LOAD, apply(LOAD, text)) == Sites(applied=3)
+
+
+def test_only_within_the_scope():
+    text = "class A:\n    def f(self):\n        torch.load(a)\n\n\ndef f():\n    torch.load(b)\n"
+    edit = Argument(file="x.py", call="torch.load", argument="weights_only=False", within=("A", "f"))
+    assert sites(edit, text) == Sites(pending=1)
+    assert apply(edit, text) == text.replace("load(a)", "load(a, weights_only=False)")
+
+
+def test_calls_in_calls():
+    text = "torch.load(torch.load(f))\n"
+    assert sites(LOAD, text) == Sites(pending=2)
+    assert apply(LOAD, text) == "torch.load(torch.load(f, weights_only=False), weights_only=False)\n"
+
+
+def test_the_anchor_is_the_call():
+    assert LOAD.anchor == "torch.load(...)"

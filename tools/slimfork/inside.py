@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-THREADS = 4  # more gain little on pictures this small
-
 
 def python(*arguments: str | Path) -> list[str]:
     """Return the command line of a Python process."""
@@ -35,6 +33,6 @@ def environment(tree: Path, config: Path, **more: str) -> dict[str, str]:
         "YOLO_OFFLINE": "true",
         "YOLO_AUTOINSTALL": "false",
         "MPLBACKEND": "Agg",
-        "OMP_NUM_THREADS": str(min(os.cpu_count() or 1, THREADS)),
+        "OMP_NUM_THREADS": "1",  # on busy cores, more slow pictures this small down, several times over
         **more,
     }

@@ -1,0 +1,139 @@
+"""Sparse training in real forks: the scales move by Σ lr·λ in upstream's own trainer, whatever it is set to."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.forks.conftest import NEW, TINY, StepError
+
+STRENGTH = 2.0
+WARM = {"warmup_epochs": 1.0, "warmup_bias_lr": 0.01}
+
+
+def as_stated(seen):
+    """Say whether every scale moved by lr·λ in every step, and by nothing else after the optimizer."""
+    assert seen["worst"] < 1e-6
+    assert seen["moved"] == pytest.approx(seen["stated"], rel=1e-4)
+    return seen["stated"] > 0
+
+
+def test_sgd(fork):
+    seen = fork.train(fork.dense["last"], "sgd", sparsity=STRENGTH, epochs=2, batch=4, nbs=4, watch=True)
+    assert as_stated(seen)
+    assert (seen["steps"], seen["optimizer"]) == (8, "SGD")
+    assert fork.dense["gamma"] - seen["gamma"] == pytest.approx(seen["stated"], rel=0.5)  # the EMA lags, the loss pulls
+
+
+def test_adamw_with_accumulation_and_warm_up(fork):
+    accumulate = 4 if fork.version == NEW else 20  # early releases warm up for 100 batches, and ramp this up meanwhile
+    options = {"optimizer": "AdamW", "lr0": 0.01, "batch": 4, "nbs": 4 * accumulate, "epochs": 3, **WARM}
+    seen = fork.train(fork.dense["last"], "adamw", sparsity=STRENGTH, watch=True, **options)
+    assert as_stated(seen)
+    assert seen["optimizer"] == "AdamW"
+    assert 3 <= seen["steps"] < len(seen["batches"]) == 12
+
+
+def test_musgd(new):
+    """Class branches are trained at three times the rate, and their scales shrink three times as fast."""
+    seen = new.train(new.dense["last"], "musgd", sparsity=STRENGTH, optimizer="MuSGD", watch=True)
+    assert as_stated(seen)
+    assert seen["optimizer"] == "MuSGD"
+    assert seen["rates"] == pytest.approx([0.01, 0.03])
+
+
+def test_bf16_is_left_to_cuda(new):
+    """Upstream refuses it on a CPU; tests/overlay/test_sparsity_training.py has the penalty under bf16 autocast."""
+    with pytest.raises(StepError, match="bfloat16 autocast requires CUDA"):
+        new.train(new.dense["last"], "bf16", sparsity=STRENGTH, amp="bf16")
+
+
+def test_out_of_memory_in_the_first_epoch(new):
+    """Upstream halves the batch and begins anew, accumulating two; the penalty goes on."""
+    seen = new.train(new.dense["last"], "oom", sparsity=STRENGTH, fail_at=1, watch=True)
+    assert as_stated(seen)
+    assert seen["batches"] == [8, 4, 4, 4, 4]
+    assert seen["steps"] == 1 + 2
+
+
+def test_the_write_ups_mode_hardly_moves_a_scale(fork):
+    """λ = 1e-2 added to the gradients, as the write-up has it: nothing happens within its numbers."""
+    seen = fork.train(fork.dense["last"], "gradient", sparsity=1e-2, sparsity_bias=1e-2, sparsity_mode="gradient")
+    assert abs(fork.dense["gamma"] - seen["gamma"]) < 5e-3
+
+
+def test_a_distillation_teacher_stays_dense(new):
+    """The student is a pruned model and is trained sparse; the teacher is neither."""
+    seen = new.train(
+        str(new.pruned), "distilled", sparsity=STRENGTH, distill_model=new.dense["last"], watch=True, batch=4, nbs=4
+    )
+    assert as_stated(seen)
+    assert seen["teachers"] > 10
+    assert seen["teacher_kept"]
+    assert seen["shapes"] == new.facts(new.pruned)["shapes"]
+
+
+class TestOff:
+    """With the option off, a fork trains to the same bits as upstream."""
+
+    def test_bit_identical(self, fork):
+        stock = fork.pristine.call("train", weights=str(TINY), name="dense", data=fork.one)
+        assert stock["digest"] == fork.dense["digest"]
+
+    def test_bit_identical_with_other_classes(self, new):
+        """Here the architecture patch compares two models, and must not use up random numbers for it."""
+        ours, theirs = (
+            tree.call("train", weights=new.dense["last"], name="other", data=new.three) for tree in (new, new.pristine)
+        )
+        assert ours["nc"] == 3
+        assert ours["digest"] == theirs["digest"]
+
+
+class TestArguments:
+    def test_defaults(self, fork):
+        expected = {"sparsity": 0.0, "sparsity_decay": 0.9, "sparsity_bias": 0.0, "sparsity_mode": "decoupled"}
+        assert fork.call("configure") == expected
+
+    @pytest.mark.parametrize(
+        ("argument", "kind"),
+        [
+            ({"sparsity": "abc"}, "TypeError"),
+            ({"sparsity_bias": "abc"}, "TypeError"),
+            ({"sparsity_decay": 2.0}, "ValueError"),
+            ({"sparsity_decay": "abc"}, "TypeError"),
+            ({"sparsitty": 0.1}, "SyntaxError"),
+        ],
+    )
+    def test_bad_values_are_upstreams_own_errors(self, fork, argument, kind):
+        with pytest.raises(StepError, match=next(iter(argument))) as raised:
+            fork.call("configure", **argument)
+        assert raised.value.kind == kind
+
+    def test_a_bad_mode_stops_the_run(self, fork):
+        with pytest.raises(StepError, match="sparsity_mode=lasso is not one of decoupled, gradient"):
+            fork.train(fork.dense["last"], "bad", sparsity=0.1, sparsity_mode="lasso")
+
+    def test_on_the_command_line_they_land_in_args_yaml(self, fork):
+        module = "ultralytics.cfg" if fork.version == NEW else "ultralytics.yolo.cfg"
+        code = f"import sys; sys.argv[0] = 'yolo'; from {module} import entrypoint; entrypoint()"
+        arguments = {
+            "model": fork.dense["last"],
+            "data": fork.one,
+            "epochs": 1,
+            "imgsz": 64,
+            "batch": 8,
+            "workers": 0,
+            "device": "cpu",
+            "plots": False,
+            "project": fork.work / "runs",
+            "name": "cli",
+            "sparsity": 0.01,
+            "sparsity_decay": 0.5,
+        }
+        done = fork.run("-c", code, "detect", "train", *(f"{key}={value}" for key, value in arguments.items()))
+        assert done.returncode == 0, done.stderr[-3000:]
+        written = (fork.work / "runs" / "cli" / "args.yaml").read_text()
+        assert "sparsity: 0.01\n" in written
+        assert "sparsity_decay: 0.5\n" in written
+        said = done.stdout + done.stderr
+        assert "slim: sparsity 0.01 (decoupled)" in said
+        assert "slim: too short to reach zero" in said

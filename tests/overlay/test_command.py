@@ -1,0 +1,300 @@
+"""The journey of `prune.py`, with stock ultralytics as the release line: options, files, JSON, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from slim.calibrate import image_batches
+from slim.command import Line, main
+from slim.plan import Plan
+from slim.surgery import mask_plan
+from tests.overlay.networks import assert_same, photo, randomise, run
+from tests.overlay.test_architecture import build
+from ultralytics import YOLO
+
+
+def load(path):
+    yolo = YOLO(str(path))
+    return yolo.model, yolo.ckpt
+
+
+def export(path, imgsz):
+    return Path(YOLO(str(path)).export(format="onnx", imgsz=imgsz))
+
+
+LINE = Line(load=load, export=export)
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """A checkpoint as training leaves it, alone in a folder."""
+    torch.manual_seed(0)
+    return save(tmp_path / "run" / "last.pt", randomise(build()))
+
+
+def save(path, model):
+    model.names, model.args = {0: "qr"}, {"imgsz": 64, "task": "detect"}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({"epoch": -1, "model": model.half(), "train_args": {"imgsz": 64, "task": "detect"}}, path)
+    return path
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A data set of six pictures."""
+    pictures = tmp_path / "set" / "images"
+    pictures.mkdir(parents=True)
+    noise = np.random.default_rng(0)
+    for index in range(6):
+        cv2.imwrite(str(pictures / f"{index}.png"), noise.integers(0, 255, (64, 64, 3), np.uint8))
+    (tmp_path / "set" / "data.yaml").write_text("train: images\nval: images\nnames: {0: qr}\n")
+    return tmp_path / "set" / "data.yaml"
+
+
+@pytest.fixture
+def prune(capfd):
+    """Run the script: its exit code, stdout and stderr."""
+
+    def run_it(*arguments):
+        capfd.readouterr()
+        code = main(LINE, [str(a) for a in arguments])
+        out, err = capfd.readouterr()
+        return code, out, err
+
+    return run_it
+
+
+def files(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+def widths(path):
+    model = load(path)[0]
+    return {n: m.num_features for n, m in model.named_modules() if isinstance(m, nn.BatchNorm2d)}
+
+
+def test_everything_lies_beside_the_weights(prune, weights):
+    code, out, _ = prune("--weights", weights, "--ratio", 0.5)
+
+    assert code == 0
+    made = [
+        "last-pruned-channels.png",
+        "last-pruned-gamma.png",
+        "last-pruned.json",
+        "last-pruned.onnx",
+        "last-pruned.pt",
+    ]
+    assert files(weights.parent) == sorted([*made, "last.pt"])
+    assert all(str(weights.with_name(name)) in out for name in made)
+    for words in ("parameters, M", "GFLOPs", "checkpoint, MB", "ONNX file, MB", "ONNX Runtime latency, ms"):
+        assert words in out
+
+
+def test_the_result_computes_what_the_plan_says(prune, weights):
+    """The proof, end to end: the file that is written against the dense one with the same channels silenced."""
+    assert prune("--weights", weights, "--ratio", 0.5, "--no-onnx", "--no-fold")[0] == 0
+    masked = load(weights)[0]
+    mask_plan(masked, Plan.from_json(weights.with_name("last-pruned.json").read_text()))
+    pruned = load(weights.with_name("last-pruned.pt"))[0]
+    assert_same(run(pruned, photo()), run(masked, photo()), atol=2e-2)  # in half precision, as upstream saves
+
+
+def test_out_names_another_place(prune, weights, tmp_path):
+    out = tmp_path / "new" / "small.pt"
+    assert prune("--weights", weights, "--ratio", 0.5, "--no-onnx", "--out", out)[0] == 0
+    assert files(out.parent) == ["small-channels.png", "small-gamma.png", "small.json", "small.pt"]
+    assert files(weights.parent) == ["last.pt"]
+
+
+def test_ratio_is_the_share_of_channels(prune, weights):
+    code, out, _ = prune("--weights", weights, "--ratio", 0.5, "--no-onnx", "--json")
+    before, after = sum(widths(weights).values()), sum(widths(weights.with_name("last-pruned.pt")).values())
+    assert code == 0
+    assert json.loads(out)["rows"]["parameters"]["ratio"] > 1.3
+    assert 0.45 < 1 - after / before < 0.55
+
+
+def test_threshold_drops_what_is_at_most_as_large(prune, weights):
+    assert prune("--weights", weights, "--threshold", 0.25, "--no-onnx", "--no-fold")[0] == 0
+    plan = Plan.from_json(weights.with_name("last-pruned.json").read_text())
+    dense = dict(load(weights)[0].named_modules())
+    assert plan.threshold == 0.25
+    lost = [
+        dense[name].weight[i].abs().item()
+        for name, keep in plan.keep.items()
+        if isinstance(dense[name], nn.BatchNorm2d)
+        for i in set(range(dense[name].num_features)) - set(keep)
+    ]
+    assert lost
+    assert max(lost) <= 0.25
+
+
+def test_threshold_zero_takes_a_model_that_was_not_trained_sparse_as_it_is(prune, weights):
+    code, out, _ = prune("--weights", weights, "--threshold", 0, "--no-onnx", "--json")
+    assert code == 0
+    assert json.loads(out)["rows"]["parameters"]["ratio"] == 1
+
+
+@pytest.mark.parametrize("multiple", [4, 8])
+def test_round_to_keeps_multiples(prune, weights, multiple):
+    assert prune("--weights", weights, "--ratio", 0.5, "--round-to", multiple, "--no-onnx")[0] == 0
+    dense, pruned = widths(weights), widths(weights.with_name("last-pruned.pt"))
+    changed = {name: pruned[name] for name in pruned if pruned[name] != dense[name]}
+    assert changed
+    assert all(width % multiple == 0 for width in changed.values()), changed
+
+
+def test_min_channels_spares_every_layer_that_many(prune, weights):
+    assert prune("--weights", weights, "--ratio", 0.95, "--min-channels", 4, "--no-onnx")[0] == 0
+    assert min(widths(weights.with_name("last-pruned.pt")).values()) >= 4
+
+
+def test_dry_run_reports_and_writes_nothing(prune, weights, data):
+    before = weights.stat().st_mtime_ns
+    code, out, _ = prune("--weights", weights, "--ratio", 0.5, "--data", data, "--dry-run")
+    assert code == 0
+    assert "parameters, M" in out
+    assert "wrote" not in out
+    assert (files(weights.parent), weights.stat().st_mtime_ns) == (["last.pt"], before)
+    assert files(data.parent) == ["data.yaml", "images"]
+
+
+@pytest.mark.parametrize("more", [("--dry-run",), ("--no-onnx",), ()])
+def test_json_is_one_document_on_stdout(prune, weights, data, more):
+    code, out, err = prune("--weights", weights, "--ratio", 0.5, "--data", data, "--json", *more)
+    report = json.loads(out)
+    assert code == 0
+    assert list(report) == ["checkpoint", "imgsz", "notes", "rows", "threshold"]
+    assert report["checkpoint"] == (None if "--dry-run" in more else str(weights.with_name("last-pruned.pt")))
+    assert ("latency_ms" in report["rows"]) == (not more)
+    assert (report["imgsz"], bool(report["notes"])) == (64, True)
+    assert "re-estimating BatchNorm statistics" in err  # what else is said goes to stderr
+
+
+def test_a_plan_can_be_applied_again(prune, weights):
+    assert prune("--weights", weights, "--ratio", 0.5, "--no-onnx")[0] == 0
+    plan, again = weights.with_name("last-pruned.json"), weights.with_name("again.pt")
+    assert prune("--weights", weights, "--plan", plan, "--out", again, "--no-onnx")[0] == 0
+    assert again.with_suffix(".json").read_text() == plan.read_text()
+    one, two = load(weights.with_name("last-pruned.pt"))[0].state_dict(), load(again)[0].state_dict()
+    assert all(torch.equal(one[name], two[name]) for name in two)
+
+
+def test_data_puts_the_statistics_right(prune, weights, data):
+    assert prune("--weights", weights, "--ratio", 0.5, "--data", data, "--no-onnx")[0] == 0
+    model = load(weights.with_name("last-pruned.pt"))[0]
+    images = next(image_batches(data, imgsz=64, batch=6))
+    seen = []
+    model.model[0].conv.register_forward_hook(lambda *passed: seen.append(passed[-1].mean((0, 2, 3))))
+    run(model, images)
+    torch.testing.assert_close(model.model[0].bn.running_mean, seen[0], atol=2e-3, rtol=1e-2)
+
+
+def test_a_dense_model_is_doubted(prune, weights):
+    _, out, _ = prune("--weights", weights, "--ratio", 0.5, "--dry-run")
+    assert re.search(r"note: channels with \|γ\| up to 0\.\d+ go; a model trained with sparsity= has none", out)
+
+
+def test_a_sparse_model_is_not(prune, tmp_path):
+    model = randomise(build())
+    for norm in model.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.weight.data[: norm.num_features // 2] = 0
+    _, out, _ = prune("--weights", save(tmp_path / "last.pt", model), "--threshold", 0.001, "--dry-run")
+    assert "sparsity=" not in out
+
+
+def test_a_pruned_checkpoint_can_be_pruned_again(prune, weights):
+    assert prune("--weights", weights, "--ratio", 0.3, "--no-onnx")[0] == 0
+    once = weights.with_name("last-pruned.pt")
+    assert prune("--weights", once, "--ratio", 0.3, "--no-onnx")[0] == 0
+    sizes = [sum(widths(p).values()) for p in (weights, once, once.with_name("last-pruned-pruned.pt"))]
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(set(sizes)) == 3
+
+
+class TestRefused:
+    """One line on stderr, exit code 2, and nothing written."""
+
+    def one_line(self, result, *words):
+        code, out, err = result
+        assert (code, out) == (2, "")
+        lines = [line for line in err.splitlines() if not line.startswith(("WARNING", "Ultralytics"))]
+        assert len(lines) == 1, err
+        assert lines[0].startswith("error: ")
+        assert all(word in lines[0] for word in words), lines[0]
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            (("--ratio", 1.5), "ratio is 1.5"),
+            (("--ratio", -0.1), "ratio is -0.1"),
+            (("--threshold", -1), "threshold is -1"),
+            (("--threshold", "inf"), "threshold is inf"),
+            (("--ratio", 0.5, "--round-to", 0), "round_to is 0"),
+            (("--ratio", 0.5, "--min-channels", 0), "min_channels is 0"),
+            (("--ratio", 0.5, "--imgsz", 50), "--imgsz 50: must be a multiple of the model's stride, 32"),
+            (("--ratio", 0.5, "--imgsz", 0), "--imgsz 0"),
+            (("--ratio", 0.5, "--data", "nowhere.yaml"), "nowhere.yaml"),
+            (("--ratio", 0.5, "--out", "small.onnx"), "--out small.onnx: must end in .pt"),
+            (("--plan", "nowhere.json"), "nowhere.json"),
+        ],
+    )
+    def test_options_out_of_range(self, prune, weights, options, words):
+        self.one_line(prune("--weights", weights, *options), words)
+        assert files(weights.parent) == ["last.pt"]
+
+    def test_its_own_input_as_output(self, prune, weights):
+        before = weights.read_bytes()
+        self.one_line(prune("--weights", weights, "--ratio", 0.5, "--out", weights), "is the checkpoint to prune")
+        assert weights.read_bytes() == before
+
+    def test_no_weights(self, prune, tmp_path):
+        missing = tmp_path / "last.pt"
+        self.one_line(prune("--weights", missing, "--ratio", 0.5), str(missing), "no such checkpoint", "weights/")
+
+    @pytest.mark.parametrize("content", [b"", b"not a checkpoint at all", b"PK\x03\x04 cut off"])
+    def test_no_checkpoint(self, prune, tmp_path, content):
+        (tmp_path / "last.pt").write_bytes(content)
+        self.one_line(
+            prune("--weights", tmp_path / "last.pt", "--ratio", 0.5), "last.pt: not a checkpoint that this fork"
+        )
+
+    def test_an_export_that_fails_says_that_the_checkpoint_is_there(self, weights, capfd):
+        def fail(*_):
+            raise RuntimeError("unsupported operator\nand a long story")
+
+        assert main(Line(load=load, export=fail), ["--weights", str(weights), "--ratio", "0.5"]) == 2
+        last = capfd.readouterr().err.splitlines()[-1]
+        assert last.startswith("error: the checkpoint is written, but not the ONNX file (RuntimeError: unsupported op")
+        assert "--no-onnx" in last
+        assert load(weights.with_name("last-pruned.pt"))
+
+    def test_a_plan_of_another_model_names_the_layer(self, prune, weights, tmp_path):
+        assert prune("--weights", weights, "--ratio", 0.5, "--no-onnx")[0] == 0
+        plan = weights.with_name("last-pruned.json")
+        other = save(tmp_path / "other" / "last.pt", randomise(build("Detect, end to end")))
+        self.one_line(prune("--weights", other, "--plan", plan), "model.")
+        pruned = weights.with_name("last-pruned.pt")
+        self.one_line(prune("--weights", pruned, "--plan", plan), "model.0")
+        assert files(other.parent) == ["last.pt"]
+
+    @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"format": 99}'])
+    def test_no_plan(self, prune, weights, tmp_path, text):
+        (tmp_path / "plan.json").write_text(text)
+        self.one_line(prune("--weights", weights, "--plan", tmp_path / "plan.json"), "plan")
+
+    @pytest.mark.parametrize("options", [(), ("--ratio", 0.5, "--threshold", 0.1), ("--ratio", "half")])
+    def test_usage(self, weights, options, capfd):
+        with pytest.raises(SystemExit) as stopped:
+            main(LINE, ["--weights", str(weights), *map(str, options)])
+        assert stopped.value.code == 2
+        assert capfd.readouterr().err.startswith("usage: ")
