@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from slimfork.codemod import BOM, Import, Source
-from tests.patches.cases import Case, all_cases, as_bytes, check_explained, check_transformed, step, variant_of
+from tests.patches.cases import (
+    Case,
+    all_cases,
+    as_bytes,
+    check_explained,
+    check_noop,
+    check_transformed,
+    step,
+    variant_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +55,24 @@ def in_form(files: dict[str, bytes], change: Callable[[bytes], bytes]) -> dict[s
 def check_in_form(patch: Patch, case: Case, change: Callable[[bytes], bytes]) -> None:
     before, after = as_bytes(case.before), as_bytes(case.after)
     check_transformed(patch, case.version, in_form(before, change), in_form(after, change))
+
+
+@every_case
+def test_before_becomes_after(patch: Patch, case: Case) -> None:
+    check_transformed(patch, case.version, as_bytes(case.before), as_bytes(case.after))
+
+
+@every_case
+def test_applied_is_left_alone(patch: Patch, case: Case) -> None:
+    check_noop(patch, case.version, as_bytes(case.after), "applied")
+
+
+@every_case
+def test_other_releases_are_left_alone(patch: Patch, case: Case) -> None:
+    others = [version for version in ("0.0.44", "8.0.34", "8.4.190") if patch.variant(version) is None]
+    assert others
+    for version in others:
+        check_noop(patch, version, as_bytes(case.before), "excluded")
 
 
 @every_case

@@ -77,23 +77,6 @@ CASES = (
     Case(version="8.4.190", before={LOSS: ONE + OBB}, after={LOSS: ONE_AFTER + OBB_AFTER}),
 )
 
-every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.version)
-
-
-@every_case
-def test_before_becomes_after(case: Case) -> None:
-    check_transformed(PATCH, case.version, as_bytes(case.before), as_bytes(case.after))
-
-
-@every_case
-def test_applied_is_left_alone(case: Case) -> None:
-    check_noop(PATCH, case.version, as_bytes(case.after), "applied")
-
-
-@pytest.mark.parametrize("version", ["0.0.44", "8.0.34"])
-def test_other_releases_are_left_alone(version: str) -> None:
-    check_noop(PATCH, version, as_bytes(CASES[0].before), "excluded")
-
 
 @pytest.mark.parametrize(
     ("version", "content"), [("8.0.200", UPSTREAMED), ("8.4.190", UPSTREAMED + OBB.replace(OBB, "\n\n" + UPSTREAMED))]

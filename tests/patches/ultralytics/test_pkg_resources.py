@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
-from tests.patches.cases import Case, as_bytes, check_noop, check_transformed, patch_named
+from tests.patches.cases import Case, patch_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,23 +22,6 @@ CASES = (
         },
     ),
 )
-
-every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.version)
-
-
-@every_case
-def test_before_becomes_after(case: Case) -> None:
-    check_transformed(PATCH, case.version, as_bytes(case.before), as_bytes(case.after))
-
-
-@every_case
-def test_applied_is_left_alone(case: Case) -> None:
-    check_noop(PATCH, case.version, as_bytes(case.after), "applied")
-
-
-@pytest.mark.parametrize("version", ["8.0.34", "8.4.190"])
-def test_other_releases_are_left_alone(version: str) -> None:
-    check_noop(PATCH, version, as_bytes(CASES[0].before), "excluded")
 
 
 def test_stand_in_has_every_name_that_the_release_uses(release: Callable[[str], dict[str, bytes]]) -> None:

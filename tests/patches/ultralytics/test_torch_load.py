@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from tests.patches.cases import Case, as_bytes, check_explained, check_noop, check_transformed, patch_named, step
+from tests.patches.cases import Case, as_bytes, check_explained, patch_named, step
 
 PATCH = patch_named("torch_load")
 
@@ -44,23 +42,6 @@ def strip_optimizer(f='best.pt', s=''):
         },
     ),
 )
-
-every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.version)
-
-
-@every_case
-def test_before_becomes_after(case: Case) -> None:
-    check_transformed(PATCH, case.version, as_bytes(case.before), as_bytes(case.after))
-
-
-@every_case
-def test_applied_is_left_alone(case: Case) -> None:
-    check_noop(PATCH, case.version, as_bytes(case.after), "applied")
-
-
-@pytest.mark.parametrize("version", ["8.0.34", "8.4.190"])
-def test_other_releases_are_left_alone(version: str) -> None:
-    check_noop(PATCH, version, as_bytes(CASES[0].before), "excluded")
 
 
 def test_one_of_two_loads_is_explained() -> None:
