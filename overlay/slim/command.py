@@ -139,7 +139,7 @@ def prune(line: Line, options: argparse.Namespace) -> dict[str, Any]:
         before, after = measure.measure(dense, imgsz=imgsz), measure.measure(pruned, imgsz=imgsz)
     else:
         save_checkpoint(files.checkpoint, pruned, checkpoint, plan)
-        _write_beside(files, dense, pruned, plan)
+        _write_beside(files, dense, pruned, plan, channels)
         before, after = _measured(line, files, dense, pruned, checkpoint, imgsz, onnx=not options.no_onnx)
     lines, rows = measure.table(before, after)
     for text in (*lines, *([] if options.dry_run else [f"wrote {files.checkpoint}, and beside it:", *_made(files)])):
@@ -212,9 +212,9 @@ def _doubts(plan: Plan) -> list[str]:
     ]
 
 
-def _write_beside(files: Files, dense: nn.Module, pruned: nn.Module, plan: Plan) -> None:
+def _write_beside(files: Files, dense: nn.Module, pruned: nn.Module, plan: Plan, channels: Channels) -> None:
     files.beside(".json").write_text(plan.to_json(), encoding="utf-8")
-    plots.gammas(files.beside("-gamma.png"), before=gammas(dense), after=gammas(pruned))
+    plots.gammas(files.beside("-gamma.png"), before=gammas(dense, channels), after=gammas(pruned))
     plots.channels(files.beside("-channels.png"), before=widths(dense), after=widths(pruned))
 
 

@@ -7,13 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .channels import prunable_batchnorms
+from .channels import Channels, analyse
 
 
-def gammas(model: nn.Module) -> Tensor:
-    """Return |γ| of every channel that can be pruned, in one vector."""
+def gammas(model: nn.Module, channels: Channels | None = None) -> Tensor:
+    """Return |γ| of every channel that can be pruned, in one vector; the model's channels may be known already."""
+    channels = channels or analyse(model)
     norms: dict[str, Any] = dict(model.named_modules())
-    return torch.cat([norms[name].weight.detach()[mask].abs() for name, mask in prunable_batchnorms(model).items()])
+    return torch.cat([norms[name].weight.detach()[channels.prunable(name)].abs() for name in channels.norms])
 
 
 def widths(model: nn.Module) -> dict[str, int]:

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from slimfork import inside, qr
 from slimfork.errors import UsageError
-from slimfork.fork import Tree, plan_series, read_fork
+from slimfork.fork import Tree, read_fork
 from slimfork.overlay import overlay_files
+from slimfork.patch import load_series
+from slimfork.plan import make_plan
 from slimfork.repo import open_repository
 
 if TYPE_CHECKING:
@@ -132,9 +134,10 @@ def _trees(path: Path, work: Path) -> dict[Role, Path]:
 
 def _compatibility(fork: Fork, pristine: Tree) -> dict[str, bytes]:
     """Return the files that the compatibility patches change, and the overlay that they call."""
-    plan = plan_series(pristine, fork.release, left_out=fork.left_out)
-    changes = {path: new for step in plan.steps if step.patch.compat for path, new in step.changes.items()}
-    return changes | (overlay_files(fork.release.upstream, fork.release.version) if changes else {})
+    upstream, version = fork.release.upstream, fork.release.version
+    series = [patch for patch in load_series(upstream) if patch.compat and not fork.left_out]
+    changes = make_plan(pristine, upstream=upstream, version=version, series=series).changes
+    return changes | (overlay_files(upstream, version) if changes else {})
 
 
 def _write(root: Path, files: Mapping[str, bytes]) -> None:

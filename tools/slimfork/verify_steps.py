@@ -162,7 +162,7 @@ def step_masked() -> tuple[bool, str]:
     """The pruned model computes what the same model computes with the dropped channels masked."""
     from copy import deepcopy
 
-    from ultralytics.slim import channels, surgery
+    from ultralytics.slim import channels, measure, surgery
     from ultralytics.slim.plan import Plan
 
     model = yolo(WORK / "sparse.pt").model.float().eval()
@@ -172,7 +172,7 @@ def step_masked() -> tuple[bool, str]:
     surgery.apply_plan(pruned, plan, graph, fold=False)
     surgery.mask_plan(masked, plan, graph)
     difference = apart(outputs(pruned, picture()), outputs(masked, picture()))
-    size = [sum(p.numel() for p in m.parameters()) for m in (model, pruned)]
+    size = [measure.count_parameters(m) for m in (model, pruned)]
     return difference <= 1e-4, f"apart {difference:.1e}; {size[0]:,} → {size[1]:,} parameters"
 
 
