@@ -5,9 +5,10 @@ The compatibility patches put these names where the old ones stood; each says th
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from packaging.requirements import Requirement
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DistributionNotFound",
     "VersionConflict",
+    "clip",
     "latest_opset",
     "legacy_exporter",
     "parse_requirements",
@@ -32,6 +34,19 @@ MATURE_OPSET = 17  # what PyTorch 2.0 to 2.8 give by upstream's own rule; every 
 
 class VersionConflict(Exception):  # noqa: N818 - the name that pkg_resources had
     """An installed distribution does not fit a requirement."""
+
+
+class _Later:
+    """A module that is imported when something of it is first asked for."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(importlib.import_module(self._name), attribute)
+
+
+clip = _Later("clip")
 
 
 def parse_version(text: str) -> Version:

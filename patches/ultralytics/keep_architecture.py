@@ -12,9 +12,9 @@ from slimfork.patch import Patch, Variant
 KEEP = "from ultralytics.slim.architecture import keep_architecture"
 
 
-def edits(package: str, weights: str, *, distills: bool = False) -> tuple[Import | Insert, ...]:
-    """Return the edits for a package and the expression that `Model.train` loads weights from."""
-    trainer, model = f"{package}/engine/trainer.py", f"{package}/engine/model.py"
+def in_trainer(package: str, *, distills: bool = False) -> tuple[Import | Insert, ...]:
+    """Return the edits of `BaseTrainer.setup_model`, which distillation builds its student in, too."""
+    trainer = f"{package}/engine/trainer.py"
     student = Insert(
         file=trainer,
         within=("BaseTrainer", "setup_model"),
@@ -30,6 +30,13 @@ def edits(package: str, weights: str, *, distills: bool = False) -> tuple[Import
             code="self.model = keep_architecture(self.model, weights)",
         ),
         *((student,) if distills else ()),
+    )
+
+
+def in_model(package: str, weights: str) -> tuple[Import | Insert, ...]:
+    """Return the edits of `Model.train`, given the expression that it loads weights from."""
+    model = f"{package}/engine/model.py"
+    return (
         Import(file=model, code=KEEP),
         Insert(
             file=model,
@@ -40,6 +47,7 @@ def edits(package: str, weights: str, *, distills: bool = False) -> tuple[Import
     )
 
 
+NOW = "ultralytics"
 LOADED = "self.model if self.ckpt else None"
 
 PATCH = Patch(
@@ -48,9 +56,18 @@ PATCH = Patch(
     why="the trainer rebuilds the model from its YAML, so a pruned model grows back (write-up 1, 4; ultralytics#14856)",
     until="upstream trains a checkpoint in the shapes it was saved in",
     variants=(
-        Variant(versions=">=8.0.35,<=8.0.135", edits=edits("ultralytics/yolo", LOADED)),
-        Variant(versions=">=8.0.136,<=8.4.44", edits=edits("ultralytics", LOADED)),
-        Variant(versions=">=8.4.45,<=8.4.76", edits=edits("ultralytics", "weights")),
-        Variant(versions=">=8.4.77,<=8.4.190", edits=edits("ultralytics", "weights", distills=True)),
+        Variant(
+            versions=">=8.0.0,<=8.0.135",
+            edits=(*in_trainer("ultralytics/yolo"), *in_model("ultralytics/yolo", LOADED)),
+        ),
+        Variant(versions=">=8.0.136,<=8.4.34", edits=(*in_trainer(NOW), *in_model(NOW, LOADED))),
+        # Yanked: its Model.train hands no model over, so every one goes through setup_model.
+        Variant(versions=">=8.4.35,<=8.4.35", edits=in_trainer(NOW)),
+        Variant(versions=">=8.4.36,<=8.4.44", edits=(*in_trainer(NOW), *in_model(NOW, LOADED))),
+        Variant(versions=">=8.4.45,<=8.4.76", edits=(*in_trainer(NOW), *in_model(NOW, "weights"))),
+        Variant(
+            versions=">=8.4.77,<=8.4.190",
+            edits=(*in_trainer(NOW, distills=True), *in_model(NOW, "weights")),
+        ),
     ),
 )

@@ -18,10 +18,15 @@ ARGUMENTS = (
 )
 
 
-def edits(package: str) -> tuple[Import | Insert | YamlKeys | Members, ...]:
-    """Return the edits for the package that holds `engine/` and `cfg/`."""
+def edits(
+    package: str, config: str = "cfg", *, checks: bool = True
+) -> tuple[Import | Insert | YamlKeys | Members, ...]:
+    """Return the edits, given the package, its configuration folder, and whether that checks the kinds of values."""
     trainer = f"{package}/engine/trainer.py"
-    config = f"{package}/cfg/__init__.py"
+    kinds = (
+        Members(file=f"{package}/{config}/__init__.py", name="CFG_FLOAT_KEYS", members=("sparsity", "sparsity_bias")),
+        Members(file=f"{package}/{config}/__init__.py", name="CFG_FRACTION_KEYS", members=("sparsity_decay",)),
+    )
     return (
         Import(file=trainer, code="from ultralytics.slim.sparsity import penalize"),
         Insert(
@@ -30,9 +35,8 @@ def edits(package: str) -> tuple[Import | Insert | YamlKeys | Members, ...]:
             anchor="self.scaler.scale(self.loss).backward()",
             code="penalize(self)",
         ),
-        YamlKeys(file=f"{package}/cfg/default.yaml", after="nbs", lines=ARGUMENTS),
-        Members(file=config, name="CFG_FLOAT_KEYS", members=("sparsity", "sparsity_bias")),
-        Members(file=config, name="CFG_FRACTION_KEYS", members=("sparsity_decay",)),
+        YamlKeys(file=f"{package}/{config}/default.yaml", after="nbs", lines=ARGUMENTS),
+        *(kinds if checks else ()),
     )
 
 
@@ -42,7 +46,10 @@ PATCH = Patch(
     why="network slimming needs channels whose scale is near zero; upstream has no such penalty (write-up 1, 2.1)",
     until="upstream trains with a penalty on BatchNorm scales of its own",
     variants=(
-        Variant(versions=">=8.0.35,<=8.0.135", edits=edits("ultralytics/yolo")),
+        # Hydra's configuration (OmegaConf) to 8.0.11: a key of the file is a key of the command line there, too.
+        Variant(versions=">=8.0.0,<=8.0.13", edits=edits("ultralytics/yolo", "configs", checks=False)),
+        Variant(versions=">=8.0.14,<=8.0.30", edits=edits("ultralytics/yolo", checks=False)),
+        Variant(versions=">=8.0.31,<=8.0.135", edits=edits("ultralytics/yolo")),
         Variant(versions=">=8.0.136,<=8.4.190", edits=edits("ultralytics")),
     ),
 )

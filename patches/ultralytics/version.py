@@ -12,7 +12,7 @@ PATCH = Patch(
     until="never: it is what makes the fork recognisable",
     variants=(
         Variant(
-            versions=">=8.0.35,<=8.4.190",
+            versions=">=8.0.0,<=8.4.190",
             edits=(LocalVersion(file="ultralytics/__init__.py", local="slim1"),),
         ),
     ),

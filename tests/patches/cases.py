@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
+import re
+from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from slimfork import pins
+from slimfork.codemod import Import
 from slimfork.patch import UPSTREAMS, load_series
 from slimfork.plan import make_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from slimfork.codemod import Edit
     from slimfork.patch import Patch, Variant
@@ -25,6 +34,12 @@ class Case:
     before: Mapping[str, str]
     after: Mapping[str, str]
 
+    @classmethod
+    def of(cls, version: str, pairs: Mapping[str, tuple[str, str]]) -> Case:
+        """Make a case of path to what a file holds before and after."""
+        before, after = ({path: pair[i] for path, pair in pairs.items()} for i in (0, 1))
+        return cls(version=version, before=before, after=after)
+
 
 def patch_named(name: str, upstream: str = "ultralytics") -> Patch:
     return next(patch for patch in load_series(upstream) if patch.id == name)
@@ -34,6 +49,36 @@ def variant_of(patch: Patch, version: str) -> Variant:
     variant = patch.variant(version)
     assert variant is not None, f"{patch.id} has no variant for {version}"
     return variant
+
+
+def ends_of(variant: Variant) -> tuple[str, str]:
+    """Return the first and the last release of a variant."""
+    first, last = sorted(Version(spec.version) for spec in SpecifierSet(variant.versions))
+    return str(first), str(last)
+
+
+def all_ends(patch: Patch) -> list[str]:
+    """Return the first and the last release of every variant, each once."""
+    return list(dict.fromkeys(end for variant in patch.variants for end in ends_of(variant)))
+
+
+@cache
+def releases(upstream: str) -> tuple[str, ...]:
+    """Return every pinned release, oldest first."""
+    return tuple(sorted((pin.version for pin in pins.load(upstream) if not pin.is_tag), key=Version))
+
+
+@cache
+def coverage(patch: Patch, upstream: str = "ultralytics") -> Mapping[str, int]:
+    """Return every pinned release, and how many variants cover it."""
+    return {version: sum(variant.covers(version) for variant in patch.variants) for version in releases(upstream)}
+
+
+def beside(patch: Patch, upstream: str = "ultralytics") -> list[str]:
+    """Return the pinned releases that a patch is not for, next to those that it is for."""
+    counts = [0, *coverage(patch, upstream).values(), 0]
+    triples = zip(releases(upstream), counts, counts[1:], counts[2:], strict=False)
+    return [version for version, before, own, after in triples if not own and (before or after)]
 
 
 def all_cases() -> Iterator[tuple[str, Patch, Case]]:
@@ -63,6 +108,16 @@ def check_transformed(patch: Patch, version: str, before: Mapping[str, bytes], a
     check_noop(patch, version, after, "applied")
 
 
+def check_only_marked_lines(old: bytes, new: bytes, marks: Sequence[str]) -> None:
+    """Demand that lines come, or change one by one, and that each of them holds a mark of an edit."""
+    before, after = (content.decode().splitlines(keepends=True) for content in (old, new))
+    for tag, i, j, k, m in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        if tag != "equal":
+            assert j - i in {0, m - k}, (before[i:j], after[k:m])
+            for line in after[k:m]:
+                assert any(mark in line for mark in marks), line
+
+
 def check_noop(patch: Patch, version: str, files: Mapping[str, bytes], state: str) -> None:
     """Demand that a patch has nothing to do, and says so in this way."""
     done = step(patch, files, version)
@@ -81,3 +136,36 @@ def check_explained(patch: Patch, edit: Edit, version: str, message: str, *, fou
     assert f"  why      {patch.why}" in lines
     assert lines[-1].startswith("  next     ")
     assert f"patches/ultralytics/{patch.id}.py" in lines[-1]
+
+
+def check_next_needs_none(patch: Patch, release: Callable[[str], Mapping[str, bytes]], own: bytes) -> None:
+    """Demand that a patch ends where upstream first has its own way: code that the last release lacks."""
+    _, last = ends_of(patch.variants[-1])
+    following = beside(patch)[-1]
+    assert Version(following) > Version(last)
+    has = {version: any(own in text for text in release(version).values()) for version in (last, following)}
+    assert has == {last: False, following: True}
+
+
+def check_none_missed(
+    patch: Patch, version: str, files: Mapping[str, bytes], use: str, *, besides: tuple[str, ...] = ()
+) -> None:
+    """Demand that the lines of the package that use what is gone are the sites that the edits state, no more, no less.
+
+    Args:
+        patch: The patch.
+        version: A release that it is for.
+        files: The pristine release.
+        use: A regular expression for such a line.
+        besides: Beginnings of paths that are left alone.
+    """
+    found, stated = Counter[str](), Counter[str]()
+    for path, content in files.items():
+        if path.startswith("ultralytics/") and path.endswith(".py") and not path.startswith(besides):
+            for match in re.finditer(use.encode(), content):
+                line = content[: match.start()].rpartition(b"\n")[2]
+                found[path] += b"#" not in line
+    for edit in variant_of(patch, version).edits:
+        if not isinstance(edit, Import):
+            stated[edit.file] += edit.count
+    assert +found == stated

@@ -12,6 +12,7 @@ from tests.patches.cases import (
     Case,
     all_cases,
     as_bytes,
+    beside,
     check_explained,
     check_noop,
     check_transformed,
@@ -69,10 +70,21 @@ def test_applied_is_left_alone(patch: Patch, case: Case) -> None:
 
 @every_case
 def test_other_releases_are_left_alone(patch: Patch, case: Case) -> None:
-    others = [version for version in ("0.0.44", "8.0.34", "8.4.190") if patch.variant(version) is None]
+    others = beside(patch)
     assert others
     for version in others:
         check_noop(patch, version, as_bytes(case.before), "excluded")
+
+
+@every_case
+def test_release_to_come_is_tried_like_the_newest(patch: Patch, case: Case) -> None:
+    newest = variant_of(patch, case.version) is patch.variants[-1]
+    done = step(patch, as_bytes(case.before), "8.999.0")
+    if patch.compat:
+        assert done.state == "excluded"
+    else:
+        assert done.state == ("pending" if newest else "broken")
+        assert all("(ultralytics 8.999.0)" in problem for problem in done.problems)
 
 
 @every_case

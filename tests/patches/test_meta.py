@@ -4,36 +4,34 @@ from __future__ import annotations
 
 import ast
 import importlib
-from functools import cache
+from typing import TYPE_CHECKING
 
 import pytest
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from slimfork import pins
 from slimfork.content import patches_root
-from slimfork.patch import UPSTREAMS, Patch, Variant, load_series
+from slimfork.exclusions import reason
+from slimfork.patch import UPSTREAMS, load_series
+from tests.patches.cases import all_ends, coverage, ends_of, releases
+
+if TYPE_CHECKING:
+    from slimfork.patch import Patch
 
 PATCHES = [
     pytest.param(upstream, patch, id=f"{upstream}-{patch.id}")
     for upstream in UPSTREAMS
     for patch in load_series(upstream)
 ]
-JOURNEYS = ("8.0.100", "8.4.190")  # the releases that the whole journey is promised for
+DOCUMENTED = [param for param in PATCHES if not param.values[1].compat]
 
 every_patch = pytest.mark.parametrize(("upstream", "patch"), PATCHES)
+every_documented_patch = pytest.mark.parametrize(("upstream", "patch"), DOCUMENTED)
 
 
-@cache
-def releases(upstream: str) -> tuple[str, ...]:
-    return tuple(pin.version for pin in pins.load(upstream) if not pin.is_tag)
-
-
-def bounds(variant: Variant) -> tuple[list[Version], list[Version]]:
-    specs = list(SpecifierSet(variant.versions))
-    lower = [Version(spec.version) for spec in specs if spec.operator in {">=", ">"}]
-    upper = [Version(spec.version) for spec in specs if spec.operator in {"<=", "<"}]
-    return lower, upper
+def to_patch(upstream: str) -> list[str]:
+    """Return the pinned releases that have a detector in them."""
+    return [version for version in releases(upstream) if Version(version) >= Version("4")]
 
 
 def test_ids_are_the_file_names() -> None:
@@ -64,44 +62,56 @@ def test_says_why_it_exists_and_when_it_may_go(upstream: str, patch: Patch) -> N
 
 
 @every_patch
-def test_ranges_are_closed_and_hold_a_pinned_release(upstream: str, patch: Patch) -> None:
+def test_ranges_are_closed_and_in_order(upstream: str, patch: Patch) -> None:
+    del upstream
     assert patch.variants
     for variant in patch.variants:
-        lower, upper = bounds(variant)
-        assert len(lower) == len(upper) == 1, variant.versions
-        assert any(variant.covers(version) for version in releases(upstream)), variant.versions
+        operators = [spec.operator for spec in SpecifierSet(variant.versions)]
+        assert sorted(operators) == ["<=", ">="], variant.versions
+    ends = [Version(end) for variant in patch.variants for end in ends_of(variant)]
+    assert ends == sorted(ends)
+    assert all(last < first for last, first in zip(ends[1::2], ends[2::2], strict=False)), "two ranges meet"
 
 
 @every_patch
 def test_ends_of_ranges_are_pinned_releases(upstream: str, patch: Patch) -> None:
-    for variant in patch.variants:
-        ends = {str(end) for bound in bounds(variant) for end in bound}
-        assert ends <= set(releases(upstream))
+    assert set(all_ends(patch)) <= set(releases(upstream))
 
 
 @every_patch
 def test_at_most_one_variant_fits_each_release(upstream: str, patch: Patch) -> None:
-    for version in releases(upstream):
-        assert sum(variant.covers(version) for variant in patch.variants) <= 1, version
+    assert set(coverage(patch, upstream).values()) <= {0, 1}
 
 
 @every_patch
 def test_variants_of_an_edit_leave_no_release_out(upstream: str, patch: Patch) -> None:
-    covered = [version for version in releases(upstream) if patch.variant(version)]
+    covered = [version for version, count in coverage(patch, upstream).items() if count]
     first, last = map(Version, (covered[0], covered[-1]))
     assert covered == [version for version in releases(upstream) if first <= Version(version) <= last]
 
 
-@pytest.mark.parametrize("version", JOURNEYS)
-def test_every_edit_that_is_not_for_compatibility_fits(version: str) -> None:
-    documented = [patch for patch in load_series("ultralytics") if not patch.compat]
-    assert {"keep_architecture", "loss_device", "sparsity", "version"} <= {patch.id for patch in documented}
-    for patch in documented:
-        assert sum(variant.covers(version) for variant in patch.variants) == 1, patch.id
+@every_documented_patch
+def test_exactly_one_variant_of_a_documented_edit_fits_every_release(upstream: str, patch: Patch) -> None:
+    assert [version for version, count in coverage(patch, upstream).items() if count] == to_patch(upstream)
+
+
+def test_every_documented_edit_is_there() -> None:
+    documented = {patch.id for patch in load_series("ultralytics") if not patch.compat}
+    assert {"keep_architecture", "loss_device", "sparsity", "version"} <= documented
+    assert len(to_patch("ultralytics")) >= 833  # as many as there were when this was written
+
+
+def test_releases_that_can_never_be_patched_say_why() -> None:
+    reasons = {version: why for version in releases("ultralytics") if (why := reason("ultralytics", version))}
+    assert set(reasons) == {version for version in releases("ultralytics") if version.startswith("0.0.")} | {"8.0.129"}
+    for why in reasons.values():
+        assert len(why.split()) > 3
+        assert "\n" not in why
 
 
 def test_newest_release_needs_no_compatibility() -> None:
-    assert not [patch.id for patch in load_series("ultralytics") if patch.compat and patch.variant("8.4.190")]
+    newest = releases("ultralytics")[-1]
+    assert not [patch.id for patch in load_series("ultralytics") if patch.compat and patch.variant(newest)]
 
 
 @every_patch
@@ -112,6 +122,8 @@ def test_every_edit_expects_a_site_and_names_its_place(upstream: str, patch: Pat
         for edit in variant.edits:
             assert edit.count >= 1
             assert edit.anchor.strip()
+            assert edit.marks
+            assert all(len(mark) > 3 for mark in edit.marks)
             assert not edit.file.startswith(("/", "."))
 
 
@@ -129,6 +141,6 @@ def test_no_test_without_its_patch() -> None:
     for upstream in UPSTREAMS:
         ids = {patch.id for patch in load_series(upstream)}
         folder = patches_root().parent / "tests" / "patches" / upstream
-        series = {"test_releases", "test_still_fits", "test_breaks"}  # they are about all of them
+        series = {"test_releases", "test_still_fits", "test_breaks", "test_breaks_old", "test_other_trees"}
         tests = {path.stem for path in folder.glob("test_*.py")} - series
         assert tests == {f"test_{name}" for name in ids}

@@ -156,6 +156,24 @@ def test_a_version_without_a_pin_names_the_newest_and_the_way_round(clone, call,
     assert "nothing to do" in call("apply", clone).out
 
 
+def test_a_version_newer_than_the_patches_is_tried_by_structure_where_allowed(clone, call, git):
+    edit(clone / "ultralytics/__init__.py", b"8.9.0", b"8.10.0")
+    git(clone, "commit", "-q", "-a", "-m", "a line that no variant is for")
+    refused(git, call, clone, "8.10.0", "not pinned", "--allow-unpinned")
+    status = call("status", clone, "--json").json
+    assert status["unpinned"]
+    assert {patch["id"]: patch["state"] for patch in status["patches"]} == {
+        "old_numpy": "pending",
+        "penalty": "pending",
+        "zclip": "pending",
+        "zold": "excluded",
+    }
+    assert call("apply", clone, "--allow-unpinned").code == 0
+    assert PATCHED_STEP in (clone / TRAINER).read_bytes()
+    assert "8.10.0 (unpinned)" in call("status", clone).out
+    assert (clone / "prune.py").exists()  # the newest line's
+
+
 def test_no_branch_no_commit(clone, call, git):
     git(clone, "checkout", "-q", "--detach")
     refused(git, call, clone, "on no branch", "switch -c slim")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from slimfork.codemod import BOM, Insert
+from slimfork.codemod import BOM, Insert, Replace
 from slimfork.explain import explain, explain_flaw, explain_half
 from slimfork.patch import Patch
 
@@ -137,3 +137,10 @@ def test_flaw_message_points_to_the_patch() -> None:
         "  why      it is too fast (write-up 1, 2)\n"
         "  next     correct the edit in patches/up/slow.py"
     )
+
+
+def test_a_line_that_holds_the_whole_anchor_is_nearest_however_long() -> None:
+    source = b"a = np.stack(x)\nvalue = some_function(np.trapz(first_argument, second_argument), axis=0, keepdims=1)\n"
+    edit = Replace(file="a.py", anchor="np.trapz", code="np.trapezoid")
+    message = explain(PATCH, edit, "ultralytics 8.9.0", source, "found 2")
+    assert "  nearest  line 2: value" in next(line for line in message.splitlines() if "nearest" in line)

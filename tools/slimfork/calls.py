@@ -35,6 +35,11 @@ class Argument:
         """What is looked for."""
         return f"{self.call}(...)"
 
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The new argument."""
+        return (self.argument,)
+
     def sites(self, source: Source) -> Sites:
         """Count the calls without and with the argument."""
         pattern, new = self._pattern(), self._new()

@@ -7,6 +7,7 @@ how many are `applied`; `apply` rewrites the pending ones. Anchors are structure
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 import libcst as cst
@@ -52,6 +53,7 @@ class Source:
         return new
 
 
+@lru_cache(maxsize=8)  # a file is planned several times over: with a patch and without, before and after
 def _parse(text: bytes) -> cst.Module:
     try:
         module = cst.parse_module(text)
@@ -103,6 +105,10 @@ class Edit(Protocol):
     def anchor(self) -> str:
         """What is looked for, as text for a message."""
 
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """Every line that it adds or changes holds one of these."""
+
     def sites(self, source: Source) -> Sites:
         """Count the sites."""
 
@@ -140,6 +146,11 @@ class Insert:
     where: Literal["before", "after"] = "after"
     count: int = 1
     upstream_form: str | None = None
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The new statement."""
+        return (self.code,)
 
     def _neighbour(self, block: tree.Statements, index: int) -> cst.BaseStatement | None:
         index += 1 if self.where == "after" else -1
@@ -196,6 +207,11 @@ class Import:
         """What is looked for."""
         return "the imports at the top of the module"
 
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The import."""
+        return (self.code,)
+
     def sites(self, source: Source) -> Sites:
         """Find the import, or the place for it."""
         new = statement(self.code)
@@ -233,6 +249,11 @@ class Replace:
     code: str
     count: int = 1
     within: tuple[str, ...] = ()
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What is put there."""
+        return (self.code,)
 
     def sites(self, source: Source) -> Sites:
         """Count what is still to replace and what has been replaced."""

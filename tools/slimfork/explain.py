@@ -66,12 +66,18 @@ def _file(patch: Patch, release: str) -> str:
 
 
 def _nearest(edit: Edit, content: bytes | None) -> list[tuple[int, str]]:
-    """Return line numbers and lines that are most like the anchor, best first, then from the top."""
-    matcher = difflib.SequenceMatcher(b=edit.anchor.strip(), autojunk=False)
+    """Return line numbers and lines that are most like the anchor, best first, then from the top.
+
+    A line that holds all of it is nearest, however long: the anchor may be an expression deep in a statement.
+    """
+    anchor = edit.anchor.strip()
+    matcher = difflib.SequenceMatcher(b=anchor, autojunk=False)
     scored = []
     for number, text in _candidates(edit, content or b""):
         matcher.set_seq1(text.partition(" #")[0])
-        if matcher.real_quick_ratio() >= SIMILAR and matcher.ratio() >= SIMILAR:
+        if anchor.removesuffix("(...)") in text:
+            scored.append((1.0, -number, text))
+        elif matcher.real_quick_ratio() >= SIMILAR and matcher.ratio() >= SIMILAR:
             scored.append((matcher.ratio(), -number, text))
     return [(-number, text) for _, number, text in heapq.nlargest(NEAREST, scored)]
 

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from slimfork import pins
 from slimfork.detect import INIT, Release, detect, stated_version
 from slimfork.errors import UsageError
+from slimfork.exclusions import reason
 from slimfork.gitout import blob_hash
 from slimfork.history import History, overlay_base, read_history
 from slimfork.overlay import SLIM_IN, overlay_files
-from slimfork.patch import load_series
+from slimfork.patch import known_as, load_series
 from slimfork.plan import Plan, Step, make_plan
 
 if TYPE_CHECKING:
@@ -151,16 +153,16 @@ def read_fork(repository: Repository, *, compat: bool | None = None) -> Fork:
     )
 
 
-def plan_series(files: Mapping[str, bytes], release: Release, *, left_out: bool) -> Plan:
+def plan_series(files: Mapping[str, bytes], release: Release, *, left_out: bool, pristine: bool = False) -> Plan:
     """Plan every patch of an upstream; compatibility patches that are left out and not there are `excluded`."""
     series = load_series(release.upstream)
     if not series:
         hint = "apply-patches vendor ultralytics --into fork"
         raise UsageError(f"there are no patches for {release.upstream} yet", hint=hint)
-    _refuse_uncovered(series, release)
+    _refuse_excluded(series, release)
 
     def plan(patches: Sequence[Patch]) -> Plan:
-        return make_plan(files, upstream=release.upstream, version=release.version, series=patches)
+        return make_plan(files, upstream=release.upstream, version=release.version, series=patches, pristine=pristine)
 
     if not left_out:
         return plan(series)
@@ -169,13 +171,37 @@ def plan_series(files: Mapping[str, bytes], release: Release, *, left_out: bool)
     return replace(main, steps=(*compat, *main.steps))
 
 
-def _refuse_uncovered(series: Sequence[Patch], release: Release) -> None:
-    """Refuse a release that no edit is for; a fork of it would be the release and nothing more."""
+def _refuse_excluded(series: Sequence[Patch], release: Release) -> None:
+    """Refuse a release that can never be patched, and one that no edit is for: its fork would be the bare release."""
+    name, hint = f"{release.upstream} {release.version}", f"apply-patches pins list {release.upstream}"
+    why = reason(release.upstream, release.version)
+    if why:
+        raise UsageError(f"{name} can never be patched: {why}", hint=hint)
     edits = [patch for patch in series if not patch.compat]
-    if not any(patch.variant(release.version) for patch in edits):
+    if not any(patch.variant(known_as(series, release.version)) for patch in edits):
         ranges = " or ".join(dict.fromkeys(variant.versions for variant in edits[-1].variants))
-        message = f"no patch is for {release.upstream} {release.version} yet; they are for {ranges}"
-        raise UsageError(message, hint=f"apply-patches pins list {release.upstream}")
+        raise UsageError(f"no patch is for {name}; they are for {ranges}", hint=hint)
+
+
+def refuse_unpinned(release: Release, command: str, *, allowed: bool) -> bool:
+    """Tell whether a release is unpinned: not in the lock file, or newer than all that the patches were tried on.
+
+    Raises:
+        UsageError: It is, and that was not allowed.
+    """
+    upstream, version = release.upstream, release.version
+    newest = known_as(load_series(upstream), version)
+    pinned = any(p.version == version and not p.is_tag for p in pins.load(upstream))
+    if pinned and newest == version:
+        return False
+    if not allowed:
+        last = newest if pinned else pins.newest(pins.load(upstream), upstream).version
+        what = f"newer than the patches, which know {last}" if pinned else f"not pinned; the newest pin is {last}"
+        raise UsageError(
+            f"{upstream} {version} is {what}",
+            hint=f"{command} --allow-unpinned, to try the newest patches by structure; or vendor {upstream}=={last}",
+        )
+    return True
 
 
 def _left_out(step: Step) -> Step:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 import requests
+from packaging.version import Version
 from pypi_simple import (
     PYPI_SIMPLE_ENDPOINT,
     NoSuchProjectError,
@@ -132,6 +133,15 @@ def as_pin(upstream: str, package: DistributionPackage) -> Pin:
         requires_python="".join((package.requires_python or "").split()),
         yanked=reason if package.is_yanked else "",
     )
+
+
+def offered(upstream: str, version: str, index_url: str | None) -> Pin:
+    """Return what an index offers as a release that is not pinned: nobody has reviewed its hash."""
+    with open_index(index_url) as index:
+        for package in index.sdists(upstream):
+            if package.version and Version(package.version) == Version(version):
+                return as_pin(upstream, package)
+        raise UsageError(f"{upstream} {version} is not on {index.host}", hint=f"apply-patches pins list {upstream}")
 
 
 def _printable(text: str) -> str:

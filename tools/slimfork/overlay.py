@@ -18,13 +18,15 @@ SLIM_IN = {"ultralytics": "ultralytics/slim", "yolov5": "slim"}
 def overlay_files(upstream: str, version: str) -> dict[str, bytes]:
     """Return path in the fork to content for a release, sorted by path.
 
-    A folder of release-line files is named by its closed range, `<first>..<last>`.
+    A folder of release-line files is named by its closed range, `<first>..<last>`. A version that is newer than all
+    of them gets those of the newest.
     """
     root = overlay_root()
     files = {f"{SLIM_IN[upstream]}/{name}": data for name, data in _read(root / "slim").items()}
-    for line in sorted((root / upstream).iterdir()) if (root / upstream).is_dir() else []:
-        first, dots, last = line.name.partition("..")
-        if dots and Version(first) <= Version(Version(version).public) <= Version(last):
+    lines = {line: [Version(end) for end in line.name.split("..")] for line in sorted((root / upstream).glob("*..*"))}
+    wanted = min([Version(Version(version).public), max([last for _, last in lines.values()], default=Version("0"))])
+    for line, (first, last) in lines.items():
+        if first <= wanted <= last:
             files |= _read(line)
     return dict(sorted(files.items()))
 

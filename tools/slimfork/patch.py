@@ -14,6 +14,8 @@ from slimfork.content import patches_root
 from slimfork.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from slimfork.codemod import Edit
 
 UPSTREAMS = ("ultralytics", "yolov5")
@@ -34,6 +36,11 @@ class Variant:
     def covers(self, version: str) -> bool:
         """Tell whether a release lies in the range."""
         return SpecifierSet(self.versions).contains(Version(version).public, prereleases=True)
+
+    @property
+    def last(self) -> Version:
+        """The upper end of the range."""
+        return max(Version(part.version) for part in SpecifierSet(self.versions))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +66,17 @@ class Patch:
     def variant(self, version: str) -> Variant | None:
         """Return the variant for a release, or None when the patch is not for it."""
         return next((v for v in self.variants if v.covers(version)), None)
+
+
+def newest_known(series: Sequence[Patch]) -> Version | None:
+    """Return the newest release that documented patches of a series are for, or None when there are none."""
+    return max((v.last for patch in series if not patch.compat for v in patch.variants), default=None)
+
+
+def known_as(series: Sequence[Patch], version: str) -> str:
+    """Return the release whose variants are tried: the version itself, or, when it is newer, the newest known."""
+    newest = newest_known(series)
+    return str(newest) if newest is not None and Version(Version(version).public) > newest else version
 
 
 @cache

@@ -162,6 +162,10 @@ def format_line(pin: Pin) -> str:
     return f"{start} {pin.requires_python or '-':<12} {pin.filename or '-'}{yanked}"
 
 
+class NotPinnedError(UsageError):
+    """A release that the lock file does not have."""
+
+
 def find(spec: str) -> Pin:
     """Return the pin of `ultralytics==8.4.190`, `yolov5@v7.0`, or `ultralytics` (its newest, not yanked)."""
     upstream, operator, version = split_spec(spec)
@@ -180,7 +184,7 @@ def find(spec: str) -> Pin:
         raise UsageError(f"{wanted} is not pinned: {upstream} has no git tags", hint=hint)
     near = ", ".join(nearest(version, among))
     hint = f"apply-patches pins list {upstream}, or for a newer release: apply-patches pins refresh {upstream}"
-    raise UsageError(f"{wanted} is not pinned; nearest: {near}", hint=hint)
+    raise NotPinnedError(f"{wanted} is not pinned; nearest: {near}", hint=hint)
 
 
 def split_spec(spec: str) -> tuple[str, str, str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from slimfork.codemod import EditError, Sites, Source
 from slimfork.explain import explain, explain_flaw, explain_half
+from slimfork.patch import known_as
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -57,22 +58,31 @@ class Plan:
         return {path: content for step in self.steps for path, content in step.changes.items()}
 
 
-def make_plan(files: Mapping[str, bytes], *, upstream: str, version: str, series: Sequence[Patch]) -> Plan:
+def make_plan(
+    files: Mapping[str, bytes], *, upstream: str, version: str, series: Sequence[Patch], pristine: bool = False
+) -> Plan:
     """Plan a series of patches.
 
     Args:
         files: Path to content for the upstream tree; only what patches ask for is read.
         upstream: The family of releases, for messages.
-        version: The release; it decides the variant of each patch.
+        version: The release; it decides the variant of each patch. One that is newer than all that the series
+            knows is tried with the variants of the newest.
         series: The patches, in order.
+        pristine: Whether the tree is a release as it was published: an edit that it holds is upstream's own.
     """
     sources: dict[str, Source] = {}
     steps = []
+    tried = known_as(series, version)
     for patch in series:
-        step = _step(patch, files, sources, f"{upstream} {version}", version)
+        step = _step(patch, files, sources, f"{upstream} {version}", tried)
         sources.update({path: s for path, s in step.sources.items() if step.step.changes})
-        steps.append(step.step)
+        steps.append(_as_upstreams(step.step) if pristine else step.step)
     return Plan(upstream=upstream, version=version, steps=tuple(steps))
+
+
+def _as_upstreams(step: Step) -> Step:
+    return replace(step, state="upstreamed", reason=_REASONS["upstreamed"]) if step.state == "applied" else step
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,11 @@ class YamlKeys:
         """What is looked for."""
         return f"{self.after}:"
 
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The new lines."""
+        return self.lines
+
     def sites(self, source: Source) -> Sites:
         """Find the lines, or the key they go after."""
         keys = [line.split(":")[0].encode() for line in self.lines]
@@ -77,6 +82,11 @@ class Members:
     def anchor(self) -> str:
         """What is looked for."""
         return f"{self.name} = ..."
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The new members."""
+        return self.members
 
     def sites(self, source: Source) -> Sites:
         """Find the constant, with or without the members."""
@@ -165,6 +175,11 @@ class LocalVersion:
     count: int = 1
     within: tuple[str, ...] = ()
     anchor: str = '__version__ = "..."'
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The local part with its sign."""
+        return (f"+{self.local}",)
 
     def sites(self, source: Source) -> Sites:
         """Find the version, with or without the local part."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tests.patches.cases import patch_named, variant_of
+from tests.patches.cases import patch_named, step, variant_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,18 +38,36 @@ class Mutation:
     file: str
     old: str
     new: str
+    version: str = VERSION
     places: int = 1
     says: tuple[str, ...] = ()
 
     def on(self, content: bytes) -> bytes:
         text = content.decode()
-        assert text.count(self.old) == self.places, f"{self.file} has changed: {self.old!r}"
+        found = text.count(self.old)
+        assert found == self.places, f"{self.file} of {self.version} has {found} times {self.old!r}"
         return text.replace(self.old, self.new).encode()
 
 
-def part_for(name: str, file: str) -> Patch:
+def part_for(name: str, file: str, version: str = VERSION) -> Patch:
     """Return a patch with its edits of one file, so that no other needs to be parsed."""
     patch = patch_named(name)
-    variant = variant_of(patch, VERSION)
+    variant = variant_of(patch, version)
     edits = tuple(edit for edit in variant.edits if edit.file == file)
     return replace(patch, variants=(replace(variant, edits=edits),))
+
+
+def check_breaks(release: Release, mutation: Mutation) -> None:
+    """Demand that a mutation is reported as broken, with its lines, and that nothing is written."""
+    content = mutation.on(release(mutation.version)[mutation.file])
+    patch = part_for(mutation.patch, mutation.file, mutation.version)
+
+    done = step(patch, {mutation.file: content}, mutation.version)
+
+    assert (done.state, dict(done.changes)) == ("broken", {})
+    problem = done.problems[0]
+    assert f"  at       {mutation.file} :: " in problem
+    assert f" (ultralytics {mutation.version})" in problem
+    assert mutation.says
+    for line in mutation.says:
+        assert line in problem.splitlines(), problem

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.patches.cases import step
 from tests.patches.ultralytics.mutations import (
     BACKWARD,
     CONFIG,
@@ -19,7 +18,7 @@ from tests.patches.ultralytics.mutations import (
     VERSION,
     YAML,
     Mutation,
-    part_for,
+    check_breaks,
 )
 
 if TYPE_CHECKING:
@@ -211,12 +210,4 @@ BREAKS = (
 
 @pytest.mark.parametrize("mutation", BREAKS, ids=lambda m: m.name)
 def test_breaks_and_says_why(release: Release, mutation: Mutation) -> None:
-    content = mutation.on(release(VERSION)[mutation.file])
-
-    done = step(part_for(mutation.patch, mutation.file), {mutation.file: content}, VERSION)
-
-    assert (done.state, dict(done.changes)) == ("broken", {})
-    problem = done.problems[0]
-    assert f"  at       {mutation.file} :: " in problem
-    for line in mutation.says:
-        assert line in problem, problem
+    check_breaks(release, mutation)

@@ -63,96 +63,70 @@ class BaseTrainer:
         return ckpt
 """
 
-YOLO = """\
-import sys
-
-
-class YOLO:
-    def train(self, **kwargs):
-        if not overrides.get('resume'):  # manually set model only if not resuming
-            self.trainer.model = self.trainer.get_model(weights=self.model if self.ckpt else None, cfg=self.model.yaml)
-            self.model = self.trainer.model
-        self.trainer.train()
-"""
-
-YOLO_AFTER = """\
-import sys
-from ultralytics.slim.architecture import keep_architecture
-
-
-class YOLO:
-    def train(self, **kwargs):
-        if not overrides.get('resume'):  # manually set model only if not resuming
-            self.trainer.model = self.trainer.get_model(weights=self.model if self.ckpt else None, cfg=self.model.yaml)
-            self.trainer.model = keep_architecture(self.trainer.model, self.model if self.ckpt else None)
-            self.model = self.trainer.model
-        self.trainer.train()
-"""
-
+# Model.train, to 8.4.34 and from 8.4.36 on: when it hands a model over, and with which weights.
 MODEL = """\
 import sys
+{imported}
 
-
-class Model(nn.Module):
-    def train(self, trainer=None, **kwargs):
-        if not args.get("resume") and self.ckpt:
-            self.trainer.model = self.trainer.get_model(weights=weights, cfg=self.model.yaml)
-            self.model = self.trainer.model
-        self.trainer.train()
-"""
-
-MODEL_AFTER = """\
-import sys
-from ultralytics.slim.architecture import keep_architecture
-
-
-class Model(nn.Module):
-    def train(self, trainer=None, **kwargs):
-        if not args.get("resume") and self.ckpt:
-            self.trainer.model = self.trainer.get_model(weights=weights, cfg=self.model.yaml)
-            self.trainer.model = keep_architecture(self.trainer.model, weights)
-            self.model = self.trainer.model
+class {name}:
+    def train(self, **kwargs):
+        if {condition}:
+            self.trainer.model = self.trainer.get_model(weights={weights}, cfg=self.model.yaml)
+{kept}            self.model = self.trainer.model
         self.trainer.train()
 """
 
 
-def files(package: str, trainer: str, model: str) -> dict[str, str]:
-    return {f"{package}/engine/trainer.py": trainer, f"{package}/engine/model.py": model}
+def model(name: str, condition: str, weights: str, kept: str) -> tuple[str, str]:
+    """Return `Model.train` before and after; `kept` are the weights whose architecture is kept."""
+    values = {"name": name, "condition": condition, "weights": weights}
+    line = f"            self.trainer.model = keep_architecture(self.trainer.model, {kept})\n"
+    return MODEL.format(imported="", kept="", **values), MODEL.format(imported=IMPORT, kept=line, **values)
 
+
+LOADED = "self.model if self.ckpt else None"
+RESUMING = 'not args.get("resume") and self.ckpt'
+
+YOLO = model("YOLO", "not overrides.get('resume')", LOADED, LOADED)
+ANY = model("Model(nn.Module)", 'not args.get("resume")', LOADED, LOADED)
+FROM_CKPT = model("Model(torch.nn.Module)", RESUMING, "self.model", LOADED)
+FROM_PRETRAINED = model("Model(torch.nn.Module)", RESUMING, "weights", "weights")
+
+
+def case(version: str, package: str, trainer: tuple[str, str], model: tuple[str, str] | None) -> Case:
+    pairs = {f"{package}/engine/trainer.py": trainer}
+    if model:
+        pairs[f"{package}/engine/model.py"] = model
+    return Case.of(version, pairs)
+
+
+BUILT = (TRAINER, TRAINER_AFTER)
+BUILT_BARE = (TRAINER.replace(", verbose=RANK == -1", ""), TRAINER_AFTER.replace(", verbose=RANK == -1", ""))
+BUILT_LOUD = (TRAINER.replace("== -1", "in {-1, 0}"), TRAINER_AFTER.replace("== -1", "in {-1, 0}"))
+DISTILLED = (DISTILLING, DISTILLING_AFTER)
 
 CASES = (
-    Case(
-        version="8.0.100",
-        before=files("ultralytics/yolo", TRAINER, YOLO),
-        after=files("ultralytics/yolo", TRAINER_AFTER, YOLO_AFTER),
-    ),
-    Case(
-        version="8.2.0",
-        before=files("ultralytics", TRAINER, YOLO),
-        after=files("ultralytics", TRAINER_AFTER, YOLO_AFTER),
-    ),
-    Case(
-        version="8.4.60",
-        before=files("ultralytics", TRAINER, MODEL),
-        after=files("ultralytics", TRAINER_AFTER, MODEL_AFTER),
-    ),
-    Case(
-        version="8.4.190",
-        before=files("ultralytics", DISTILLING, MODEL),
-        after=files("ultralytics", DISTILLING_AFTER, MODEL_AFTER),
-    ),
+    case("8.0.0", "ultralytics/yolo", BUILT_BARE, YOLO),
+    case("8.0.100", "ultralytics/yolo", BUILT, YOLO),
+    case("8.2.0", "ultralytics", BUILT, ANY),
+    case("8.4.35", "ultralytics", BUILT_LOUD, None),
+    case("8.4.36", "ultralytics", BUILT_LOUD, FROM_CKPT),
+    case("8.4.60", "ultralytics", BUILT_LOUD, FROM_PRETRAINED),
+    case("8.4.190", "ultralytics", DISTILLED, FROM_PRETRAINED),
 )
+
+BY_VERSION = {each.version: each for each in CASES}
 
 
 def test_class_of_train_may_have_any_name() -> None:
-    before, after = as_bytes(CASES[3].before), as_bytes(CASES[3].after)
+    before, after = as_bytes(BY_VERSION["8.4.190"].before), as_bytes(BY_VERSION["8.4.190"].after)
     rename = {path: text.replace(b"class Model", b"class Wrapper") for path, text in before.items()}
     renamed = {path: text.replace(b"class Model", b"class Wrapper") for path, text in after.items()}
     check_transformed(PATCH, "8.4.190", rename, renamed)
 
 
 def test_trainer_of_a_subclass_is_not_meant() -> None:
-    before = as_bytes(CASES[1].before)
+    before = as_bytes(BY_VERSION["8.2.0"].before)
     before["ultralytics/engine/trainer.py"] += b"""
 
 class MultiTrainer(BaseTrainer):
@@ -165,7 +139,7 @@ class MultiTrainer(BaseTrainer):
 
 
 def test_release_that_distils_must_have_the_student() -> None:
-    before = as_bytes(files("ultralytics", TRAINER, MODEL))
+    before = as_bytes(BY_VERSION["8.4.60"].before)
     done = step(PATCH, before, "8.4.190")
     assert done.state == "broken"
     (problem,) = done.problems

@@ -2,135 +2,143 @@
 
 from __future__ import annotations
 
-import difflib
+import re
 import time
-from functools import cache
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
-from slimfork.calls import Argument
-from slimfork.codemod import Import, Insert, Replace
+from slimfork.codemod import Import
+from slimfork.exclusions import reason
 from slimfork.patch import load_series
-from slimfork.plan import Plan, make_plan
-from slimfork.settings import LocalVersion, Members, YamlKeys
+from slimfork.plan import make_plan
+from slimfork.settings import Members
+from tests.patches.cases import all_ends, check_only_marked_lines, step, variant_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from slimfork.codemod import Edit
+    from slimfork.patch import Patch
+    from slimfork.plan import Plan
 
     Release = Callable[[str], dict[str, bytes]]
-    Planned = Callable[[str], Plan]
 
-VERSIONS = ("8.0.100", "8.4.190")
-
-every_release = pytest.mark.parametrize("version", VERSIONS)
+SERIES = load_series("ultralytics")
+JOURNEYS = ("8.0.100", "8.4.190")  # the releases that the whole journey was first promised for
 
 
-@pytest.fixture(scope="module")
-def planned(release: Release) -> Planned:
-    """Return the plan of the whole series, made once a release."""
-
-    @cache
-    def plan(version: str) -> Plan:
-        return plan_for(release(version), version)
-
-    return plan
-
-
-def plan_for(files: dict[str, bytes], version: str) -> Plan:
-    return make_plan(files, upstream="ultralytics", version=version, series=load_series("ultralytics"))
+def sample() -> list[str]:
+    """Return the journeys, and first or last releases of ranges until every variant of every patch has one."""
+    candidates = list(dict.fromkeys(end for patch in SERIES for end in all_ends(patch)))
+    of = {end: {(p.id, v.versions) for p in SERIES if (v := p.variant(end))} for end in (*candidates, *JOURNEYS)}
+    chosen = list(JOURNEYS)
+    while missing := set[tuple[str, str]]().union(*of.values()).difference(*(of[version] for version in chosen)):
+        chosen.append(max(candidates, key=lambda end: len(of[end] & missing)))
+    return chosen
 
 
-def written_by(edit: Edit) -> tuple[str, ...]:
-    """Return what the lines that an edit adds or changes hold."""
-    if isinstance(edit, (Insert, Import, Replace)):
-        return (edit.code,)
-    if isinstance(edit, Argument):
-        return (edit.argument,)
-    if isinstance(edit, YamlKeys):
-        return edit.lines
-    if isinstance(edit, Members):
-        return edit.members
-    if isinstance(edit, LocalVersion):
-        return (f"+{edit.local}",)
-    raise AssertionError(f"a kind of edit that this test does not know: {edit}")
+SAMPLE = sample()
 
 
-def changed_lines(old: bytes, new: bytes) -> Iterator[tuple[list[str], list[str]]]:
-    """Yield the lines that went and those that came in their place."""
-    before, after = (content.decode().splitlines(keepends=True) for content in (old, new))
-    for tag, i, j, k, m in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
-        if tag != "equal":
-            yield before[i:j], after[k:m]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A release, and what the whole series would do to it."""
+
+    version: str
+    files: Mapping[str, bytes]
+    plan: Plan
+
+    @property
+    def edits(self) -> Iterator[Edit]:
+        return (edit for patch in SERIES if (variant := patch.variant(self.version)) for edit in variant.edits)
 
 
-@every_release
-def test_every_patch_fits(planned: Planned, version: str) -> None:
-    plan = planned(version)
+@pytest.fixture(scope="module", params=SAMPLE)
+def planned(release: Release, request: pytest.FixtureRequest) -> Planned:
+    """Return a release of the sample; pytest runs all tests of one before it makes the next."""
+    files = release(request.param)
+    return Planned(version=request.param, files=files, plan=plan_for(files, request.param))
+
+
+def plan_for(files: Mapping[str, bytes], version: str) -> Plan:
+    return make_plan(files, upstream="ultralytics", version=version, series=SERIES)
+
+
+def test_sample_has_every_variant_of_every_patch() -> None:
+    assert set(JOURNEYS) < set(SAMPLE)
+    for patch in SERIES:
+        for variant in patch.variants:
+            assert any(variant.covers(version) for version in SAMPLE), (patch.id, variant.versions)
+
+
+def test_every_patch_fits(planned: Planned) -> None:
+    plan = planned.plan
     assert not plan.broken, "\n\n".join(problem for step in plan.broken for problem in step.problems)
     states = {step.patch.id: step.state for step in plan.steps}
-    expected = {p.id: "pending" if p.variant(version) else "excluded" for p in load_series("ultralytics")}
-    assert states == expected
+    assert states == {patch.id: "pending" if patch.variant(planned.version) else "excluded" for patch in SERIES}
 
 
-@every_release
-def test_second_run_finds_everything_applied(release: Release, planned: Planned, version: str) -> None:
-    again = plan_for({**release(version), **planned(version).changes}, version)
+def test_second_run_finds_everything_applied(planned: Planned) -> None:
+    again = plan_for({**planned.files, **planned.plan.changes}, planned.version)
 
     assert {step.state for step in again.steps} <= {"applied", "excluded"}
     assert again.changes == {}
 
 
-@every_release
-def test_only_lines_that_a_patch_names_change(release: Release, planned: Planned, version: str) -> None:
-    files = release(version)
-    series = load_series("ultralytics")
-    edits = [edit for patch in series if (variant := patch.variant(version)) for edit in variant.edits]
-    plan = planned(version)
-    assert set(plan.changes) == {edit.file for edit in edits}
+def test_only_lines_that_a_patch_names_change(planned: Planned) -> None:
+    assert set(planned.plan.changes) == {edit.file for edit in planned.edits}
 
-    for path, content in plan.changes.items():
-        named = [text for edit in edits if edit.file == path for text in written_by(edit)]
-        for gone, come in changed_lines(files[path], content):
-            assert len(gone) in {0, len(come)}, (path, gone, come)  # lines come, or change one by one
-            assert all(any(text in line for text in named) for line in come), (path, come)
+    for path, content in planned.plan.changes.items():
+        named = [mark for edit in planned.edits if edit.file == path for mark in edit.marks]
+        check_only_marked_lines(planned.files[path], content, named)
 
 
-@every_release
-def test_each_edit_leaves_its_lines_once_a_site(release: Release, planned: Planned, version: str) -> None:
-    files, plan = release(version), planned(version)
-    for patch in load_series("ultralytics"):
-        variant = patch.variant(version)
-        for edit in variant.edits if variant else ():
-            added = [line for _, come in changed_lines(files[edit.file], plan.changes[edit.file]) for line in come]
-            for text in written_by(edit):
-                if isinstance(edit, (Insert, Import)):
-                    assert [line.strip() for line in added].count(text) == edit.count
-                elif isinstance(edit, (Replace, Argument, LocalVersion)):
-                    assert sum(line.count(text) for line in added) == edit.count
+def test_each_edit_leaves_its_mark_once_a_site(planned: Planned) -> None:
+    for edit in planned.edits:
+        before, after = (files[edit.file].decode() for files in (planned.files, planned.plan.changes))
+        for mark in edit.marks:
+            pattern = rf"(['\"]){mark}\1" if isinstance(edit, Members) else re.escape(mark)
+            assert len(re.findall(pattern, after)) - len(re.findall(pattern, before)) == edit.count, mark
 
 
-@every_release
-def test_edited_files_compile(planned: Planned, version: str) -> None:
-    for path, content in planned(version).changes.items():
+def test_imports_stand_before_the_code(planned: Planned) -> None:
+    for edit in planned.edits:
+        if isinstance(edit, Import):
+            above = planned.plan.changes[edit.file].decode().partition(f"\n{edit.code}")[0]
+            assert not re.search(r"^(?:class|def|if|try)\b", above, re.MULTILINE)
+
+
+def test_edited_files_compile(planned: Planned) -> None:
+    for path, content in planned.plan.changes.items():
         if path.endswith(".py"):
             compile(content, path, "exec", dont_inherit=True)
 
 
-@every_release
-def test_any_part_of_the_series_can_be_left_out(release: Release, version: str) -> None:
-    files = release(version)
-    series = [patch for patch in load_series("ultralytics") if patch.variant(version)]
-    for patch in series:
-        (step,) = make_plan(files, upstream="ultralytics", version=version, series=[patch]).steps
-        assert step.state == "pending"
+OTHER_ENDS = [
+    pytest.param(patch, end, id=f"{patch.id}-{end}")
+    for patch in SERIES
+    for end in all_ends(patch)
+    if end not in SAMPLE or end in JOURNEYS
+]
+
+
+@pytest.mark.parametrize(("patch", "version"), OTHER_ENDS)
+def test_other_ends_of_ranges_take_the_patch_alone(release: Release, patch: Patch, version: str) -> None:
+    done = step(patch, release(version), version)
+    assert done.state == "pending", "\n".join(done.problems)
+    assert set(done.changes) == {edit.file for edit in variant_of(patch, version).edits}
+
+
+def test_releases_that_are_excluded_have_nothing_to_patch(release: Release) -> None:
+    for version in ("0.0.44", "8.0.129"):
+        assert reason("ultralytics", version)
+        assert "ultralytics/__init__.py" not in release(version)
 
 
 def test_planning_is_fast(release: Release) -> None:
     files = release("8.4.190")
-    load_series("ultralytics")
     start = time.process_time()
     plan_for(files, "8.4.190")
     assert time.process_time() - start < 3  # it takes 0.8 s; a visitor over every file takes ten times that

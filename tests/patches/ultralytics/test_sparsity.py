@@ -38,6 +38,15 @@ class BaseTrainer:
                 self.optimizer_step()
 """
 
+# To 8.0.57: the rank is a parameter, and the loss is multiplied by the number of processes.
+RANKED, RANKED_AFTER = (
+    text.replace("(self, world_size=1)", "(self, rank=-1, world_size=1)").replace(
+        "                # Backward\n",
+        "                if rank != -1:\n                    self.loss *= world_size\n\n                # Backward\n",
+    )
+    for text in (TRAINER, TRAINER_AFTER)
+)
+
 RETRYING = """\
 import torch
 
@@ -88,6 +97,29 @@ sparsity_mode: decoupled # (str) decoupled (after the optimizer step) or gradien
 hsv_h: 0.015  # image HSV-Hue augmentation (fraction)
 """
 
+HYDRA = """\
+
+# Hydra configs --------------------------------------------------------------------------------------------------------
+hydra:
+  output_subdir: null  # disable hydra directory creation
+"""
+
+BRACES = """\
+# Define keys for arg type checks
+CFG_FLOAT_KEYS = {'warmup_epochs', 'box', 'cls', 'dfl'}
+CFG_FRACTION_KEYS = {
+    'dropout', 'iou', 'lr0', 'lrf',
+    'label_smoothing', 'hsv_h'}
+"""
+
+BRACES_AFTER = """\
+# Define keys for arg type checks
+CFG_FLOAT_KEYS = {'sparsity', 'sparsity_bias', 'warmup_epochs', 'box', 'cls', 'dfl'}
+CFG_FRACTION_KEYS = {
+    'sparsity_decay', 'dropout', 'iou', 'lr0', 'lrf',
+    'label_smoothing', 'hsv_h'}
+"""
+
 TUPLES = """\
 # Define keys for arg type checks
 CFG_FLOAT_KEYS = 'warmup_epochs', 'box', 'cls'
@@ -136,40 +168,52 @@ CFG_FRACTION_KEYS = frozenset(
 """
 
 
-def files(package: str, trainer: str, yaml: str, config: str) -> dict[str, str]:
-    return {
-        f"{package}/engine/trainer.py": trainer,
-        f"{package}/cfg/default.yaml": yaml,
-        f"{package}/cfg/__init__.py": config,
-    }
+def files(package: str, trainer: str, yaml: str, kinds: str = "", *, folder: str = "cfg") -> dict[str, str]:
+    checked = {f"{package}/{folder}/__init__.py": kinds} if kinds else {}
+    return {f"{package}/engine/trainer.py": trainer, f"{package}/{folder}/default.yaml": yaml, **checked}
 
+
+OLD, NOW = "ultralytics/yolo", "ultralytics"
 
 CASES = (
     Case(
+        version="8.0.0",
+        before=files(OLD, RANKED, YAML + HYDRA, folder="configs"),
+        after=files(OLD, RANKED_AFTER, YAML_AFTER + HYDRA, folder="configs"),
+    ),
+    Case(version="8.0.14", before=files(OLD, RANKED, YAML), after=files(OLD, RANKED_AFTER, YAML_AFTER)),
+    Case(
+        version="8.0.31",
+        before=files(OLD, RANKED, YAML, BRACES),
+        after=files(OLD, RANKED_AFTER, YAML_AFTER, BRACES_AFTER),
+    ),
+    Case(
         version="8.0.100",
-        before=files("ultralytics/yolo", TRAINER, YAML, TUPLES),
-        after=files("ultralytics/yolo", TRAINER_AFTER, YAML_AFTER, TUPLES_AFTER),
+        before=files(OLD, TRAINER, YAML, TUPLES),
+        after=files(OLD, TRAINER_AFTER, YAML_AFTER, TUPLES_AFTER),
     ),
     Case(
         version="8.2.0",
-        before=files("ultralytics", TRAINER, YAML, SETS),
-        after=files("ultralytics", TRAINER_AFTER, YAML_AFTER, SETS_AFTER),
+        before=files(NOW, TRAINER, YAML, SETS),
+        after=files(NOW, TRAINER_AFTER, YAML_AFTER, SETS_AFTER),
     ),
     Case(
         version="8.4.190",
-        before=files("ultralytics", RETRYING, YAML, SETS),
-        after=files("ultralytics", RETRYING_AFTER, YAML_AFTER, SETS_AFTER),
+        before=files(NOW, RETRYING, YAML, SETS),
+        after=files(NOW, RETRYING_AFTER, YAML_AFTER, SETS_AFTER),
     ),
 )
 
+NEWEST = CASES[-1]
+
 
 def test_defaults_that_the_user_changed_are_left_alone() -> None:
-    mine = {path: text.replace(b"sparsity: 0.0", b"sparsity: 0.01") for path, text in as_bytes(CASES[2].after).items()}
+    mine = {path: text.replace(b"sparsity: 0.0", b"sparsity: 0.01") for path, text in as_bytes(NEWEST.after).items()}
     check_noop(PATCH, "8.4.190", mine, "applied")
 
 
 def test_one_argument_of_four_is_not_enough() -> None:
-    files = as_bytes(CASES[2].before)
+    files = as_bytes(NEWEST.before)
     files["ultralytics/cfg/default.yaml"] += b"sparsity_bias: 0.0\n"
     done = step(PATCH, files, "8.4.190")
     assert done.state == "broken"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.patches.cases import step
+from tests.patches.cases import check_only_marked_lines, step
 from tests.patches.ultralytics.mutations import (
     BACKWARD,
     BUILD,
@@ -116,21 +116,80 @@ STILL_FITS = (
     Mutation(name="version of a pre-release", patch="version", file=INIT, old='"8.4.190"', new="'8.4.191.dev0'"),
 )
 
+OLD_FITS = (
+    Mutation(
+        name="loss by another name",
+        version="8.0.0",
+        patch="loss_device",
+        file="ultralytics/yolo/v8/detect/train.py",
+        old="class Loss:",
+        new="class DetectionLoss:",
+    ),
+    Mutation(
+        name="load on the GPU",
+        version="8.0.100",
+        patch="torch_load",
+        file="ultralytics/nn/tasks.py",
+        old="torch.load(file, map_location='cpu')",
+        new="torch.load(\n            str(file),  # a path\n            map_location=device,\n        )",
+        places=2,
+    ),
+    Mutation(
+        name="one key more, in parentheses",
+        version="8.0.100",
+        patch="sparsity",
+        file="ultralytics/yolo/cfg/__init__.py",
+        old="CFG_FLOAT_KEYS = 'warmup_epochs', 'box', 'cls', 'dfl', 'degrees', 'shear'",
+        new="CFG_FLOAT_KEYS = ('epochs', 'warmup_epochs',\n    'box', 'cls', 'dfl', 'degrees', 'shear')",
+    ),
+    Mutation(
+        name="other imports around it",
+        version="8.0.100",
+        patch="pkg_resources",
+        file="ultralytics/yolo/utils/checks.py",
+        old="import numpy as np\nimport pkg_resources as pkg\n",
+        new="import pkg_resources as pkg  # setuptools\nimport numpy\n",
+    ),
+    Mutation(
+        name="font of another size",
+        version="8.0.100",
+        patch="font_getsize",
+        file="ultralytics/yolo/utils/plotting.py",
+        old="                w, h = self.font.getsize(text)\n",
+        new="                for _ in range(2):\n                    w, h = self.font.getsize((text))\n",
+    ),
+    Mutation(
+        name="integral of another curve",
+        version="8.2.63",
+        patch="np_trapz",
+        file="ultralytics/utils/metrics.py",
+        old="ap = np.trapz(np.interp(x, mrec, mpre), x)",
+        new="ap = float(np.trapz(y=np.interp(x, mrec[::-1], mpre), x=x))",
+    ),
+    Mutation(
+        name="rule in a branch",
+        version="8.2.0",
+        patch="onnx_export",
+        file="ultralytics/utils/torch_utils.py",
+        old='    return max(int(k[14:]) for k in vars(torch.onnx) if "symbolic_opset" in k) - 1  # opset\n',
+        new="    if not TORCH_2_9:\n"
+        "        return max(int(k[14:]) for k in vars(torch.onnx) if 'symbolic_opset' in k) - 1\n"
+        "    return 18\n",
+    ),
+)
 
-@pytest.mark.parametrize("mutation", STILL_FITS, ids=lambda m: m.name)
+
+@pytest.mark.parametrize("mutation", [*STILL_FITS, *OLD_FITS], ids=lambda m: f"{m.version}-{m.name}")
 def test_still_fits(release: Release, mutation: Mutation) -> None:
-    content = mutation.on(release(VERSION)[mutation.file])
+    content = mutation.on(release(mutation.version)[mutation.file])
+    patch = part_for(mutation.patch, mutation.file, mutation.version)
 
-    done = step(part_for(mutation.patch, mutation.file), {mutation.file: content}, VERSION)
+    done = step(patch, {mutation.file: content}, mutation.version)
 
     assert done.state == "pending", "\n".join(done.problems)
     assert done.changes[mutation.file] != content
-    assert set(content.splitlines()) - set(done.changes[mutation.file].splitlines()) <= replaced(content)
-
-
-def replaced(content: bytes) -> set[bytes]:
-    """Return the lines that a patch may change and not only add to."""
-    return set(re.findall(rb"(?m)^__version__.*", content))
+    (variant,) = patch.variants
+    check_only_marked_lines(content, done.changes[mutation.file], [mark for e in variant.edits for mark in e.marks])
 
 
 STYLED = {"keep_architecture": TRAINER, "loss_device": LOSS, "sparsity": CONFIG}

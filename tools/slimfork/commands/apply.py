@@ -9,7 +9,7 @@ import click
 
 from slimfork import commits, pins, report, ui
 from slimfork.errors import ConflictError, UsageError
-from slimfork.fork import Fork, read_fork
+from slimfork.fork import Fork, read_fork, refuse_unpinned
 from slimfork.landing import land, recover
 from slimfork.repo import Repository, open_repository
 
@@ -28,7 +28,7 @@ UNDER_WAY = {
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--compat/--no-compat", default=None, help="With or without what old releases need; default: as made.")
-@click.option("--allow-unpinned", is_flag=True, help="Patch a version that is not in the lock file.")
+@click.option("--allow-unpinned", is_flag=True, help="Try the newest patches on a release they do not know.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(path: Path, compat: bool | None, allow_unpinned: bool, dry_run: bool, as_json: bool) -> None:
@@ -37,7 +37,7 @@ def command(path: Path, compat: bool | None, allow_unpinned: bool, dry_run: bool
         recover(repository)
         branch = ready(repository)
         fork = read_fork(repository, compat=compat)
-        trailer = fork.trailer or pinned_trailer(fork, path, allow_unpinned=allow_unpinned)
+        trailer = fork.trailer or pinned_trailer(fork, f"apply-patches apply {path}", allowed=allow_unpinned)
         refuse_misfits(fork, path, as_json=as_json)
         made = commits.drafts(
             fork.plan,
@@ -71,17 +71,11 @@ def ready(repository: Repository) -> str:
     return branch
 
 
-def pinned_trailer(fork: Fork, path: Path, *, allow_unpinned: bool) -> str:
+def pinned_trailer(fork: Fork, command: str, *, allowed: bool) -> str:
     """Return the trailer that names the release, from its pin."""
     upstream, version = fork.release.upstream, fork.release.version
-    known = pins.load(upstream)
-    sha256 = next((p.sha256 for p in known if p.version == version and not p.is_tag), "")
-    if not sha256 and not allow_unpinned:
-        newest = pins.newest(known, upstream).version
-        raise UsageError(
-            f"{fork.name} at {path} is not pinned; the newest pin is {newest}",
-            hint=f"apply-patches apply {path} --allow-unpinned, or vendor {upstream}=={newest} --into fork",
-        )
+    refuse_unpinned(fork.release, command, allowed=allowed)
+    sha256 = next((p.sha256 for p in pins.load(upstream) if p.version == version and not p.is_tag), "")
     return commits.upstream_trailer(upstream, version, sha256)
 
 

@@ -11,8 +11,9 @@ from rich.text import Text
 
 from slimfork import ui
 from slimfork.errors import CheckFailed
-from slimfork.fork import Fork, read_fork
+from slimfork.fork import Fork, read_fork, refuse_unpinned
 from slimfork.landing import heal
+from slimfork.patch import known_as, load_series
 from slimfork.repo import open_repository
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def describe(repository: Repository, fork: Fork, path: Path) -> dict[str, Any]:
         "path": str(path),
         "upstream": fork.release.upstream,
         "version": fork.release.version,
+        "unpinned": refuse_unpinned(fork.release, "", allowed=True),
         "import": history.imported.sha if history.imported else None,
         "sha256": history.imported.sha256 or None if history.imported else None,
         "tag": tag if repository.resolve(f"refs/tags/{tag}") else None,
@@ -69,7 +71,7 @@ def describe(repository: Repository, fork: Fork, path: Path) -> dict[str, Any]:
 
 
 def _patch(step: Step, fork: Fork) -> dict[str, Any]:
-    variant = step.patch.variant(fork.release.version)
+    variant = step.patch.variant(known_as(load_series(fork.release.upstream), fork.release.version))
     return {
         "id": step.patch.id,
         "title": step.patch.title,
@@ -85,9 +87,8 @@ def show(facts: dict[str, Any]) -> None:
     """Print the state for a person."""
     origin = f"import {facts['import'][:10]}" if facts["import"] else "a checkout with a history of its own"
     tag = f", tag {facts['tag']}" if facts["tag"] else ""
-    ui.result(
-        f"{facts['path']}: {facts['upstream']} {facts['version']} on {facts['branch'] or 'no branch'} ({origin}{tag})"
-    )
+    name = f"{facts['upstream']} {facts['version']}{' (unpinned)' if facts['unpinned'] else ''}"
+    ui.result(f"{facts['path']}: {name} on {facts['branch'] or 'no branch'} ({origin}{tag})")
     table = Table("patch", "state", "commit", "files", "what it does", box=None, pad_edge=False)
     for patch in facts["patches"]:
         state = Text(patch["state"], STYLES[patch["state"]])

@@ -13,8 +13,9 @@ from slimfork.archive import read_sdist
 from slimfork.building import build, tidy
 from slimfork.detect import Release
 from slimfork.errors import ConflictError, UsageError
+from slimfork.exclusions import reason
 from slimfork.fetch import fetch
-from slimfork.fork import plan_series, read_fork
+from slimfork.fork import plan_series, read_fork, refuse_unpinned
 from slimfork.landing import heal
 from slimfork.overlay import overlay_files
 from slimfork.repo import open_repository
@@ -32,16 +33,27 @@ EXECUTABLE, REGULAR = "100755", "100644"
 @click.argument("spec")
 @click.option("--into", "path", required=True, type=click.Path(path_type=Path), help="A new or empty folder.")
 @click.option("--index-url", metavar="URL", help="The package index to fetch from.")
+@click.option("--allow-unpinned", is_flag=True, help="Try the newest patches on a release they do not know.")
 @click.option("--no-compat", is_flag=True, help="Leave out what old releases need to run on today's stack.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing but the download cache.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(spec: str, path: Path, index_url: str | None, no_compat: bool, dry_run: bool, as_json: bool) -> None:
+def command(
+    spec: str,
+    path: Path,
+    index_url: str | None,
+    allow_unpinned: bool,
+    no_compat: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
     """Fetch the release SPEC, check its hash, and make it a patched git repository at PATH.
 
     SPEC is `ultralytics==8.4.190`, or `ultralytics` for the newest pinned release.
     """
-    pin = pins.find(spec)
+    pin = find(spec, index_url, allow_unpinned=allow_unpinned)
     release = Release(upstream=pin.upstream, version=pin.version)
+    again = f"apply-patches vendor {spec} --into {path}"
+    unpinned = not reason(pin.upstream, pin.version) and refuse_unpinned(release, again, allowed=allow_unpinned)
     made: list[commits.Draft] = []
     shas: list[str] = []
     head = None
@@ -52,14 +64,28 @@ def command(spec: str, path: Path, index_url: str | None, no_compat: bool, dry_r
         tidy(path.absolute())
         head = refuse_other(path, pin, no_compat=no_compat)
     result = report.written(path, release, made, shas, head=head, dry_run=dry_run)
-    result["sha256"] = pin.sha256
+    result |= {"sha256": pin.sha256, "unpinned": unpinned}
     if as_json:
         ui.result_json(result)
     elif not made:
         ui.result(f"{path}: {pin.upstream} {pin.version}, nothing to do")
     else:
-        report.say_commits(f"{path}: {pin.upstream} {pin.version}, sha256 {pin.sha256[:16]}", result)
+        word = " (unpinned)" if unpinned else ""
+        report.say_commits(f"{path}: {pin.upstream} {pin.version}{word}, sha256 {pin.sha256[:16]}", result)
         report.say_next(path, result)
+
+
+def find(spec: str, index_url: str | None, *, allow_unpinned: bool) -> pins.Pin:
+    """Return the pin of a release, or what the index offers where that is allowed."""
+    try:
+        return pins.find(spec)
+    except pins.NotPinnedError:
+        if not allow_unpinned:
+            raise
+    from slimfork.index import offered  # noqa: PLC0415 - the index client is slow to import, and rarely needed
+
+    upstream, _, version = pins.split_spec(spec)
+    return offered(upstream, version, index_url)
 
 
 def is_free(path: Path) -> bool:
@@ -80,7 +106,7 @@ def draft(pin: Pin, files: dict[str, File], path: Path, *, no_compat: bool, as_j
     """Return the commits of a fork: the import, the patches, the overlay."""
     modes = {name: EXECUTABLE if file.executable else REGULAR for name, file in files.items()}
     contents = {name: file.content for name, file in files.items()}
-    plan = plan_series(contents, Release(upstream=pin.upstream, version=pin.version), left_out=no_compat)
+    plan = plan_series(contents, Release(upstream=pin.upstream, version=pin.version), left_out=no_compat, pristine=True)
     others = f"apply-patches pins list {pin.upstream}, for another release"
     report.refuse_broken(plan, path, as_json=as_json, hint=others)
     overlay = overlay_files(pin.upstream, pin.version)
@@ -88,7 +114,8 @@ def draft(pin: Pin, files: dict[str, File], path: Path, *, no_compat: bool, as_j
     if taken:
         names = ", ".join(taken)
         raise ConflictError(f"{pin.upstream} {pin.version} has files where the overlay goes: {names}", hint=others)
-    trailer = commits.upstream_trailer(pin.upstream, pin.version, pin.sha256)
+    known = pin in pins.load(pin.upstream)
+    trailer = commits.upstream_trailer(pin.upstream, pin.version, pin.sha256 if known else "")
     when = _midnight(pin.uploaded) if pin.uploaded else commits.NO_DATE
     pristine = commits.Draft(
         message=commits.import_message(pin.upstream, pin.version, pin.filename, trailer),

@@ -7,12 +7,14 @@ gained. Then fine-tune: `yolo train model=last-pruned.pt data=data.yaml`.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ultralytics.slim.command import Line, main
 
 from ultralytics import YOLO
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def load(path: Path) -> tuple[Any, dict[str, Any]]:
@@ -23,7 +25,8 @@ def load(path: Path) -> tuple[Any, dict[str, Any]]:
 
 def export(path: Path, imgsz: int) -> Path:
     """Write the ONNX file beside a checkpoint."""
-    return Path(YOLO(str(path)).export(format="onnx", imgsz=imgsz))
+    YOLO(str(path)).export(format="onnx", imgsz=imgsz)  # before 8.0.36 it does not return the path
+    return path.with_suffix(".onnx")
 
 
 if __name__ == "__main__":
