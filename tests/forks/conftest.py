@@ -36,7 +36,7 @@ class Tree:
     def __init__(self, root, work, **environment):
         work.mkdir(parents=True)
         self.root, self.work = root, work
-        self.environment = inside.environment(root, work / "config", FORK_WORK=str(work), **environment)
+        self.environment = inside.environment(root, work / "home", FORK_WORK=str(work), **environment)
         self.environment["OMP_NUM_THREADS"] = "1"  # more only wait for each other on models this small
         self.process = None
 

@@ -145,7 +145,7 @@ class Demo:
         """Run Python in the fork, pass on its progress, keep its log; return the last facts that it told."""
         log = self.out / "logs" / f"{name}.log"
         log.parent.mkdir(exist_ok=True)
-        env = inside.environment(self.fork, self.out / "config", OMP_NUM_THREADS=str(self.recipe.threads))
+        env = inside.environment(self.fork, self.out / "home", OMP_NUM_THREADS=str(self.recipe.threads))
         facts: dict[str, Any] = {}
         with (
             log.open("w", encoding="utf-8") as file,

@@ -2,7 +2,8 @@
 
 Each check is a process of its own with the tree under test first on PYTHONPATH; see `verify_steps`. The tree is the
 fork's work tree as it stands, its own commits and edits included. `pristine` is the upstream that it was made from, and
-`baseline` the same with only the compatibility patches, since old releases cannot train on today's stack without.
+`baseline` the same with only the compatibility patches, since old releases cannot train on today's stack without; it
+stands in for a pristine release that cannot even be imported.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ Role = Literal["fork", "baseline", "pristine"]
 Verdict = Literal["pass", "FAIL", "not run"]
 
 IMAGES, VAL, IMGSZ = 32, 8, 64
-STEPS_FILE = Path(__file__).with_name("verify_steps.py")
+STEPS_FILES = [Path(__file__).with_name(name) for name in ("verify_steps.py", "verify_training.py")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +108,10 @@ def verify(path: Path, work: Path, *, timeout: float, on_start: Callable[[Check]
     """
     trees = _trees(path, work)
     (work / "logs").mkdir()
-    shutil.copy(STEPS_FILE, work)
+    for file in STEPS_FILES:
+        shutil.copy(file, work)
+    if not _imports(trees["pristine"], work):
+        trees["pristine"] = trees["baseline"]
     qr.draw(work / "qr", images=IMAGES, val=VAL, imgsz=IMGSZ)
     outcomes: dict[str, Outcome] = {}
     for check in CHECKS:
@@ -130,6 +134,13 @@ def _trees(path: Path, work: Path) -> dict[Role, Path]:
         _write(work / "pristine", pristine)
         _write(work / "baseline", {**pristine, **_compatibility(fork, pristine)})
     return {"fork": path.resolve(), "baseline": work / "baseline", "pristine": work / "pristine"}
+
+
+def _imports(tree: Path, work: Path) -> bool:
+    """Tell whether a tree can be imported on today's stack at all: 8.1.39, for one, not without CLIP."""
+    command = inside.python("-c", "import ultralytics")
+    environment = _environment("pristine", tree, work)
+    return subprocess.run(command, cwd=work, env=environment, capture_output=True, check=False).returncode == 0
 
 
 def _compatibility(fork: Fork, pristine: Tree) -> dict[str, bytes]:
@@ -185,7 +196,7 @@ def _environment(role: Role, tree: Path, work: Path) -> dict[str, str]:
     load = {"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"} if role == "pristine" else {}
     return inside.environment(
         tree,
-        work / "config",
+        work / "home",
         SLIMFORK_TREE=str(tree),
         SLIMFORK_ROLE="fork" if role == "fork" else "pristine",
         SLIMFORK_VERIFY_IMGSZ=str(IMGSZ),
