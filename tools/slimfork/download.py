@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from slimfork.pins import Pin
 
 
-def fill(path: Path, pin: Pin, index_url: str | None) -> None:
+def fill(path: Path, pin: Pin, index_url: str | None, *, show: bool) -> None:
     """Download a pin to a path; nothing is left there, or beside it, when that fails."""
     for left in path.parent.glob(f".{path.name}.*.part"):  # a run was killed outright
         left.unlink(missing_ok=True)
     with open_index(index_url) as index:
         package = _offered(index, pin)
-        retrying(lambda: _download(index, package, pin, path))
+        retrying(lambda: _download(index, package, pin, path, show=show))
 
 
 def _offered(index: Index, pin: Pin) -> DistributionPackage:
@@ -40,11 +40,11 @@ def _offered(index: Index, pin: Pin) -> DistributionPackage:
     raise UsageError(f"{pin.filename} is not on {index.host}{why}", hint=refresh)
 
 
-def _download(index: Index, package: DistributionPackage, pin: Pin, path: Path) -> None:
+def _download(index: Index, package: DistributionPackage, pin: Pin, path: Path, *, show: bool) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     digest, size = hashlib.sha256(), 0
     try:
-        with part.open("wb") as file, ui.download(f"fetching {pin.spec}", pin.size) as progress:
+        with part.open("wb") as file, ui.download(f"fetching {pin.spec}", pin.size, show=show) as progress:
             for chunk in index.chunks(package):
                 file.write(chunk)
                 digest.update(chunk)

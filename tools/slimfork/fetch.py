@@ -28,13 +28,14 @@ def cache_root() -> Path:
     return Path(named) if named else Path(platformdirs.user_cache_dir("slimfork", appauthor=False))
 
 
-def fetch(pin: Pin, *, index_url: str | None = None, cache_dir: Path | None = None) -> Path:
+def fetch(pin: Pin, *, index_url: str | None = None, cache_dir: Path | None = None, show: bool = True) -> Path:
     """Return the path of a pin's source distribution, from the cache or, when it is not there, from the index.
 
     Args:
         pin: The pin of an artifact.
         index_url: The index to ask; else pip's (`PIP_INDEX_URL`, its configuration), else the public one.
         cache_dir: The folder to keep it in; else `sdists` in `cache_root()`.
+        show: Whether to draw the progress of a download.
 
     Raises:
         UsageError: The index does not have it, or another file of that name, or cannot be reached, or the
@@ -53,7 +54,7 @@ def fetch(pin: Pin, *, index_url: str | None = None, cache_dir: Path | None = No
                 # The index client takes a quarter of a second to import, and a release in the cache needs none.
                 from slimfork.download import fill  # noqa: PLC0415
 
-                fill(path, pin, index_url)
+                fill(path, pin, index_url, show=show)
     return path
 
 

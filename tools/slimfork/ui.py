@@ -78,9 +78,9 @@ def steps(title: str, total: int | None = None) -> Iterator[Progress]:
 
 
 @contextmanager
-def download(title: str, total: int | None = None) -> Iterator[Progress]:
+def download(title: str, total: int | None = None, *, show: bool = True) -> Iterator[Progress]:
     """Yield a progress display of bytes with one task, number 0."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+    with Progress(*columns, console=err, transient=True, disable=not (show and err.is_terminal)) as progress:
         progress.add_task(title, total=total)
         yield progress

@@ -1,0 +1,171 @@
+"""`apply-patches matrix`: every release of an upstream × every check, in one table."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from slimfork import dynamic_run, pins, selection, static_run, ui
+from slimfork.content import overlay_root, patches_root
+from slimfork.errors import CheckFailed, UsageError
+from slimfork.exclusions import reason
+from slimfork.matrix import Cell, Column, Row, document
+from slimfork.matrix_table import markdown, summary, tables
+from slimfork.patch import known_as, load_series
+from slimfork.store import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from slimfork.pins import Pin
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command()
+@click.option("--upstream", default="ultralytics", show_default=True, help="Whose releases.")
+@click.option("--releases", "spec", default="representative", show_default=True, help=selection.FORMS)
+@click.option("--static", is_flag=True, help="Only patch, compile and import; seconds for what has not changed.")
+@click.option("--dynamic", is_flag=True, help="Only verify: train, prune and export, a minute or two each.")
+@click.option(
+    "--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, show_default=True, help="How many at once."
+)
+@click.option("--shard", metavar="I/N", help="Only part I of N of the releases.")
+@click.option("--timeout", default=1800.0, show_default=True, help="Seconds that verifying one release may take.")
+@click.option("--allow-unpinned", is_flag=True, help="Try releases that are newer than the patches, by structure.")
+@click.option("--fresh", is_flag=True, help="Do not use the results of earlier runs.")
+@click.option("--json", "json_file", type=FILE, help="Write the matrix as JSON to this file.")
+@click.option("--html", "html_file", type=FILE, help="Write it as a page to this file.")
+@click.option("--markdown", "markdown_file", type=FILE, help="Write it as Markdown to this file.")
+def command(
+    upstream: str,
+    spec: str,
+    static: bool,
+    dynamic: bool,
+    jobs: int,
+    shard: str | None,
+    timeout: float,
+    allow_unpinned: bool,
+    fresh: bool,
+    json_file: Path | None,
+    html_file: Path | None,
+    markdown_file: Path | None,
+) -> None:
+    """Check releases: statically each of them, dynamically one of each line when SPEC is `all` or a sample.
+
+    Results are kept in the cache by a hash of all that they depend on, so a run that is interrupted goes on where it
+    was, and one after which nothing has changed takes seconds. Exit code 1 if a check failed.
+    """
+    _refuse_places([json_file, html_file, markdown_file])
+    chosen = _chosen(upstream, spec, shard)
+    rows = {pin.version: _row(pin) for pin in chosen}
+    _refuse_unpinned(list(rows.values()), allowed=allow_unpinned)
+    columns: list[Column] = []
+    if static or not dynamic:
+        columns += static_run.COLUMNS
+        _static(chosen, rows, jobs=jobs, fresh=fresh)
+    if dynamic or not static:
+        columns += dynamic_run.COLUMNS
+        _dynamic(_trained(chosen, spec, upstream), rows, jobs=jobs, timeout=timeout, fresh=fresh)
+    typed = shlex.join(["apply-patches", *sys.argv[1:]])
+    made = document(list(rows.values()), columns, upstream=upstream, command=typed, content=_content(upstream))
+    _write(made, dict(selection.representative(upstream)), json_file, html_file, markdown_file)
+    for table in tables(made):
+        ui.result_table(table)
+    ui.result(summary(made))
+    _raise(made)
+
+
+def _chosen(upstream: str, spec: str, shard: str | None) -> list[Pin]:
+    chosen = selection.select(spec, pins.load(upstream), load_series(upstream), upstream)
+    return selection.shard(chosen, shard) if shard else chosen
+
+
+def _row(pin: Pin) -> Row:
+    known = known_as(load_series(pin.upstream), pin.version) == pin.version
+    return Row(pin=pin, reason=reason(pin.upstream, pin.version), pinned=known)
+
+
+def _trained(chosen: Sequence[Pin], spec: str, upstream: str) -> list[Pin]:
+    """Return the releases to verify: those that were named, or of very many the representative ones."""
+    if spec in {"all", "sample"} or spec.startswith("sample:"):
+        lines = {version for version, _ in selection.representative(upstream)}
+        return [pin for pin in chosen if pin.version in lines]
+    return list(chosen)
+
+
+def _static(chosen: Sequence[Pin], rows: dict[str, Row], *, jobs: int, fresh: bool) -> None:
+    with ui.steps("static", total=len(chosen)) as progress:
+
+        def on_done(pin: Pin, found: tuple[dict[str, str], dict[str, Cell]]) -> None:
+            row = rows[pin.version]
+            row.patches = found[0]
+            row.cells |= found[1]
+            progress.update(progress.task_ids[0], description=f"static {pin.version}", advance=1)
+
+        static_run.run(chosen, jobs=min(jobs, len(chosen)), fresh=fresh, on_done=on_done)
+
+
+def _dynamic(chosen: Sequence[Pin], rows: dict[str, Row], *, jobs: int, timeout: float, fresh: bool) -> None:
+    with ui.steps("dynamic", total=len(chosen)) as progress:
+
+        def on_done(pin: Pin, cells: dict[str, Cell]) -> None:
+            rows[pin.version].cells |= cells
+            bad = [name for name, cell in cells.items() if cell.verdict == "FAIL"]
+            ui.note(f"{pin.version}: {'failed: ' + ', '.join(bad) if bad else 'ok'}")
+            progress.update(progress.task_ids[0], description=f"dynamic {pin.version}", advance=1)
+
+        dynamic_run.run(chosen, jobs=max(1, min(jobs, len(chosen))), timeout=timeout, fresh=fresh, on_done=on_done)
+
+
+def _refuse_places(files: Sequence[Path | None]) -> None:
+    """Refuse a place that cannot be written before hours are spent."""
+    for file in files:
+        if file is not None and not file.absolute().parent.is_dir():
+            raise UsageError(f"{file.parent} is not a folder", hint=f"mkdir -p {file.parent}")
+
+
+def _refuse_unpinned(rows: Sequence[Row], *, allowed: bool) -> None:
+    newer = [row.pin.spec for row in rows if not row.pinned]
+    if newer and not allowed:
+        what = f"{', '.join(newer[:4])}{' …' if len(newer) > 4 else ''}"  # noqa: PLR2004
+        raise UsageError(f"the patches do not know {what} yet", hint="--allow-unpinned tries them by structure")
+
+
+def _content(upstream: str) -> str:
+    """Return the hash of the patches of an upstream and of the overlay."""
+    files = sorted([*(patches_root() / upstream).glob("*.py"), *overlay_root().rglob("*.py")])
+    return digest(*(path.read_bytes() for path in files))
+
+
+def _write(
+    made: dict[str, Any],
+    lines: dict[str, str],
+    json_file: Path | None,
+    html_file: Path | None,
+    markdown_file: Path | None,
+) -> None:
+    if json_file:
+        json_file.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+    if html_file:
+        from slimfork.matrix_page import render  # noqa: PLC0415 - jinja2 is for this alone
+
+        html_file.write_text(render(made), encoding="utf-8")
+    if markdown_file:
+        markdown_file.write_text(markdown(made, lines), encoding="utf-8")
+
+
+def _raise(made: dict[str, Any]) -> None:
+    failed = [release for release in made["releases"] if release["verdict"] == "failed"]
+    if failed:
+        logs = [cell["log"] for release in failed for cell in release["checks"].values() if cell["log"]]
+        hint = (
+            f"cat {logs[0]}" if logs else f"apply-patches vendor {made['upstream']}=={failed[0]['version']} --into fork"
+        )
+        raise CheckFailed(f"{len(failed)} of {len(made['releases'])} releases failed", hint=hint)

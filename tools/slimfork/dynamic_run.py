@@ -1,0 +1,146 @@
+"""The dynamic part of a matrix: each release is vendored and verified in processes of its own, with a time limit."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+from threading import Event
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from slimfork.exclusions import reason
+from slimfork.fetch import cache_root
+from slimfork.matrix import Cell, Column
+from slimfork.overlay import overlay_files
+from slimfork.patch import load_series
+from slimfork.static import by_file
+from slimfork.store import Store, digest, engine
+from slimfork.verify import CHECKS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from slimfork.pins import Pin
+
+COLUMNS = tuple(Column(id=check.id, title=check.title, kind="dynamic") for check in CHECKS)
+OUTCOME = ("verdict", "detail", "seconds", "log")
+
+
+def run(
+    releases: Sequence[Pin],
+    *,
+    jobs: int,
+    timeout: float,
+    fresh: bool,
+    on_done: Callable[[Pin, dict[str, Cell]], None],
+) -> None:
+    """Verify releases; what fails on one never stops the others.
+
+    Args:
+        releases: The pins.
+        jobs: How many at a time; each trains on one thread.
+        timeout: Seconds that one release may take.
+        fresh: Whether results of earlier runs are passed over.
+        on_done: Called with each release and its cells, in the order in which they end.
+    """
+    stop = Event()
+    store = Store(cache_root() / "matrix")
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        waiting = {pool.submit(_verified, pin, store, timeout, fresh, stop): pin for pin in releases}
+        for future in as_completed(waiting):
+            on_done(waiting[future], future.result())
+    finally:
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _verified(pin: Pin, store: Store, timeout: float, fresh: bool, stop: Event) -> dict[str, Cell]:
+    if reason(pin.upstream, pin.version):
+        return {}
+    parts = by_file(load_series(pin.upstream), pin.version)
+    installed = sorted(f"{d.name} {d.version}" for d in metadata.distributions())
+    key = digest("verify", engine(), installed, pin, parts, overlay_files(pin.upstream, pin.version))
+    kept = None if fresh else store.get(key)
+    if kept is None:
+        kept = _verify(pin, timeout, stop)
+        if all(cell["verdict"] == "pass" for cell in kept.values()):
+            store.put(key, kept)
+    return {name: Cell(**cell) for name, cell in kept.items()}
+
+
+def _verify(pin: Pin, timeout: float, stop: Event) -> dict[str, Any]:
+    """Make a fork in a folder of its own and verify it; keep the logs of what failed."""
+    start = perf_counter()
+    with tempfile.TemporaryDirectory(prefix=f"slimfork-{pin.version}-") as name:
+        folder = Path(name)
+        fork, work = folder / "fork", folder / "work"
+        code, out = _call(["vendor", pin.spec, "--into", str(fork), "--allow-unpinned"], folder, timeout, stop)
+        if code == 0:
+            left = timeout - (perf_counter() - start)
+            code, out = _call(["verify", str(fork), "--work", str(work), "--json"], folder, left, stop)
+        try:
+            checks = json.loads(out)["checks"]
+        except (ValueError, KeyError, TypeError):
+            why = f"took longer than {timeout:g} s" if code is None else _last_line(folder / "stderr")
+            seconds = round(perf_counter() - start, 1)
+            checks = [{"id": c.id, "verdict": "not run", "detail": "", "seconds": 0.0, "log": ""} for c in COLUMNS]
+            checks[0] |= {"verdict": "FAIL", "detail": why, "seconds": seconds}
+        cells = {check["id"]: {key: check[key] for key in OUTCOME} for check in checks}
+        failed = any(cell["verdict"] == "FAIL" for cell in cells.values())
+        logs = _keep(pin, work / "logs", folder / "stderr") if failed else None
+    for cell in cells.values():
+        log = logs / Path(cell["log"]).name if logs and cell["verdict"] == "FAIL" and cell["log"] else None
+        cell["log"] = str(log or (logs if logs and cell["verdict"] == "FAIL" else ""))
+    return cells
+
+
+def _call(arguments: Sequence[str], folder: Path, timeout: float, stop: Event) -> tuple[int | None, str]:
+    """Run one of our own commands; return its exit code, None when its time was up, and what it printed."""
+    with (folder / "stdout").open("w") as out, (folder / "stderr").open("a") as err:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "slimfork", *arguments], stdout=out, stderr=err, start_new_session=True
+        )
+        end = perf_counter() + timeout
+        code = None
+        while code is None and perf_counter() < end and not stop.is_set():
+            with suppress(subprocess.TimeoutExpired):
+                code = process.wait(timeout=1)
+        if code is None:
+            _end(process)
+    return code, (folder / "stdout").read_text(encoding="utf-8", errors="replace")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process with all that it has started."""
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
+
+
+def _keep(pin: Pin, logs: Path, errors: Path) -> Path:
+    """Move the logs of a failed release to the cache, where they stay until it is verified again."""
+    kept = cache_root() / "matrix" / "logs" / f"{pin.upstream}-{pin.version}"
+    shutil.rmtree(kept, ignore_errors=True)
+    if logs.is_dir():
+        shutil.copytree(logs, kept)
+    kept.mkdir(parents=True, exist_ok=True)
+    shutil.copy(errors, kept / "stderr.log")
+    return kept
+
+
+def _last_line(path: Path) -> str:
+    lines = [line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith(("error:", "bug:"))]
+    return (errors or lines or ["it said nothing"])[-1][:200]

@@ -1,0 +1,94 @@
+"""Which releases a matrix is about: `--releases SPEC` and `--shard i/n`. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+from slimfork import pins
+from slimfork.content import patches_root
+from slimfork.errors import UsageError
+from slimfork.exclusions import read_ranges, reason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from slimfork.patch import Patch
+    from slimfork.pins import Pin
+
+SAMPLE = 40
+FORMS = "all, representative, sample, sample:N, newest, 8.4.190,8.0.100 or '>=8.3,<8.4'"
+
+
+def select(spec: str, pinned: Sequence[Pin], series: Sequence[Patch], upstream: str) -> list[Pin]:
+    """Return the pins that a SPEC names, oldest first.
+
+    Args:
+        spec: One of the forms in `FORMS`.
+        pinned: All pins of the upstream.
+        series: Its patches; a sample has a release of every variant.
+        upstream: The family of releases.
+
+    Raises:
+        UsageError: It is none of the forms, or names no pinned release.
+    """
+    files = [pin for pin in pinned if not pin.is_tag]
+    word, _, number = spec.partition(":")
+    if spec == "all":
+        return files
+    if spec == "newest":
+        return [pins.newest(pinned, upstream)]
+    if spec == "representative":
+        wanted = {version for version, _ in representative(upstream)}
+        return [pin for pin in files if pin.version in wanted]
+    if word == "sample" and re.fullmatch(r"\d*", number):
+        return sample([p for p in files if not reason(upstream, p.version)], series, int(number or SAMPLE))
+    return _named(spec, files, upstream)
+
+
+def _named(spec: str, files: Sequence[Pin], upstream: str) -> list[Pin]:
+    hint = f"--releases {FORMS}"
+    try:
+        if re.match(r"[<>=!~]", spec):
+            inside = SpecifierSet(spec)
+            chosen = [pin for pin in files if inside.contains(pin.version, prereleases=True)]
+        else:
+            versions = [Version(part) for part in spec.split(",")]
+            chosen = [pin for pin in files if Version(pin.version) in versions]
+            missing = [str(v) for v in versions if v not in [Version(pin.version) for pin in chosen]]
+            if missing:
+                near = ", ".join(pins.nearest(missing[0], files))
+                raise UsageError(f"{upstream} {', '.join(missing)} is not pinned; nearest: {near}", hint=hint)
+    except (InvalidSpecifier, InvalidVersion) as error:
+        raise UsageError(f"--releases {spec!r} is none of its forms ({error})", hint=hint) from error
+    if not chosen:
+        raise UsageError(f"no pinned release of {upstream} is {spec}", hint=hint)
+    return chosen
+
+
+def representative(upstream: str) -> list[tuple[str, str]]:
+    """Return one release of every line that differs in what is patched or trained, with what it stands for."""
+    return [(next(iter(line)).version, why) for line, why in read_ranges(patches_root() / f"{upstream}.lines")]
+
+
+def sample(files: Sequence[Pin], series: Sequence[Patch], count: int) -> list[Pin]:
+    """Return about so many releases, evenly spread, with one at least of every variant of every patch."""
+    step = max(1, len(files) // max(1, count))
+    chosen = {pin.version for pin in [*files[::step], *files[-1:]]}
+    for variant in (variant for patch in series for variant in patch.variants):
+        inside = [pin.version for pin in files if variant.covers(pin.version)]
+        if inside and not chosen.intersection(inside):
+            chosen.add(inside[-1])
+    return [pin for pin in files if pin.version in chosen]
+
+
+def shard(files: Sequence[Pin], text: str) -> list[Pin]:
+    """Return part `i` of `n`, counted from 1; neighbours stay together, since they share most of their files."""
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    index, parts = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= index <= parts:
+        raise UsageError(f"--shard {text!r} is not i/n with 1 <= i <= n", hint="--shard 1/4")
+    return list(files[len(files) * (index - 1) // parts : len(files) * index // parts])

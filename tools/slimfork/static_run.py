@@ -1,0 +1,167 @@
+"""The static part of a matrix: every release is fetched, patched in memory, looked at and imported."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import tempfile
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import ExitStack
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from slimfork.archive import read_sdist
+from slimfork.errors import SlimforkError
+from slimfork.exclusions import reason
+from slimfork.fetch import cache_root, fetch
+from slimfork.imports import CAN_FORK, Importer, importing
+from slimfork.matrix import Cell, Column
+from slimfork.overlay import SLIM_IN, overlay_files
+from slimfork.patch import load_series
+from slimfork.static import FileReport, by_file, judge
+from slimfork.store import Store, digest, engine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from slimfork.patch import Patch
+    from slimfork.pins import Pin
+
+    Found = tuple[dict[str, str], dict[str, Cell]]
+
+COLUMNS = tuple(
+    Column(id=name, title=title, kind="static")
+    for name, title in (
+        ("fetch", "the source distribution has the pinned hash"),
+        ("fits", "every patch finds its sites, at the stated number"),
+        ("bytes", "no line changes but those that an edit names"),
+        ("compile", "the patched files compile"),
+        ("again", "a second run has nothing to do"),
+        ("revert", "taken out, all or one, patches leave what was there"),
+        ("import", "the patched package imports, in a process of its own"),
+    )
+)
+OF_FILES = ("fits", "bytes", "compile", "again", "revert")
+
+
+class Worker:
+    """Looks at releases one by one: holds the results that are kept, and the process that imports."""
+
+    def __init__(self, store: Store, importer: Importer | None, *, fresh: bool) -> None:
+        self._store, self._importer, self._fresh = store, importer, fresh
+        self._engine = engine()
+        self._installed = digest(*sorted(f"{d.name} {d.version}" for d in metadata.distributions()))
+
+    def __call__(self, pin: Pin) -> Found:
+        """Return the state of each patch and the cell of each check."""
+        start = perf_counter()
+        try:
+            path = fetch(pin, show=False)
+            fetched = Cell(verdict="pass", detail=f"sha256 {pin.sha256[:16]}", seconds=round(perf_counter() - start, 2))
+            if reason(pin.upstream, pin.version):
+                return {}, {"fetch": fetched}
+            series = load_series(pin.upstream)
+            parts = by_file(series, pin.version)
+            overlay = overlay_files(pin.upstream, pin.version)
+            key = digest("release", self._engine, self._installed, pin, parts, overlay, bool(self._importer))
+            kept = None if self._fresh else self._store.get(key)
+            if kept is None:
+                files = {name: file.content for name, file in read_sdist(path).items()}
+                patches, cells = self._look(pin, files, parts, overlay)
+                kept = {"patches": patches, "cells": {name: asdict(cell) for name, cell in cells.items()}}
+                if all(cell.verdict == "pass" for cell in cells.values()):
+                    self._store.put(key, kept)
+        except SlimforkError as error:
+            return {}, {"fetch": Cell(verdict="FAIL", detail=error.message.splitlines()[0])}
+        return kept["patches"], {"fetch": fetched, **{name: Cell(**cell) for name, cell in kept["cells"].items()}}
+
+    def _look(
+        self, pin: Pin, files: Mapping[str, bytes], parts: Mapping[str, Sequence[Patch]], overlay: Mapping[str, bytes]
+    ) -> Found:
+        start = perf_counter()
+        reports = {path: self._judge(pin, path, files.get(path), series) for path, series in parts.items()}
+        patches: dict[str, str] = dict.fromkeys((patch.id for patch in load_series(pin.upstream)), "excluded")
+        for report in reports.values():
+            for name, state in report.states.items():
+                if patches[name] != "broken":
+                    patches[name] = state
+        spent = round(perf_counter() - start, 2)
+        cells = {name: _cell(name, reports, spent if name == OF_FILES[0] else 0.0) for name in OF_FILES}
+        patched = {**files, **{path: report.content for path, report in reports.items()}, **overlay}
+        cells["import"] = self._import(pin, patched, [*parts, *overlay])
+        return patches, cells
+
+    def _judge(self, pin: Pin, path: str, content: bytes | None, series: Sequence[Patch]) -> FileReport:
+        key = digest("file", self._engine, path, content, series)
+        kept = None if self._fresh else self._store.get(key)
+        if kept is not None:
+            return FileReport.from_json(kept)
+        report = judge(path, content, series, upstream=pin.upstream, version=pin.version)
+        if not report.fits:  # its message names the release
+            self._store.put(key, report.as_json())
+        return report
+
+    def _import(self, pin: Pin, files: Mapping[str, bytes], changed: Sequence[str]) -> Cell:
+        if self._importer is None:
+            return Cell(verdict="not run", detail="this system cannot fork a process")
+        start = perf_counter()
+        top = SLIM_IN[pin.upstream].partition("/")[0]
+        inside = {name: content for name, content in files.items() if name.startswith(f"{top}/")}
+        modules = [_module(name) for name in changed if name in inside and name.endswith(".py")]
+        problem = self._importer(inside, [top, *dict.fromkeys(modules)])
+        seconds = round(perf_counter() - start, 2)
+        return Cell(verdict="FAIL" if problem else "pass", detail=problem or f"{len(modules)} modules", seconds=seconds)
+
+
+def _cell(name: str, reports: Mapping[str, FileReport], seconds: float) -> Cell:
+    problems = [problem for report in reports.values() if (problem := getattr(report, name))]
+    detail = "; ".join(problems) or (f"{len(reports)} files" if name == OF_FILES[0] else "")
+    return Cell(verdict="FAIL" if problems else "pass", detail=detail, seconds=seconds)
+
+
+def _module(path: str) -> str:
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+_worker: Worker | None = None
+_open = ExitStack()
+
+
+def _start(folder: str, fresh: bool) -> None:
+    """Make the worker of a process. Its folder goes with the run, and the importing process ends with this one."""
+    global _worker  # noqa: PLW0603 - what a pool's processes have for state
+    gc.disable()  # syntax trees are many objects in few cycles; see `_look`
+    work = Path(tempfile.mkdtemp(dir=folder))
+    importer = _open.enter_context(importing(work, Path(folder) / "code")) if CAN_FORK else None
+    _worker = Worker(Store(cache_root() / "matrix"), importer, fresh=fresh)
+
+
+def _look(pin: Pin) -> Found:
+    if _worker is None:  # pragma: no cover - a pool runs `_start` first
+        raise RuntimeError("no worker")
+    found = _worker(pin)
+    gc.collect(0)
+    return found
+
+
+def run(releases: Sequence[Pin], *, jobs: int, fresh: bool, on_done: Callable[[Pin, Found], None]) -> None:
+    """Look at releases in several processes, and say of each when it is done.
+
+    Args:
+        releases: The pins; neighbours share most of their files, so they are best kept in order.
+        jobs: How many processes.
+        fresh: Whether results of earlier runs are passed over.
+        on_done: Called with each release and what was found, in the order in which they end.
+    """
+    with tempfile.TemporaryDirectory(prefix="slimfork-matrix-") as folder:
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start, initargs=(folder, fresh))
+        try:
+            waiting = {pool.submit(_look, pin): pin for pin in releases}
+            for future in as_completed(waiting):
+                on_done(waiting[future], future.result())
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,62 @@
+"""Results kept between runs, by a hash of all that they depend on: a folder of JSON files in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ENGINE = (
+    *("archive.py", "calls.py", "codemod.py", "cst.py", "explain.py", "import_steps.py", "imports.py", "inside.py"),
+    *(
+        "merge.py",
+        "patch.py",
+        "plan.py",
+        "qr.py",
+        "settings.py",
+        "static.py",
+        "verify.py",
+        "verify_steps.py",
+        "verify_training.py",
+    ),
+)
+
+
+def digest(*parts: object) -> str:
+    """Return the hash of the printed forms of values."""
+    return hashlib.sha256("\0".join(map(repr, parts)).encode()).hexdigest()
+
+
+def engine() -> str:
+    """Return the hash of the program's own modules that results depend on."""
+    folder = Path(__file__).parent
+    return digest(*((folder / name).read_bytes() for name in ENGINE))
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A folder of results. A damaged one counts as not there."""
+
+    folder: Path
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """Return what was kept under a key."""
+        try:
+            value = json.loads(self._path(key).read_bytes())
+        except (OSError, ValueError):
+            return None
+        return value if isinstance(value, dict) else None
+
+    def put(self, key: str, value: dict[str, Any]) -> None:
+        """Keep a value under a key; another run may do the same at the same time."""
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".{os.getpid()}.part")
+        part.write_text(json.dumps(value, separators=(",", ":")), encoding="utf-8")
+        part.replace(path)
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key[2:]}.json"
