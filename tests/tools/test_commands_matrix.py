@@ -8,8 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+
+from slimfork import pins
+from slimfork.fetch import cache_root, fetch
 
 STATIC = ("matrix", "--static", "--jobs", "1", "--releases")
 
@@ -54,9 +58,6 @@ def test_a_wrong_request_is_refused_before_anything_is_done(call, arguments, wor
 def test_what_cannot_be_fetched_fails_and_the_others_do_not(call, tmp_path, monkeypatch):
     kept = tmp_path / "cache" / "sdists"
     kept.mkdir(parents=True)
-    from slimfork import pins
-    from slimfork.fetch import fetch
-
     path = fetch(pins.find("ultralytics==8.0.44"))
     (kept / path.name).write_bytes(path.read_bytes())
     monkeypatch.setenv("SLIMFORK_CACHE", str(tmp_path / "cache"))
@@ -83,14 +84,30 @@ def test_a_release_that_the_patches_do_not_know_is_refused_unless_allowed(call, 
     assert "--allow-unpinned" in refused.err
 
 
+def test_a_release_that_takes_too_long_fails_with_its_log_and_the_others_do_not_wait(call, tmp_path, monkeypatch):
+    kept = tmp_path / "cache"
+    kept.mkdir()
+    (kept / "sdists").symlink_to(cache_root() / "sdists")
+    monkeypatch.setenv("SLIMFORK_CACHE", str(kept))
+    outcome = call(
+        "matrix", "--dynamic", "--releases", "8.0.129,8.4.190", "--timeout", "2", "--json", tmp_path / "m.json"
+    )
+    assert outcome.code == 1
+    assert "8.4.190: failed: identity" in outcome.err
+    excluded, late = json.loads((tmp_path / "m.json").read_text())["releases"]
+    assert (excluded["verdict"], excluded["checks"]) == ("reasoned", {})
+    assert late["checks"]["identity"]["detail"] == "took longer than 2 s"
+    assert {cell["verdict"] for name, cell in late["checks"].items() if name != "identity"} == {"not run"}
+    assert Path(late["checks"]["identity"]["log"]).is_dir()
+    assert f"try: cat {late['checks']['identity']['log']}" in outcome.err
+
+
 def test_ctrl_c_ends_it_with_130_and_what_was_done_stays(tmp_path):
     environment = {**os.environ, "SLIMFORK_CACHE": str(tmp_path / "cache")}
     environment.pop("PYTHONPATH", None)
     command = [sys.executable, "-m", "slimfork", *STATIC, ">=8.0.40,<8.0.60"]
     link = tmp_path / "cache"
     link.mkdir()
-    from slimfork.fetch import cache_root
-
     (link / "sdists").symlink_to(cache_root() / "sdists")
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     end = time.monotonic() + 120
