@@ -61,6 +61,11 @@ def test_other_failures_are_other_runs():
     assert [run.name for run in fold(data, ["fits"])] == ["8.0.1 – 8.0.2", "8.0.3"]
 
 
+def test_an_unpinned_release_is_a_row_of_its_own_and_says_so():
+    data = [row("8.0.1", fits=PASS).as_json(), {**row("8.0.2", fits=PASS).as_json(), "pinned": False}]
+    assert [run.name for run in fold(data, ["fits"])] == ["8.0.1", "8.0.2 (unpinned)"]
+
+
 def test_verdicts_and_counts(made):
     assert [release["verdict"] for release in made["releases"]] == (
         ["reasoned"] * 2 + ["green"] * 2 + ["failed", "not run"] + ["green"] * 2

@@ -36,7 +36,8 @@ class Run:
     def name(self) -> str:
         """The first and the last release."""
         first, last = self.releases[0]["version"], self.releases[-1]["version"]
-        return str(first) if first == last else f"{first} – {last}"
+        name = str(first) if first == last else f"{first} – {last}"
+        return name if self.releases[0]["pinned"] else f"{name} (unpinned)"
 
     @property
     def detail(self) -> str:
@@ -60,13 +61,15 @@ def fold(releases: Sequence[Release], columns: Sequence[str]) -> list[Run]:
         if not cells and not release["reason"]:
             last = None  # a release that was not asked for parts its neighbours
             continue
-        verdicts = (release["verdict"], release["reason"], [(name, cell["verdict"]) for name, cell in cells.items()])
-        failed = [cell["detail"] for cell in cells.values() if cell["verdict"] == "FAIL"]
-        if (verdicts, failed) == last:
+        facts = [release[key] for key in ("verdict", "reason", "pinned")]
+        verdicts = {
+            name: (cell["verdict"], cell["verdict"] == "FAIL" and cell["detail"]) for name, cell in cells.items()
+        }
+        if (facts, verdicts) == last:
             runs[-1].append({**release, "checks": cells})
         else:
             runs.append([{**release, "checks": cells}])
-        last = (verdicts, failed)
+        last = (facts, verdicts)
     return [Run(tuple(run)) for run in runs]
 
 
@@ -103,7 +106,8 @@ def summary(document: Mapping[str, Any]) -> str:
     """Return the counts in one line."""
     counts = document["summary"]
     words = [f"{count} {name}" for name, count in counts.items() if name != "releases" and count]
-    return f"{counts['releases']} releases of {document['upstream']}: {', '.join(words)}"
+    number = counts["releases"]
+    return f"{number} release{'' if number == 1 else 's'} of {document['upstream']}: {', '.join(words)}"
 
 
 def markdown(document: Mapping[str, Any], lines: Mapping[str, str]) -> str:

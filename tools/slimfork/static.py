@@ -64,11 +64,10 @@ def by_file(series: Sequence[Patch], version: str) -> dict[str, list[Patch]]:
     """Return path to the patches that edit it, each with its edits of that file alone."""
     parts: dict[str, list[Patch]] = defaultdict(list)
     known = known_as(series, version)
-    for patch in series:
-        variant = patch.variant(known)
-        for path in dict.fromkeys(edit.file for edit in variant.edits) if variant else ():
-            edits = tuple(edit for edit in variant.edits if edit.file == path) if variant else ()
-            parts[path].append(replace(patch, variants=(replace(variant, edits=edits),)) if variant else patch)
+    for patch, variant in [(patch, variant) for patch in series if (variant := patch.variant(known))]:
+        for path in dict.fromkeys(edit.file for edit in variant.edits):
+            edits = tuple(edit for edit in variant.edits if edit.file == path)
+            parts[path].append(replace(patch, variants=(replace(variant, edits=edits),)))
     return dict(parts)
 
 

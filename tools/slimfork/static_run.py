@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import asdict
 from importlib import metadata
+from multiprocessing.util import Finalize
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -131,9 +132,10 @@ _open = ExitStack()
 
 
 def _start(folder: str, fresh: bool) -> None:
-    """Make the worker of a process. Its folder goes with the run, and the importing process ends with this one."""
+    """Make the worker of a process; the process that imports for it ends with it."""
     global _worker  # noqa: PLW0603 - what a pool's processes have for state
-    gc.disable()  # syntax trees are many objects in few cycles; see `_look`
+    Finalize(None, _open.close, exitpriority=1)  # a pool's processes run nothing that `atexit` knows
+    gc.disable()  # syntax trees are many objects in few cycles; `_look` collects after each release
     work = Path(tempfile.mkdtemp(dir=folder))
     importer = _open.enter_context(importing(work, Path(folder) / "code")) if CAN_FORK else None
     _worker = Worker(Store(cache_root() / "matrix"), importer, fresh=fresh)

@@ -106,7 +106,7 @@ def verify(path: Path, work: Path, *, timeout: float, on_start: Callable[[Check]
     Raises:
         UsageError: The path is no patched fork.
     """
-    trees = _trees(path, work)
+    trees = lay_out(path, work)
     (work / "logs").mkdir()
     for file in STEPS_FILES:
         shutil.copy(file, work)
@@ -124,7 +124,12 @@ def verify(path: Path, work: Path, *, timeout: float, on_start: Callable[[Check]
     return list(outcomes.values())
 
 
-def _trees(path: Path, work: Path) -> dict[Role, Path]:
+def lay_out(path: Path, work: Path) -> dict[Role, Path]:
+    """Write the trees that a fork is compared with to a folder, and return the root of each.
+
+    Raises:
+        UsageError: The path is no patched fork.
+    """
     with open_repository(path) as repository:
         fork = read_fork(repository)
         base = fork.history.base
