@@ -4,45 +4,92 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
+from rich.markup import escape
 from rich.table import Table
 
 from slimfork import ui
 from slimfork.errors import CheckFailed, UsageError
+from slimfork.upstream_tests import ROLES, Verdict, run_upstream_tests
 from slimfork.verify import CHECKS, verify
 
 if TYPE_CHECKING:
-    from slimfork.verify import Check, Outcome
+    from collections.abc import Iterator
+
+    from slimfork.upstream_tests import Compared
+    from slimfork.verify import Check, Outcome, Role
 
 COLOURS = {"pass": "green", "FAIL": "bold red", "not run": "yellow"}
+CHECK_TIME, TEST_TIME = 600.0, 300.0  # seconds
+MEANINGS: dict[Verdict, str] = {
+    "regressed": "passed before, not on the fork",
+    "flaky": "failed once on the fork, then passed",
+    "mended": "not on pristine, passed on the fork",
+    "passed": "passed on all",
+    "failed": "failed on all",
+    "skipped": "skipped",
+}
 
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--work", type=click.Path(path_type=Path), help="Do the work in this new folder, and keep it.")
-@click.option("--timeout", default=600.0, show_default=True, help="Seconds that one check may take.")
+@click.option("--timeout", type=float, help="Seconds that one check (600 if not given) or test (300) may take.")
+@click.option("--upstream-tests", is_flag=True, help="Run upstream's own tests instead, on the fork and without it.")
+@click.option("-k", "expression", metavar="EXPR", help="With --upstream-tests: only those that match, as pytest's -k.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(path: Path, work: Path | None, timeout: float, as_json: bool) -> None:
+def command(
+    path: Path, work: Path | None, timeout: float | None, upstream_tests: bool, expression: str | None, as_json: bool
+) -> None:
     """Train, sparsify, prune, fine-tune, resume and export with the fork at PATH, on pictures drawn for it.
 
     A few minutes on two cores. The logs are kept when a check fails.
+
+    With --upstream-tests, the tests that the release carries are run on the release as it was published, on the same
+    with the compatibility patches where it has any, and on the fork; nothing that passed may fail. There is no network
+    for them: data sets and checkpoints that they would download are drawn and made of random weights.
     """
+    if expression is not None and not upstream_tests:
+        raise UsageError(
+            "-k chooses among upstream's tests", hint=f"apply-patches verify {path} --upstream-tests -k ..."
+        )
+    if upstream_tests:
+        _compare(path, work, timeout or TEST_TIME, expression, as_json=as_json)
+    else:
+        _check(path, work, timeout or CHECK_TIME, as_json=as_json)
+
+
+class _Work:
+    """The folder that the work is done in; it goes when the work is done, unless it is to be kept."""
+
+    def __init__(self, folder: Path, *, keep: bool) -> None:
+        self.folder, self.keep = folder, keep
+
+
+@contextmanager
+def _worked_in(work: Path | None) -> Iterator[_Work]:
     if work is not None and work.exists() and any(work.iterdir()):
         raise UsageError(f"{work} is not empty", hint="--work into a folder that is not there yet")
     folder = work or Path(tempfile.mkdtemp(prefix="slimfork-verify-"))
     folder.mkdir(parents=True, exist_ok=True)
-    keep = work is not None
+    place = _Work(folder.resolve(), keep=work is not None)
     try:
-        outcomes = _run(path, folder.resolve(), timeout)
-        bad = [o for o in outcomes if o.verdict == "FAIL"]
-        keep = keep or bool(bad)
+        yield place
     finally:
-        if not keep:
+        if not place.keep:
             shutil.rmtree(folder, ignore_errors=True)
-    _say(path, outcomes, folder, keep=keep, as_json=as_json)
+
+
+def _check(path: Path, work: Path | None, timeout: float, *, as_json: bool) -> None:
+    with _worked_in(work) as place:
+        outcomes = _run(path, place.folder, timeout)
+        bad = [o for o in outcomes if o.verdict == "FAIL"]
+        place.keep = place.keep or bool(bad)
+    _say(path, outcomes, place, as_json=as_json)
     if bad:
         raise CheckFailed(
             f"{len(bad)} of {len(outcomes)} checks failed: {', '.join(o.id for o in bad)}", hint=f"cat {bad[0].log}"
@@ -61,13 +108,13 @@ def _run(path: Path, work: Path, timeout: float) -> list[Outcome]:
         return verify(path, work, timeout=timeout, on_start=on_start)
 
 
-def _say(path: Path, outcomes: list[Outcome], work: Path, *, keep: bool, as_json: bool) -> None:
+def _say(path: Path, outcomes: list[Outcome], place: _Work, *, as_json: bool) -> None:
     if as_json:
         ui.result_json(
             {
                 "path": str(path),
                 "ok": all(o.verdict == "pass" for o in outcomes),
-                "work": str(work) if keep else None,
+                "work": str(place.folder) if place.keep else None,
                 "checks": [o.as_json() for o in outcomes],
             }
         )
@@ -76,5 +123,78 @@ def _say(path: Path, outcomes: list[Outcome], work: Path, *, keep: bool, as_json
     for o in outcomes:
         table.add_row(o.title, f"[{COLOURS[o.verdict]}]{o.verdict}[/]", f"{o.seconds:.1f}", o.detail)
     ui.result_table(table)
-    if keep:
-        ui.note(f"all logs and files: {work}")
+    if place.keep:
+        ui.note(f"all logs and files: {place.folder}")
+
+
+def _compare(path: Path, work: Path | None, timeout: float, expression: str | None, *, as_json: bool) -> None:
+    with _worked_in(work) as place:
+        tests = _run_tests(path, place.folder, timeout, expression)
+        counts = {verdict: sum(test.verdict == verdict for test in tests) for verdict in get_args(Verdict)}
+        problem = _problem(counts) if tests else None
+        place.keep = place.keep or problem is not None
+    _say_tests(path, tests, counts, place, ok=problem is None, as_json=as_json)
+    if problem:
+        raise CheckFailed(problem, hint=f"less {place.folder / 'fork' / 'log.txt'}")
+
+
+def _run_tests(path: Path, work: Path, timeout: float, expression: str | None) -> list[Compared]:
+    with ui.steps("upstream's tests") as progress:
+
+        def on_test(role: str, done: int, total: int) -> None:
+            progress.update(
+                progress.task_ids[0], description=f"upstream's tests: {role}", completed=done, total=total or None
+            )
+
+        return run_upstream_tests(path, work, timeout=timeout, expression=expression, on_test=on_test)
+
+
+def _problem(counts: dict[Verdict, int]) -> str | None:
+    if counts["regressed"]:
+        return f"{counts['regressed']} of upstream's tests passed before and not on the fork"
+    if not counts["passed"] + counts["mended"] + counts["flaky"]:
+        return "none of upstream's tests passes even without the fork: this says nothing about it"
+    return None
+
+
+def _say_tests(
+    path: Path, tests: list[Compared], counts: dict[Verdict, int], place: _Work, *, ok: bool, as_json: bool
+) -> None:
+    if as_json:
+        ui.result_json(
+            {
+                "path": str(path),
+                "ok": ok,
+                "work": str(place.folder) if place.keep else None,
+                "counts": counts,
+                "tests": {test.id: test.as_json() for test in tests},
+            }
+        )
+        return
+    if not tests:
+        ui.result(f"{path}: this release carries no tests")
+        return
+    roles = [role for role in ROLES if role in tests[0].results]
+    ui.result_table(_counts_table(path, counts, " and ".join(roles[:-1])))
+    different = [test for test in tests if test.differs]
+    if different:
+        ui.result_table(_differences_table(different, roles))
+    if place.keep:
+        ui.note(f"all logs and files: {place.folder}")
+
+
+def _counts_table(path: Path, counts: dict[Verdict, int], before: str) -> Table:
+    table = Table("upstream's tests", "", "number", title=f"verify --upstream-tests {path}: fork against {before}")
+    for verdict, count in counts.items():
+        colour = "bold red" if verdict == "regressed" and count else ""
+        table.add_row(verdict, MEANINGS[verdict], str(count), style=colour)
+    return table
+
+
+def _differences_table(tests: list[Compared], roles: list[Role]) -> Table:
+    table = Table("test", *roles, "verdict", "why", title="where the trees differ")
+    for test in tests:
+        statuses = (test.results[role].status for role in roles)
+        colour = "bold red" if test.verdict == "regressed" else ""
+        table.add_row(escape(test.id), *statuses, test.verdict, escape(test.reason), style=colour)
+    return table

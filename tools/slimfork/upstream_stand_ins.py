@@ -1,0 +1,156 @@
+"""What upstream's tests download, made here instead: small data sets, drawn, and checkpoints of random weights.
+
+Without them nearly every test that trains, validates or predicts would end at a download, on every tree alike, and the
+comparison would say nothing about the files that a fork changes. They lie where upstream looks before it downloads:
+`datasets/` and `weights/` in the folder that the tests run in.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+WIDTH, HEIGHT, PICTURES = 160, 128, 4  # as many pictures a split as the sets that they stand for
+SETS = re.compile(r"(coco8|dota8|cityscapes8|depth8)[\w-]*")
+CLASSES = 10  # imagenet10
+SPACES = "path with spaces"  # tests from 8.0.163 on keep their checkpoint there
+# Larger ones would take minutes, and files of a gigabyte.
+SMALL = re.compile(r"(yolo(?:v?\d+|e-v?\d+))[ns](?=-|$)")
+TAIL = re.compile(r"\}(-\w+|)\.pt")  # f"{MODEL}-seg.pt"
+BOXES = ((0, 0.3, 0.4, 0.3, 0.4), (1, 0.7, 0.6, 0.4, 0.5))  # class, centre, size
+
+
+def stems(tree: Path) -> list[str]:
+    """Return the checkpoints that the tests of a tree name, and that a YAML of the tree can build, without `.pt`."""
+    texts = [p.read_text("utf-8", "replace") for p in (*tree.glob("tests/*.py"), *tree.rglob("cfg/__init__.py"))]
+    text = "\n".join(texts)
+    words = set(re.findall(r"[\w.-]+", text))
+    named = {word.removesuffix(".pt") for word in words if word.endswith(".pt")}
+    named |= {word + tail for word in words if SMALL.fullmatch(word) for tail in TAIL.findall(text)}
+    known = {path.stem for path in (tree / "ultralytics").rglob("*.yaml")}
+    small = (word for word in named if SMALL.match(word))
+    return sorted(word for word in small if word in known or SMALL.sub(r"\1", word, count=1) in known)
+
+
+def draw_sets(tree: Path, folder: Path) -> list[str]:
+    """Draw the small data sets that a tree describes into a folder, and return their names."""
+    made = []
+    for path in sorted((tree / "ultralytics").rglob("datasets/*.yaml")):
+        if SETS.fullmatch(path.stem):
+            described = yaml.safe_load(path.read_text(encoding="utf-8"))
+            root = folder / Path(described["path"]).name
+            if not root.exists():
+                _draw_set(root, described)
+                made.append(root.name)
+    _draw_classes(folder / "imagenet10", _synsets(tree))
+    return [*made, "imagenet10"]
+
+
+def place(tree: Path, made: Path) -> None:
+    """Copy what was made into the folder in which the tests of a tree run: they may write to it."""
+    for source in sorted(path for path in made.rglob("*") if path.is_file()):
+        for target in (tree / source.relative_to(made), *_spaced(tree, source)):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(source.read_bytes())
+
+
+def _spaced(tree: Path, source: Path) -> list[Path]:
+    spaced = any(f'"{SPACES}" / "{source.name}"' in p.read_text("utf-8", "replace") for p in tree.glob("tests/*.py"))
+    return [tree / "weights" / SPACES / source.name] if spaced else []
+
+
+def _draw_set(root: Path, described: dict[str, Any]) -> None:
+    """Draw pictures with two boxes each, and label them for the task that the description is of."""
+    channels = int(described.get("channels", 3))
+    for split in ("train", "val"):
+        images = root / described[split]
+        images.mkdir(parents=True)
+        for index, picture in enumerate(_pictures(channels, seed=split == "val")):
+            _write_picture(images / f"{index:012d}", picture)
+            _label(images, f"{index:012d}", described, root.name)
+
+
+def _label(images: Path, name: str, described: dict[str, Any], kind: str) -> None:
+    if "masks_dir" in described:
+        _write_map(_beside(images, described["masks_dir"]) / f"{name}.png", np.uint8, scale=7)
+    elif "depth_scale" in described:
+        _write_map(_beside(images, "depth") / f"{name}.png", np.uint16, scale=described["depth_scale"])
+    else:
+        labels = _beside(images, "labels")
+        labels.mkdir(parents=True, exist_ok=True)
+        rows = (_row(box, described.get("kpt_shape"), kind) for box in BOXES)
+        (labels / f"{name}.txt").write_text("".join(f"{row}\n" for row in rows), "utf-8")
+
+
+def _beside(images: Path, name: str) -> Path:
+    """Return the folder that goes with `images/train`: `labels/train`."""
+    return images.parent.parent / name / images.name
+
+
+def _row(box: tuple[int, float, float, float, float], keypoints: list[int] | None, kind: str) -> str:
+    """Return a line of a label file: a box, or its corners, or the box and keypoints inside."""
+    number, x, y, w, h = box
+    if keypoints:
+        count, size = keypoints
+        points = [(x + w * (i / count - 0.5), y, 2)[:size] for i in range(count)]
+        return _line(0, (x, y, w, h), *points)
+    if "-seg" in kind or kind.startswith("dota"):
+        ends = ((-1, -1), (1, -1), (1, 1), (-1, 1))
+        return _line(number, *((x + a * w / 2, y + b * h / 2) for a, b in ends))
+    return _line(number, (x, y, w, h))
+
+
+def _line(number: int, *groups: tuple[float, ...]) -> str:
+    return " ".join([str(number), *(f"{value:g}" for group in groups for value in group)])
+
+
+def _pictures(channels: int, *, seed: int) -> Iterator[NDArray[np.uint8]]:
+    """Yield noise with a bright and a dark box, height x width x channels."""
+    generator = np.random.default_rng(seed)
+    for _ in range(PICTURES):
+        picture = generator.integers(64, 192, (HEIGHT, WIDTH, channels), dtype=np.uint8)
+        for number, x, y, w, h in BOXES:
+            rows = slice(round((y - h / 2) * HEIGHT), round((y + h / 2) * HEIGHT))
+            columns = slice(round((x - w / 2) * WIDTH), round((x + w / 2) * WIDTH))
+            picture[rows, columns] = 32 if number else 224
+        yield picture
+
+
+def _write_picture(stem: Path, picture: NDArray[np.uint8]) -> None:
+    if picture.shape[2] in {1, 3}:
+        cv2.imwrite(f"{stem}.jpg", picture)
+    else:
+        cv2.imwritemulti(f"{stem}.tiff", list(np.ascontiguousarray(picture.transpose(2, 0, 1))))
+
+
+def _write_map(path: Path, kind: type[np.uint8 | np.uint16], *, scale: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = np.full((HEIGHT, WIDTH), scale, dtype=kind)
+    values[: HEIGHT // 2] = scale + 1
+    cv2.imwrite(str(path), values)
+
+
+def _synsets(tree: Path) -> list[str]:
+    """Return the names of the first ImageNet classes, which some releases look up, or any names."""
+    described = (yaml.safe_load(p.read_text("utf-8")) for p in tree.rglob("datasets/ImageNet.yaml"))
+    names = sorted(next((d["map"] for d in described if "map" in d), ()))
+    return names[:CLASSES] or [f"n{number:08d}" for number in range(CLASSES)]
+
+
+def _draw_classes(root: Path, names: list[str]) -> None:
+    for split in ("train", "val"):
+        for number, name in enumerate(names):
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            picture = next(_pictures(3, seed=number + CLASSES * (split == "val")))
+            cv2.imwrite(str(folder / f"{number:08d}.JPEG"), picture)
