@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 
@@ -37,7 +38,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def worker(store, importer):
-    return Worker(store, importer, fresh=False)
+    return Worker(store, importer)
 
 
 @pytest.fixture
@@ -71,15 +72,15 @@ def test_what_is_known_is_not_looked_at_again(worker, store, monkeypatch):
     first = worker(PIN)
     monkeypatch.setattr("slimfork.static_run.read_sdist", None)
     monkeypatch.setattr("slimfork.static_run.judge", None)
-    again = Worker(store, worker._importer, fresh=False)(PIN)
+    again = Worker(store, worker._importer)(PIN)
     assert again[0] == first[0]
     assert {name: cell.verdict for name, cell in again[1].items()} == {n: c.verdict for n, c in first[1].items()}
 
 
-def test_fresh_passes_over_what_is_known(worker, store, monkeypatch):
+def test_what_was_known_before_a_time_can_be_passed_over(worker, store, monkeypatch):
     worker(PIN)
     monkeypatch.setattr("slimfork.static_run.read_sdist", lambda _: {})
-    _, cells = Worker(store, worker._importer, fresh=True)(PIN)
+    _, cells = Worker(Store(store.folder, since=time.time() + 1), worker._importer)(PIN)
     assert "the file does not exist" in cells["fits"].detail
 
 

@@ -23,7 +23,7 @@ from slimfork.matrix import Cell, Column
 from slimfork.overlay import overlay_files
 from slimfork.patch import load_series
 from slimfork.static import by_file
-from slimfork.store import Store, digest, engine
+from slimfork.store import TRAINING, Store, digest, engine
 from slimfork.verify import CHECKS
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def run(
     *,
     jobs: int,
     timeout: float,
-    fresh: bool,
+    since: float,
     on_done: Callable[[Pin, dict[str, Cell]], None],
 ) -> None:
     """Verify releases; what fails on one never stops the others.
@@ -49,14 +49,14 @@ def run(
         releases: The pins.
         jobs: How many at a time; each trains on one thread.
         timeout: Seconds that one release may take.
-        fresh: Whether results of earlier runs are passed over.
+        since: Results from before this time (seconds, Unix) are passed over.
         on_done: Called with each release and its cells, in the order in which they end.
     """
     stop = Event()
-    store = Store(cache_root() / "matrix")
+    store = Store(cache_root() / "matrix", since)
     pool = ThreadPoolExecutor(jobs)
     try:
-        waiting = {pool.submit(_verified, pin, store, timeout, fresh, stop): pin for pin in releases}
+        waiting = {pool.submit(_verified, pin, store, timeout, stop): pin for pin in releases}
         for future in as_completed(waiting):
             on_done(waiting[future], future.result())
     finally:
@@ -64,13 +64,13 @@ def run(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _verified(pin: Pin, store: Store, timeout: float, fresh: bool, stop: Event) -> dict[str, Cell]:
+def _verified(pin: Pin, store: Store, timeout: float, stop: Event) -> dict[str, Cell]:
     if reason(pin.upstream, pin.version):
         return {}
     parts = by_file(load_series(pin.upstream), pin.version)
     installed = sorted(f"{d.name} {d.version}" for d in metadata.distributions())
-    key = digest("verify", engine(), installed, pin, parts, overlay_files(pin.upstream, pin.version))
-    kept = None if fresh else store.get(key)
+    key = digest("verify", engine(*TRAINING), installed, pin, parts, overlay_files(pin.upstream, pin.version))
+    kept = store.get(key)
     if kept is None:
         kept = _verify(pin, timeout, stop)
         if all(cell["verdict"] == "pass" for cell in kept.values()):

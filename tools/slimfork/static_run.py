@@ -51,8 +51,8 @@ OF_FILES = ("fits", "bytes", "compile", "again", "revert")
 class Worker:
     """Looks at releases one by one: holds the results that are kept, and the process that imports."""
 
-    def __init__(self, store: Store, importer: Importer | None, *, fresh: bool) -> None:
-        self._store, self._importer, self._fresh = store, importer, fresh
+    def __init__(self, store: Store, importer: Importer | None) -> None:
+        self._store, self._importer = store, importer
         self._engine = engine()
         self._installed = digest(*sorted(f"{d.name} {d.version}" for d in metadata.distributions()))
 
@@ -68,7 +68,7 @@ class Worker:
             parts = by_file(series, pin.version)
             overlay = overlay_files(pin.upstream, pin.version)
             key = digest("release", self._engine, self._installed, pin, parts, overlay, bool(self._importer))
-            kept = None if self._fresh else self._store.get(key)
+            kept = self._store.get(key)
             if kept is None:
                 files = {name: file.content for name, file in read_sdist(path).items()}
                 patches, cells = self._look(pin, files, parts, overlay)
@@ -97,7 +97,7 @@ class Worker:
 
     def _judge(self, pin: Pin, path: str, content: bytes | None, series: Sequence[Patch]) -> FileReport:
         key = digest("file", self._engine, path, content, series)
-        kept = None if self._fresh else self._store.get(key)
+        kept = self._store.get(key)
         if kept is not None:
             return FileReport.from_json(kept)
         report = judge(path, content, series, upstream=pin.upstream, version=pin.version)
@@ -131,14 +131,14 @@ _worker: Worker | None = None
 _open = ExitStack()
 
 
-def _start(folder: str, fresh: bool) -> None:
+def _start(folder: str, since: float) -> None:
     """Make the worker of a process; the process that imports for it ends with it."""
     global _worker  # noqa: PLW0603 - what a pool's processes have for state
     Finalize(None, _open.close, exitpriority=1)  # a pool's processes run nothing that `atexit` knows
     gc.disable()  # syntax trees are many objects in few cycles; `_look` collects after each release
     work = Path(tempfile.mkdtemp(dir=folder))
     importer = _open.enter_context(importing(work, Path(folder) / "code")) if CAN_FORK else None
-    _worker = Worker(Store(cache_root() / "matrix"), importer, fresh=fresh)
+    _worker = Worker(Store(cache_root() / "matrix", since), importer)
 
 
 def _look(pin: Pin) -> Found:
@@ -149,18 +149,18 @@ def _look(pin: Pin) -> Found:
     return found
 
 
-def run(releases: Sequence[Pin], *, jobs: int, fresh: bool, on_done: Callable[[Pin, Found], None]) -> None:
+def run(releases: Sequence[Pin], *, jobs: int, since: float, on_done: Callable[[Pin, Found], None]) -> None:
     """Look at releases in several processes, and say of each when it is done.
 
     Args:
         releases: The pins; neighbours share most of their files, so they are best kept in order.
         jobs: How many processes.
-        fresh: Whether results of earlier runs are passed over.
+        since: Results from before this time (seconds, Unix) are passed over.
         on_done: Called with each release and what was found, in the order in which they end.
     """
     with tempfile.TemporaryDirectory(prefix="slimfork-matrix-") as folder:
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start, initargs=(folder, fresh))
+        pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start, initargs=(folder, since))
         try:
             waiting = {pool.submit(_look, pin): pin for pin in releases}
             for future in as_completed(waiting):

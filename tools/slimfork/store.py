@@ -10,19 +10,10 @@ from pathlib import Path
 from typing import Any
 
 ENGINE = (
-    *("archive.py", "calls.py", "codemod.py", "cst.py", "explain.py", "import_steps.py", "imports.py", "inside.py"),
-    *(
-        "merge.py",
-        "patch.py",
-        "plan.py",
-        "qr.py",
-        "settings.py",
-        "static.py",
-        "verify.py",
-        "verify_steps.py",
-        "verify_training.py",
-    ),
+    *("archive.py", "calls.py", "codemod.py", "cst.py", "import_steps.py", "imports.py", "inside.py", "merge.py"),
+    *("patch.py", "plan.py", "settings.py", "static.py"),
 )
+TRAINING = ("qr.py", "qr_clutter.py", "qr_scene.py", "verify.py", "verify_steps.py", "verify_training.py")
 
 
 def digest(*parts: object) -> str:
@@ -30,22 +21,24 @@ def digest(*parts: object) -> str:
     return hashlib.sha256("\0".join(map(repr, parts)).encode()).hexdigest()
 
 
-def engine() -> str:
-    """Return the hash of the program's own modules that results depend on."""
+def engine(*more: str) -> str:
+    """Return the hash of the program's own modules that results depend on: those that patch, and more."""
     folder = Path(__file__).parent
-    return digest(*((folder / name).read_bytes() for name in ENGINE))
+    return digest(*((folder / name).read_bytes() for name in (*ENGINE, *more)))
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A folder of results. A damaged one counts as not there."""
+    """A folder of results. A damaged one counts as not there, and so does one from before `since` (seconds, Unix)."""
 
     folder: Path
+    since: float = 0.0
 
     def get(self, key: str) -> dict[str, Any] | None:
         """Return what was kept under a key."""
+        path = self._path(key)
         try:
-            value = json.loads(self._path(key).read_bytes())
+            value = json.loads(path.read_bytes()) if path.stat().st_mtime >= self.since else None
         except (OSError, ValueError):
             return None
         return value if isinstance(value, dict) else None

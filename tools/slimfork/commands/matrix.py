@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,13 +67,14 @@ def command(
     chosen = _chosen(upstream, spec, shard)
     rows = {pin.version: _row(pin) for pin in chosen}
     _refuse_unpinned(list(rows.values()), allowed=allow_unpinned)
+    since = time.time() if fresh else 0.0
     columns: list[Column] = []
     if static or not dynamic:
         columns += static_run.COLUMNS
-        _static(chosen, rows, jobs=jobs, fresh=fresh)
+        _static(chosen, rows, jobs=jobs, since=since)
     if dynamic or not static:
         columns += dynamic_run.COLUMNS
-        _dynamic(_trained(chosen, spec, upstream), rows, jobs=jobs, timeout=timeout, fresh=fresh)
+        _dynamic(_trained(chosen, spec, upstream), rows, jobs=jobs, timeout=timeout, since=since)
     typed = shlex.join(["apply-patches", *sys.argv[1:]])
     made = document(list(rows.values()), columns, upstream=upstream, command=typed, content=_content(upstream))
     _write(made, dict(selection.representative(upstream)), json_file, html_file, markdown_file)
@@ -100,7 +102,7 @@ def _trained(chosen: Sequence[Pin], spec: str, upstream: str) -> list[Pin]:
     return list(chosen)
 
 
-def _static(chosen: Sequence[Pin], rows: dict[str, Row], *, jobs: int, fresh: bool) -> None:
+def _static(chosen: Sequence[Pin], rows: dict[str, Row], *, jobs: int, since: float) -> None:
     with ui.steps("static", total=len(chosen)) as progress:
 
         def on_done(pin: Pin, found: tuple[dict[str, str], dict[str, Cell]]) -> None:
@@ -109,10 +111,10 @@ def _static(chosen: Sequence[Pin], rows: dict[str, Row], *, jobs: int, fresh: bo
             row.cells |= found[1]
             progress.update(progress.task_ids[0], description=f"static {pin.version}", advance=1)
 
-        static_run.run(chosen, jobs=min(jobs, len(chosen)), fresh=fresh, on_done=on_done)
+        static_run.run(chosen, jobs=min(jobs, len(chosen)), since=since, on_done=on_done)
 
 
-def _dynamic(chosen: Sequence[Pin], rows: dict[str, Row], *, jobs: int, timeout: float, fresh: bool) -> None:
+def _dynamic(chosen: Sequence[Pin], rows: dict[str, Row], *, jobs: int, timeout: float, since: float) -> None:
     with ui.steps("dynamic", total=len(chosen)) as progress:
 
         def on_done(pin: Pin, cells: dict[str, Cell]) -> None:
@@ -121,7 +123,7 @@ def _dynamic(chosen: Sequence[Pin], rows: dict[str, Row], *, jobs: int, timeout:
             ui.note(f"{pin.version}: {'failed: ' + ', '.join(bad) if bad else 'ok'}")
             progress.update(progress.task_ids[0], description=f"dynamic {pin.version}", advance=1)
 
-        dynamic_run.run(chosen, jobs=max(1, min(jobs, len(chosen))), timeout=timeout, fresh=fresh, on_done=on_done)
+        dynamic_run.run(chosen, jobs=max(1, min(jobs, len(chosen))), timeout=timeout, since=since, on_done=on_done)
 
 
 def _refuse_places(files: Sequence[Path | None]) -> None:
