@@ -9,7 +9,6 @@ import pytest
 
 from slimfork import index, pins
 from slimfork.cli import run
-from slimfork.content import patches_root
 from slimfork.pins import load, save
 from tests.tools.index_server import VERSION, LocalIndex, pin_of, tiny_sdist
 
@@ -251,13 +250,3 @@ def test_an_index_without_sizes_cannot_be_pinned(call, local):
     assert code == 2
     assert "gives no SHA-256 or no size" in err
     assert load("ultralytics") == (OLD,)
-
-
-def test_the_real_index_still_offers_what_is_pinned(call):
-    before = {upstream: (patches_root() / f"{upstream}.lock").read_bytes() for upstream in pins.UPSTREAMS}
-    code, out, _ = call("refresh", "--dry-run", "--json")
-    results = json.loads(out)
-    assert code == 0
-    assert set(results) == set(pins.UPSTREAMS)
-    assert all(result["changed"] == result["gone"] == [] for result in results.values())
-    assert before == {upstream: (patches_root() / f"{upstream}.lock").read_bytes() for upstream in pins.UPSTREAMS}
