@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import inspect
 import json
 import marshal
 import os
@@ -25,8 +26,9 @@ from typing import Any
 HEAVY = (
     "torch torch.nn torch.utils.data torch.distributed torch.cuda.amp torchvision torchvision.transforms cv2 numpy "
     "PIL.Image PIL.ImageDraw yaml requests matplotlib.pyplot pandas scipy scipy.optimize scipy.spatial psutil cpuinfo "
-    "tqdm thop polars hydra omegaconf IPython.display seaborn tensorboard torch.utils.tensorboard sentry_sdk hub_sdk "
-    "packaging.version multiprocessing.pool logging.config urllib.request concurrent.futures asyncio"
+    "tqdm thop polars hydra omegaconf IPython.core.interactiveshell pkg_resources seaborn tensorboard sentry_sdk "
+    "torch.utils.tensorboard hub_sdk packaging.version multiprocessing.pool logging.config urllib.request "
+    "concurrent.futures asyncio"
 )
 
 
@@ -54,6 +56,9 @@ def preload() -> None:
     for name in HEAVY.split():
         with suppress(Exception):
             importlib.import_module(name)
+    for name in ("importlib._bootstrap", "importlib._bootstrap_external"):
+        # Releases ask for the stack while they are imported; for each such frame Python would search all modules.
+        inspect.modulesbyfile[os.path.abspath(f"<frozen {name}>")] = name  # noqa: PTH100
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(1)

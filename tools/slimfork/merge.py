@@ -12,7 +12,7 @@ from difflib import SequenceMatcher
 
 
 @dataclass(frozen=True, slots=True)
-class _Hunk:
+class Hunk:
     """Lines `start` to `end` (excluded) of the base, and what stands there instead."""
 
     start: int
@@ -27,10 +27,10 @@ def merge(base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
     if theirs == base:
         return ours
     lines = base.split(b"\n")
-    hunks = sorted({*_hunks(lines, ours.split(b"\n")), *_hunks(lines, theirs.split(b"\n"))}, key=_order)
+    changes = sorted({*hunks(lines, ours.split(b"\n")), *hunks(lines, theirs.split(b"\n"))}, key=_order)
     merged: list[bytes] = []
     at = 0
-    for before, hunk in zip([None, *hunks], hunks, strict=False):
+    for before, hunk in zip([None, *changes], changes, strict=False):
         if before and _contradict(before, hunk):
             return None
         merged += [*lines[at : hunk.start], *hunk.lines]
@@ -38,16 +38,17 @@ def merge(base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
     return b"\n".join([*merged, *lines[at:]])
 
 
-def _order(hunk: _Hunk) -> tuple[int, int, tuple[bytes, ...]]:
+def _order(hunk: Hunk) -> tuple[int, int, tuple[bytes, ...]]:
     return hunk.start, hunk.end, hunk.lines
 
 
-def _contradict(first: _Hunk, second: _Hunk) -> bool:
+def _contradict(first: Hunk, second: Hunk) -> bool:
     both_insert = first.start == first.end == second.start == second.end
     return both_insert or second.start < first.end
 
 
-def _hunks(base: list[bytes], side: list[bytes]) -> list[_Hunk]:
+def hunks(base: list[bytes], side: list[bytes]) -> list[Hunk]:
+    """Return what changes lines into others, in order; like heads and tails are not compared."""
     head = 0
     while head < min(len(base), len(side)) and base[head] == side[head]:
         head += 1
@@ -56,4 +57,4 @@ def _hunks(base: list[bytes], side: list[bytes]) -> list[_Hunk]:
         tail += 1
     old, new = base[head : len(base) - tail], side[head : len(side) - tail]
     codes = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
-    return [_Hunk(head + i, head + j, tuple(new[k:m])) for kind, i, j, k, m in codes if kind != "equal"]
+    return [Hunk(head + i, head + j, tuple(new[k:m])) for kind, i, j, k, m in codes if kind != "equal"]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from slimfork.codemod import EditError, Sites, Source
+from slimfork.compiling import syntax_error
 from slimfork.explain import explain, explain_flaw, explain_half
 from slimfork.patch import known_as
 
@@ -166,13 +166,8 @@ def _flaws(edits: Sequence[Edit], sources: Mapping[str, Source], changes: Mappin
         if edit.sites(sources[edit.file]) != Sites(applied=edit.count):
             yield f"a second run would not find its edit of {edit.file} applied"
     for path, content in changes.items():
-        if path.endswith(".py"):
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # upstream's own, such as invalid escapes
-                    compile(content, path, "exec", dont_inherit=True)
-            except SyntaxError as error:
-                yield f"the edited {path} would not compile: {error}"
+        if error := syntax_error(path, content):
+            yield f"the edited {path} would not compile: {error}"
 
 
 def _in_state(edits: Sequence[Edit], found: Sequence[State], state: State) -> list[Edit]:

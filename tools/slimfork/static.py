@@ -6,18 +6,17 @@ for every release that has it: 833 releases share some 1,500 of them.
 
 from __future__ import annotations
 
-import warnings
 from collections import defaultdict
 from dataclasses import asdict, dataclass, replace
-from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
-from slimfork.merge import merge
+from slimfork.compiling import syntax_error
+from slimfork.merge import hunks, merge
 from slimfork.patch import known_as
 from slimfork.plan import make_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from slimfork.codemod import Edit
     from slimfork.patch import Patch
@@ -97,7 +96,7 @@ def judge(path: str, content: bytes | None, series: Sequence[Patch], *, upstream
         states=states,
         content=new,
         bytes=_outside(content, new, [edit for patch in series for edit in patch.variants[0].edits]),
-        compile=_compiles(path, new),
+        compile=f"{path} does not compile: {error}" if (error := syntax_error(path, new)) else "",
         again="" if settled else f"a second run would change {path} again",
         revert=_revert(path, content, new, series, planned),
     )
@@ -113,31 +112,13 @@ def _short(problem: str) -> str:
 def _outside(old: bytes, new: bytes, edits: Sequence[Edit]) -> str:
     """Name the first line that changed though no edit names it."""
     marks = [mark.encode() for edit in edits for mark in edit.marks]
-    for gone, come in _changed(old, new):
+    lines = old.splitlines(keepends=True)
+    for hunk in hunks(lines, new.splitlines(keepends=True)):
+        gone, come = lines[hunk.start : hunk.end], hunk.lines
         stray = [line for line in come if not any(mark in line for mark in marks)]
         if len(gone) not in {0, len(come)} or stray:  # lines come, or change one by one
             line = (stray or gone)[0].decode("utf-8", "replace").strip()
             return f"a line that no edit names has changed: {line[:80]!r}"
-    return ""
-
-
-def _changed(old: bytes, new: bytes) -> Iterator[tuple[list[bytes], list[bytes]]]:
-    """Yield the lines that went and those that came in their place."""
-    before, after = old.splitlines(keepends=True), new.splitlines(keepends=True)
-    for tag, i, j, k, m in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
-        if tag != "equal":
-            yield before[i:j], after[k:m]
-
-
-def _compiles(path: str, content: bytes) -> str:
-    if not path.endswith(".py"):
-        return ""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # upstream's own, such as invalid escapes
-            compile(content, path, "exec", dont_inherit=True)
-    except SyntaxError as error:
-        return f"{path} does not compile: {error}"
     return ""
 
 
