@@ -229,7 +229,7 @@ def test_new_lines_are_indented_like_the_file() -> None:
 )
 def test_file_that_cannot_be_edited_is_refused_with_the_reason(content: bytes, reason: str) -> None:
     with pytest.raises(EditError) as refused:
-        METHOD.sites(Source(content))
+        METHOD.apply(Source(content))
     assert str(refused.value).startswith(reason)
     assert "\n" not in str(refused.value)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast
 import libcst as cst
 
 from slimfork import cst as tree
+from slimfork.printing import print_module
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,18 +37,24 @@ class Source:
     def content(self) -> bytes:
         """The bytes of the file."""
         if self._content is None:
-            self._content = self._bom + self.module.bytes
+            self._content = self._bom + print_module(self.module)
         return self._content
 
     @property
     def module(self) -> cst.Module:
-        """The tree; refused unless it prints to the same bytes."""
+        """The tree."""
         if self._module is None:
             self._module = _parse(self.content.removeprefix(BOM))
         return self._module
 
     def with_module(self, module: cst.Module) -> Source:
-        """Return the file with another tree, a byte-order mark kept; printed when its bytes are asked for."""
+        """Return the file with another tree, a byte-order mark kept; printed when its bytes are asked for.
+
+        Raises:
+            EditError: The file as it is does not print to the same bytes.
+        """
+        if self._content is not None and print_module(self.module) != self._content.removeprefix(BOM):
+            raise EditError("it does not survive a round trip through LibCST unchanged")
         new = Source(self._bom)
         new._content, new._module = None, module
         return new
@@ -56,14 +63,11 @@ class Source:
 @lru_cache(maxsize=8)  # a file is planned several times over: with a patch and without, before and after
 def _parse(text: bytes) -> cst.Module:
     try:
-        module = cst.parse_module(text)
+        return cst.parse_module(text)
     except cst.ParserSyntaxError as error:
         raise EditError(f"it does not parse: {_fault(text) or ' '.join(error.message.split())}") from error
     except (SyntaxError, LookupError, UnicodeDecodeError) as error:  # what it says of its encoding is wrong
         raise EditError(f"it does not parse: {error}") from error
-    if module.bytes != text:
-        raise EditError("it does not survive a round trip through LibCST unchanged")
-    return module
 
 
 def _fault(text: bytes) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 ENGINE = (
     *("archive.py", "calls.py", "codemod.py", "compiling.py", "cst.py", "import_steps.py", "imports.py", "inside.py"),
-    *("merge.py", "patch.py", "plan.py", "settings.py", "static.py"),
+    *("merge.py", "patch.py", "plan.py", "printing.py", "settings.py", "static.py"),
 )
 TRAINING = ("qr.py", "qr_clutter.py", "qr_scene.py", "verify.py", "verify_steps.py", "verify_training.py")
 
