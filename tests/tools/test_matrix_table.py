@@ -7,7 +7,7 @@ from rich.console import Console
 
 from slimfork import pins
 from slimfork.matrix import Cell, Column, Row, document
-from slimfork.matrix_table import fold, markdown, summary, tables
+from slimfork.matrix_table import fold, markdown, put_in, summary, tables
 
 COLUMNS = [
     Column(id="fits", title="every patch fits", kind="static"),
@@ -97,3 +97,14 @@ def test_markdown_has_every_run_and_what_the_checks_mean(made):
     assert "- **dense**: it trains" in text
     widths = {line.count("|") for line in text.splitlines() if line.startswith("|")}
     assert widths == {8, 7}  # three columns of words before, two behind, and the checks
+
+
+def test_a_file_holds_the_matrix_of_every_upstream_once(made):
+    ours, theirs = markdown(made, {}), markdown({**made, "upstream": "yolov5"}, {})
+    both = put_in(put_in("", ours), theirs)
+    assert [line for line in both.splitlines() if line.startswith("# ")] == [
+        "# Version matrix of ultralytics",
+        "# Version matrix of yolov5",
+    ]
+    assert put_in(both, ours) == put_in(both, theirs) == both
+    assert put_in(both, ours.replace("green", "greener")).endswith(theirs.rstrip("\n") + "\n")

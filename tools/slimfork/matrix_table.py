@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ STYLES = {
     "reasoned": "cyan",
     "failed": "bold red",
 }
+HEADING = "# Version matrix of "
 KINDS = {"static": "Static: patched, compiled and imported", "dynamic": "Dynamic: trained, pruned and exported"}
 WORDS = 90
 
@@ -120,7 +122,7 @@ def markdown(document: Mapping[str, Any], lines: Mapping[str, str]) -> str:
     made = document["made"]
     packages = ", ".join(f"{name} {version}" for name, version in made["packages"].items())
     text = [
-        f"# Version matrix of {document['upstream']}\n",
+        f"{HEADING}{document['upstream']}\n",
         f"Made by `{made['command']}` ({made['by']}, {made['at'][:10]}, Python {made['python']}, {packages}).\n",
         f"**{summary(document)}.** ✓ passed · ✗ failed · – not run, since a check that it needs failed.\n",
     ]
@@ -132,6 +134,15 @@ def markdown(document: Mapping[str, Any], lines: Mapping[str, str]) -> str:
         text += [_line(run, columns, lines if kind == "dynamic" else {}) for run in runs_of(document, kind, columns)]
         text.append("\n" + "\n".join(f"- **{name}**: {titles[name]}" for name in columns) + "\n")
     return "\n".join(text)
+
+
+def put_in(text: str, section: str) -> str:
+    """Return a Markdown file with the matrix of one upstream in it, in place of the one it had; others stay."""
+    title = section.partition("\n")[0]
+    parts = [part for part in re.split(rf"(?m)^(?={HEADING})", text) if part.strip()]
+    had = [part.partition("\n")[0] == title for part in parts]
+    parts = [section if same else part for part, same in zip(parts, had, strict=True)]
+    return "\n".join(part.rstrip("\n") + "\n" for part in (parts if any(had) else [*parts, section]))
 
 
 def _line(run: Run, columns: Sequence[str], lines: Mapping[str, str]) -> str:

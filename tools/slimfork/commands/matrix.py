@@ -17,7 +17,7 @@ from slimfork.content import overlay_root, patches_root
 from slimfork.errors import CheckFailed, UsageError
 from slimfork.exclusions import reason
 from slimfork.matrix import Cell, Column, Row, document
-from slimfork.matrix_table import markdown, summary, tables
+from slimfork.matrix_table import markdown, put_in, summary, tables
 from slimfork.patch import known_as, load_series
 from slimfork.store import digest
 
@@ -43,7 +43,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--fresh", is_flag=True, help="Do not use the results of earlier runs.")
 @click.option("--json", "json_file", type=FILE, help="Write the matrix as JSON to this file.")
 @click.option("--html", "html_file", type=FILE, help="Write it as a page to this file.")
-@click.option("--markdown", "markdown_file", type=FILE, help="Write it as Markdown to this file.")
+@click.option("--markdown", "markdown_file", type=FILE, help="Put it into this Markdown file, beside other upstreams'.")
 def command(
     upstream: str,
     spec: str,
@@ -75,7 +75,7 @@ def command(
     if dynamic or not static:
         columns += dynamic_run.COLUMNS
         _dynamic(_trained(chosen, spec, upstream), rows, jobs=jobs, timeout=timeout, since=since)
-    typed = shlex.join(["apply-patches", *sys.argv[1:]])
+    typed = shlex.join(["apply-patches", *(Path(part).name if part.startswith("/") else part for part in sys.argv[1:])])
     made = document(list(rows.values()), columns, upstream=upstream, command=typed, content=_content(upstream))
     _write(made, dict(selection.representative(upstream)), json_file, html_file, markdown_file)
     for table in tables(made):
@@ -160,7 +160,8 @@ def _write(
 
         html_file.write_text(render(made), encoding="utf-8")
     if markdown_file:
-        markdown_file.write_text(markdown(made, lines), encoding="utf-8")
+        before = markdown_file.read_text(encoding="utf-8") if markdown_file.exists() else ""
+        markdown_file.write_text(put_in(before, markdown(made, lines)), encoding="utf-8")
 
 
 def _raise(made: dict[str, Any]) -> None:
