@@ -16,6 +16,7 @@ from slimfork import content, pins
 from slimfork.cli import run
 from slimfork.fetch import cache_root
 from slimfork.patch import load_series
+from tests.tools import small_repository
 from tests.tools.small_release import CLONED, OVERLAY, PATCHES, VERSION, sdist
 
 if TYPE_CHECKING:
@@ -33,6 +34,12 @@ class Outcome:
     @property
     def json(self):
         return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Upstream:
+    path: Path
+    commits: dict[str, str]
 
 
 @pytest.fixture
@@ -93,6 +100,26 @@ def world(tmp_path, monkeypatch):
         write(tmp_path / "cache" / "sdists", {f"ultralytics-{version}-{sha256[:16]}.tar.gz": archive})
     pins.save("ultralytics", known)
     yield root
+    load_series.cache_clear()
+
+
+@pytest.fixture
+def tagged(tmp_path, monkeypatch, no_settings_of_this_machine):
+    """An upstream that is a git repository, with patches, overlay and pins of its own and an empty cache.
+
+    The folder of the repository; `commits` is name to commit, of tags and of what lies between them.
+    """
+    assert no_settings_of_this_machine.is_dir()
+    root = tmp_path / "world"
+    write(root, small_repository.CONTENT)
+    monkeypatch.setattr(content, "content_root", lambda: root)
+    monkeypatch.setenv("SLIMFORK_CACHE", str(tmp_path / "cache"))
+    origin = tmp_path / "origin"
+    monkeypatch.setenv("SLIMFORK_YOLOV5_GIT", str(origin))
+    commits = small_repository.make(origin)
+    load_series.cache_clear()
+    pins.save("yolov5", small_repository.pins_of(commits))
+    yield Upstream(origin, commits)
     load_series.cache_clear()
 
 

@@ -1,7 +1,7 @@
 """The demo with a recipe of seconds: the whole journey, an interruption, and folders that it refuses."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -9,15 +9,15 @@ import pytest
 from slimfork.commands.demo import command, say_targets, targets
 from slimfork.demo import Demo, StageError
 from slimfork.errors import UsageError
-from slimfork.recipe import COMMON, STAGES, Recipe
+from slimfork.recipe import ULTRALYTICS, Recipe
 
 TINY = Recipe(
     imgsz=64,
     images=24,
     val=8,
     prune=("--ratio", "0.5"),
-    common={**COMMON, "batch": 8, "nbs": 8},
-    stages={name: {**stage, "epochs": 2 if name == "dense" else 1} for name, stage in STAGES.items()},
+    common={**ULTRALYTICS.common, "batch": 8, "nbs": 8},
+    stages={name: {**stage, "epochs": 2 if name == "dense" else 1} for name, stage in ULTRALYTICS.stages.items()},
 )
 
 
@@ -53,7 +53,7 @@ def test_the_journey_ends_with_numbers_and_goes_on_where_it_was_cut_off(tmp_path
     assert demo(out).run() == report  # nothing is left to do
 
     with pytest.raises(UsageError, match="other settings"):
-        demo(out, recipe=Recipe()).run()
+        demo(out, recipe=ULTRALYTICS).run()
 
 
 def test_a_folder_with_other_things_in_it_is_refused(tmp_path):
@@ -66,7 +66,8 @@ def test_a_folder_with_other_things_in_it_is_refused(tmp_path):
 
 
 def test_a_failing_stage_names_its_log(tmp_path):
-    broken = Recipe(imgsz=64, images=8, val=4, stages={**STAGES, "dense": {"model": "no-such-model.yaml", "epochs": 1}})
+    stages = {**TINY.stages, "dense": {"model": "no-such-model.yaml", "epochs": 1}}
+    broken = replace(TINY, images=8, val=4, stages=stages)
 
     with pytest.raises(StageError) as caught:
         demo(tmp_path / "demo", recipe=broken).run()
@@ -91,7 +92,7 @@ def test_targets_are_said_as_they_are():
 def test_json_is_alone_on_stdout(tmp_path, capsys):
     out = tmp_path / "demo"
     out.mkdir()
-    recipe = json.loads(json.dumps({"spec": "ultralytics", "recipe": asdict(Recipe())}))
+    recipe = json.loads(json.dumps({"spec": "ultralytics==8.4.190", "recipe": asdict(ULTRALYTICS)}))
     stages = {name: {"result": {"rows": ROWS, "lines": [], "plots": []}, "seconds": 1.0} for name in STAGE_NAMES}
     (out / "state.json").write_text(json.dumps({"settings": recipe, "stages": stages}))
 

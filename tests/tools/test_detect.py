@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from slimfork.detect import INIT, detect
+from slimfork import pins
+from slimfork.detect import INIT, OFFICIAL, detect, is_official
 from slimfork.errors import UsageError
+from slimfork.fetch import release_files
 
 HERE = Path("fork")
 
@@ -44,6 +46,19 @@ def test_no_version_is_an_error_of_its_own(source):
         detect({INIT: source}, HERE)
 
 
+@pytest.mark.parametrize("version", [pin.version for pin in pins.load("yolov5") if not pin.is_tag])
+def test_every_release_of_yolov5_on_the_index_says_its_version_and_is_not_taken_for_a_tag(version):
+    files = {path: file.content for path, file in release_files(pins.find(f"yolov5=={version}")).items()}
+    found = detect(files, HERE)
+    assert (found.upstream, found.version) == ("yolov5", version)
+    assert not is_official(files)
+
+
+def test_the_layout_of_yolov5s_own_repository_is_told_by_its_files():
+    assert is_official(dict.fromkeys(OFFICIAL, b""))
+    assert not any(is_official(dict.fromkeys(set(OFFICIAL) - {name}, b"")) for name in OFFICIAL)
+
+
 def test_a_version_must_be_one():
     with pytest.raises(UsageError, match=r"'main' in .* is not a version"):
         detect({INIT: b'__version__ = "main"\n'}, HERE)
@@ -52,10 +67,10 @@ def test_a_version_must_be_one():
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        (["models/yolo.py", "detect.py", "train.py", "setup.cfg"], "YOLOv5"),
+        (["models/yolo.py", "detect.py", "train.py", "setup.cfg"], "is a relative of YOLOv5: it has no models/yolov5s"),
         (["pyproject.toml", "torch/__init__.py"], "another project"),
-        (["README.md"], "no ultralytics package"),
-        ([], "no ultralytics package"),
+        (["README.md"], "no ultralytics package and no YOLOv5"),
+        ([], "no ultralytics package and no YOLOv5"),
     ],
 )
 def test_other_trees_are_named(names, words):

@@ -6,6 +6,7 @@ import pytest
 
 from slimfork import pins
 from slimfork.exclusions import reason
+from slimfork.fetch import release_files
 
 
 def test_the_exclusions_are_these_and_no_others():
@@ -15,7 +16,22 @@ def test_the_exclusions_are_these_and_no_others():
     assert len(placeholders) == 32
 
 
-def test_an_upstream_without_such_a_file_has_none():
+def test_the_exclusions_of_yolov5_are_its_first_releases_on_the_index():
+    excluded = [pin.version for pin in pins.load("yolov5") if reason("yolov5", pin.version)]
+    assert excluded == [pin.version for pin in pins.load("yolov5") if pin.version.startswith("4.")]
+    assert len(excluded) == 9
+
+
+@pytest.mark.parametrize("version", [pin.version for pin in pins.load("yolov5") if reason("yolov5", pin.version)])
+def test_their_trainer_has_no_options_as_the_reason_says(version):
+    files = release_files(pins.find(f"yolov5=={version}"))
+    sources = {name: file.content for name, file in files.items() if name.endswith(".py")}
+    assert b"def train(hyp, opt, device" in sources["yolov5/train.py"]
+    assert not [name for name, source in sources.items() if b'"--hyp"' in source or b"'--hyp'" in source]
+
+
+def test_an_upstream_without_such_a_file_has_none(tagged):
+    assert tagged.path.is_dir()
     assert reason("yolov5", "7.0.14") is None
 
 

@@ -223,10 +223,6 @@ def test_certificates_that_are_not_there_are_one_line(cache, monkeypatch):
     assert "cache" not in message
 
 
-def test_a_tag_is_not_fetched_from_the_index(cache):
-    assert "yolov5@v7.0 is a git tag" in refusal(find("yolov5@v7.0"), None, cache)
-
-
 def test_a_cache_that_cannot_be_used_is_one_line(tmp_path, local):
     blocked = tmp_path / "file"
     blocked.write_text("in the way")

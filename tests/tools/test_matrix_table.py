@@ -21,6 +21,12 @@ def row(version, reason=None, **cells):
     return Row(pin=pins.find(f"ultralytics=={version}"), reason=reason, cells={n: c for n, c in cells.items() if c})
 
 
+def test_versions_and_tags_are_rows_of_their_own():
+    rows = [Row(pin=pins.find(spec), cells={"fits": PASS}) for spec in ("yolov5==7.0.14", "yolov5@v5.0", "yolov5@v6.0")]
+    found = document(rows, COLUMNS, upstream="yolov5", command="apply-patches matrix", content="0" * 64)
+    assert [run.name for run in fold(found["releases"], ["fits"])] == ["7.0.14", "v5.0 – v6.0"]
+
+
 @pytest.fixture
 def made():
     both = {"fits": PASS, "import": PASS}

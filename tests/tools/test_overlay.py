@@ -5,14 +5,18 @@ from __future__ import annotations
 import py_compile
 from itertools import combinations
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from packaging.version import Version
 
 from slimfork import pins
 from slimfork.content import overlay_root
-from slimfork.overlay import overlay_files
+from slimfork.naming import is_tag
+from slimfork.overlay import overlay_files, slim_folder
 from slimfork.patch import load_series
+
+if TYPE_CHECKING:
+    from tests.tools.conftest import Upstream
 
 VERSIONS = ("8.0.100", "8.4.190")
 
@@ -69,10 +73,20 @@ def test_release_of_no_line_gets_slim_alone() -> None:
     assert all(path.startswith("ultralytics/slim/") for path in files)
 
 
-def test_yolov5_has_slim_at_the_top() -> None:
-    files = overlay_files("yolov5", "v7.0")
-    assert "slim/__init__.py" in files
-    assert not [path for path in files if path.startswith("ultralytics/")]
+@pytest.mark.parametrize(
+    ("upstream", "version", "folder"),
+    [
+        ("ultralytics", "8.4.190", "ultralytics/slim"),
+        ("yolov5", "7.0.14", "yolov5/slim"),
+        ("yolov5", "v7.0", "slim"),
+        ("yolov5", "master", "slim"),
+    ],
+)
+def test_slim_lies_in_the_package_where_there_is_one(upstream: str, version: str, folder: str) -> None:
+    assert slim_folder(upstream, version) == folder
+    files = overlay_files(upstream, version)
+    slim = {path.removeprefix(f"{folder}/") for path in files if path.startswith(f"{folder}/")}
+    assert slim == {path.removeprefix("ultralytics/slim/") for path in overlay_files("ultralytics", "0.0.13")}
 
 
 def lines(upstream: str) -> list[Path]:
@@ -80,35 +94,50 @@ def lines(upstream: str) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
 
 
+def releases(upstream: str) -> list[str]:
+    """Every pinned release, in order."""
+    return [pin.version for pin in pins.load(upstream)]
+
+
+def inside(line: Path, upstream: str) -> list[str]:
+    """The releases of a line, of its kind alone: published versions, or tags."""
+    first, last = map(releases(upstream).index, line.name.split(".."))
+    return releases(upstream)[first : last + 1]
+
+
 @pytest.mark.parametrize("upstream", ["ultralytics", "yolov5"])
-def test_lines_are_closed_ranges_with_pinned_ends(upstream: str) -> None:
-    pinned = {Version(pin.version) for pin in pins.load(upstream)}
+def test_lines_are_closed_ranges_with_pinned_ends_of_one_kind(upstream: str) -> None:
     for line in lines(upstream):
-        first, dots, last = line.name.partition("..")
-        assert dots
-        assert Version(first) <= Version(last)
-        assert {Version(first), Version(last)} <= pinned
+        found = inside(line, upstream)
+        assert found
+        assert len({is_tag(version) for version in found}) == 1
 
 
 @pytest.mark.parametrize("upstream", ["ultralytics", "yolov5"])
 def test_no_release_gets_a_file_from_two_lines(upstream: str) -> None:
     for one, other in combinations(lines(upstream), 2):
-        (a, b), (c, d) = ([Version(end) for end in line.name.split("..")] for line in (one, other))
-        if a <= d and c <= b:
+        if set(inside(one, upstream)) & set(inside(other, upstream)):
             names = [{path.name for path in line.iterdir() if path.is_file()} for line in (one, other)]
             assert not names[0] & names[1], (one.name, other.name)
 
 
-def test_every_release_with_patches_has_one_prune_script() -> None:
-    series = [patch for patch in load_series("ultralytics") if not patch.compat]
-    for pin in pins.load("ultralytics"):
-        if all(patch.variant(pin.version) for patch in series):
-            scripts = [
-                line for line in lines("ultralytics") if covers(line, pin.version) and (line / "prune.py").is_file()
-            ]
-            assert len(scripts) == 1, pin.version
+@pytest.mark.parametrize("upstream", ["ultralytics", "yolov5"])
+def test_every_release_with_patches_has_one_prune_script(upstream: str) -> None:
+    series = [patch for patch in load_series(upstream) if not patch.compat]
+    scripts = {line: inside(line, upstream) for line in lines(upstream) if (line / "prune.py").is_file()}
+    patched = [version for version in releases(upstream) if all(patch.variant(version) for patch in series)]
+    assert patched
+    for version in patched:
+        having = [line for line, found in scripts.items() if version in found]
+        assert len(having) == 1, version
+        assert overlay_files(upstream, version)["prune.py"] == (having[0] / "prune.py").read_bytes()
 
 
-def covers(line: Path, version: str) -> bool:
-    first, last = (Version(end) for end in line.name.split(".."))
-    return first <= Version(version) <= last
+def test_a_tag_gets_the_line_of_the_tags_and_a_version_that_of_the_versions(tagged: Upstream) -> None:
+    assert tagged.path.is_dir()
+    assert b"prune" in overlay_files("yolov5", "v1.0")["prune.py"]
+    assert overlay_files("yolov5", "trunk") == overlay_files("yolov5", "v1.0")
+    assert overlay_files("yolov5", "newly-pinned") == overlay_files("yolov5", "trunk")
+    assert b"another layout" in overlay_files("yolov5", "1.5.0")["prune.py"]
+    assert b"another layout" in overlay_files("yolov5", "99.0")["prune.py"]
+    assert "prune.py" not in overlay_files("yolov5", "0.9.0")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import FrozenInstanceError
 
 import pytest
+from packaging.version import Version
 
 from slimfork.codemod import Import
 from slimfork.content import patches_root
 from slimfork.errors import UsageError
-from slimfork.patch import Patch, Variant, load_series
+from slimfork.patch import Patch, Variant, known_as, load_series, newest_known
 
 EDITS = (Import(file="a.py", code="import a"),)
 OLD = Variant(versions=">=8.0.35,<=8.0.135", edits=EDITS)
@@ -27,9 +28,38 @@ def test_range_covers_nothing_else(version: str) -> None:
     assert not OLD.covers(version)
 
 
-@pytest.mark.parametrize("version", ["v7.0", "7.0"])
-def test_tags_are_versions(version: str) -> None:
-    assert Variant(versions=">=5.0,<=7.0", edits=EDITS).covers(version)
+TAGGED = Variant(versions=">=6.2,<=7.0.14", tags=("v6.2", "v7.0", "master"), edits=EDITS)
+
+
+@pytest.mark.parametrize("name", ["v6.2", "v7.0", "master", "6.2", "7.0.14"])
+def test_variant_covers_its_tags_and_its_range(name: str) -> None:
+    assert TAGGED.covers(name)
+
+
+@pytest.mark.parametrize("name", ["v6.1", "v7", "v7.0.14", "main", "6.1", "7.0.15"])
+def test_tag_is_covered_by_name_and_not_by_number(name: str) -> None:
+    assert not TAGGED.covers(name)
+    assert not Variant(versions=">=5.0,<=7.0", edits=EDITS).covers("v7.0")
+    assert not Variant(tags=("v7.0",), edits=EDITS).covers("7.0")
+
+
+def test_newest_known_is_a_published_version_and_never_a_tag() -> None:
+    only_tags = Variant(tags=("v5.0", "v6.0"), edits=EDITS)
+    series = (Patch(id="p", title="t", why="w", until="u", variants=(TAGGED, only_tags)),)
+    assert only_tags.last is None
+    assert newest_known(series) == Version("7.0.14")
+    assert newest_known((Patch(id="p", title="t", why="w", until="u", variants=(only_tags,)),)) is None
+
+
+@pytest.mark.parametrize(("name", "tried"), [("master", "master"), ("v99.0", "v99.0"), ("7.0.15", "7.0.14")])
+def test_only_a_published_version_can_be_newer_than_the_patches(name: str, tried: str) -> None:
+    series = (Patch(id="p", title="t", why="w", until="u", variants=(TAGGED,)),)
+    assert known_as(series, name) == tried
+
+
+def test_variant_says_its_releases_in_words() -> None:
+    assert TAGGED.span == ">=6.2,<=7.0.14 or v6.2, v7.0, master"
+    assert Variant(tags=("v5.0",), edits=EDITS).span == "v5.0"
 
 
 def test_variant_is_that_of_the_release() -> None:

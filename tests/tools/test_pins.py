@@ -17,7 +17,7 @@ from slimfork.pins import Pin, find, format_line, load, nearest, parse, parse_li
 
 SHA256 = "c7a0ebb21d10f1de98682b6a4dc22bc0d1d0634b9398c086bd03b1e5bf40cbc3"
 GOOD = format_line(next(pin for pin in load("ultralytics") if pin.version == "8.4.190"))
-TAG = format_line(load("yolov5")[-1])
+TAG = format_line(find("yolov5@v7.0"))
 
 
 @pytest.fixture
@@ -44,7 +44,9 @@ def test_every_release_and_tag_of_yolov5_is_pinned():
         "yolov5@v6.1": "3752807",
         "yolov5@v6.2": "d3ea0df",
         "yolov5@v7.0": "915bbf2",
+        "yolov5@master": "5081342",
     }
+    assert [pin.version for pin in pinned[54:]] == ["v5.0", "v6.0", "v6.1", "v6.2", "v7.0", "master"]
 
 
 def test_yanked_releases_say_why():
@@ -101,6 +103,9 @@ BAD_LINES = {
     GOOD.replace("1283701", "      -"): "must have a size and a file",
     GOOD.replace("ultralytics-8.4.190.tar.gz", "-"): "must have a size and a file",
     TAG.replace(" - ", " 7 ", 1): "must have a size and a file",
+    TAG.replace("v7.0 ", "7.0  "): "must be a version with a hash, or a git tag with a commit",
+    TAG.replace("v7.0 ", "v7/0 "): "must be a version with a hash, or a git tag with a commit",
+    GOOD.replace("8.4.190 ", "v8.4.190", 1): "must be a version with a hash, or a git tag with a commit",
     GOOD + " ": "not a pin",
     GOOD.replace("sha256", " sha256"): "not written as `pins refresh` writes it",
 }
@@ -150,7 +155,9 @@ def test_a_lock_that_cannot_be_written_is_left_as_it_was(locks):
         "yolov5==7.0": "yolov5==7.0.0",
         "yolov5@v7.0": "yolov5@v7.0",
         "yolov5@6.2": "yolov5@v6.2",
-        "yolov5": "yolov5==7.0.14",
+        "yolov5@7.0": "yolov5@v7.0",
+        "yolov5@master": "yolov5@master",
+        "yolov5": "yolov5@v7.0",  # the official repository is what people mean
     }.items(),
 )
 def test_a_spec_finds_its_pin(spec, found):
@@ -191,7 +198,11 @@ def test_a_yanked_release_can_be_had_with_a_note(capsys):
         ("ultralytics==8.4.191", "nearest: 8.4.190, 8.4.189, 8.4.188", "apply-patches pins list ultralytics"),
         ("ultralytics==8.3.999", "nearest: 8.3.253, 8.3.252, 8.4.0, 8.4.1", "apply-patches pins refresh"),
         ("ultralytics==0.0.1", "nearest: 0.0.13, 0.0.14", "apply-patches pins list ultralytics"),
-        ("yolov5@v7.1", "yolov5@v7.1 is not pinned; nearest: v7.0, v6.2", "apply-patches pins list yolov5"),
+        ("yolov5@v7.1", "v7.1 is not pinned; the tags are v5.0, v6.0, v6.1, v6.2, v7.0, master", "yolov5@v7.0"),
+        ("yolov5@mister", "yolov5@mister is not pinned; the tags are", "yolov5@master, or to pin it: apply-patches"),
+        ("yolov5==master", "mixes a version and a tag", "yolov5@master"),
+        ("master", "does not name its upstream", "yolov5@master"),
+        ("ultralytics@main", "has no git tags", "ultralytics==VERSION"),
     ],
 )
 def test_a_spec_that_finds_nothing_says_what_would(spec, message, hint):
@@ -199,6 +210,15 @@ def test_a_spec_that_finds_nothing_says_what_would(spec, message, hint):
         find(spec)
     assert message in caught.value.message
     assert hint in caught.value.hint
+
+
+@pytest.mark.usefixtures("locks")
+def test_tags_come_last_by_date_since_a_name_has_no_order():
+    good, tag = parse_line(GOOD, upstream="ultralytics"), parse_line(TAG, upstream="yolov5")
+    names = {"v7.0": 22, "zeta": 23, "alpha": 24, "dateless": None}
+    tags = [replace(tag, version=name, uploaded=day and date(2022, 11, day)) for name, day in names.items()]
+    save("yolov5", [*tags[::-1], good])
+    assert [pin.version for pin in load("yolov5")] == ["8.4.190", "dateless", "v7.0", "zeta", "alpha"]
 
 
 def test_nearest_is_numeric_not_alphabetic():

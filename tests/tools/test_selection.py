@@ -56,20 +56,28 @@ def test_the_ordinary_sample_has_about_forty():
     assert 40 <= len(chosen("sample")) <= 55
 
 
-def test_representatives_are_pinned_and_have_every_variant_of_what_is_documented_and_every_line_of_the_overlay():
-    versions = [version for version, _ in representative("ultralytics")]
-    assert chosen("representative") == versions
-    assert not [v for v in versions if reason("ultralytics", v)]
-    check_every_variant(versions, [patch for patch in SERIES if not patch.compat])
-    assert not [p.id for p in SERIES if not any(p.variant(version) for version in versions)]
-    possible = [version for version in chosen("all") if not reason("ultralytics", version)]
-    lines = {frozenset(overlay.overlay_files("ultralytics", version)) for version in possible}
-    assert lines == {frozenset(overlay.overlay_files("ultralytics", version)) for version in versions}
-    assert (overlay_root() / "ultralytics").is_dir()
+@pytest.mark.parametrize("upstream", pins.UPSTREAMS)
+def test_representatives_have_every_documented_variant_every_patch_and_every_line_of_the_overlay(upstream):
+    pinned, series = pins.load(upstream), load_series(upstream)
+    versions = [version for version, _ in representative(upstream)]
+    assert [pin.version for pin in select("representative", pinned, series, upstream)] == versions
+    assert not [v for v in versions if reason(upstream, v)]
+    check_every_variant(versions, [patch for patch in series if not patch.compat])
+    assert not [p.id for p in series if not any(p.variant(version) for version in versions)]
+    possible = [pin.version for pin in pinned if not reason(upstream, pin.version)]
+    lines = {frozenset(overlay.overlay_files(upstream, version).items()) for version in possible}
+    assert lines == {frozenset(overlay.overlay_files(upstream, version).items()) for version in versions}
+    assert (overlay_root() / upstream).is_dir()
+
+
+@pytest.mark.usefixtures("tagged")
+def test_an_upstream_without_representatives_says_what_else_there_is():
+    with pytest.raises(UsageError, match="no release of yolov5 is named as representative"):
+        select("representative", pins.load("yolov5"), load_series("yolov5"), "yolov5")
 
 
 def test_representatives_say_what_they_stand_for():
-    assert all(len(why) > 4 for _, why in representative("ultralytics"))
+    assert all(len(why) > 4 for upstream in pins.UPSTREAMS for _, why in representative(upstream))
 
 
 @pytest.mark.parametrize(
@@ -85,6 +93,45 @@ def test_anything_else_is_refused_with_the_forms(spec, words):
     with pytest.raises(UsageError, match=words) as error:
         chosen(spec)
     assert "representative" in (error.value.hint or "")
+
+
+def chosen_of_yolov5(spec):
+    return [pin.version for pin in select(spec, pins.load("yolov5"), load_series("yolov5"), "yolov5")]
+
+
+def test_the_releases_of_yolov5_are_those_of_the_index_then_the_tags():
+    versions = chosen_of_yolov5("all")
+    assert len(versions) == 60
+    assert versions[52:] == ["7.0.13", "7.0.14", "v5.0", "v6.0", "v6.1", "v6.2", "v7.0", "master"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "versions"),
+    [
+        ("v7.0,7.0.14", ["7.0.14", "v7.0"]),
+        ("7.0", ["7.0.0"]),
+        ("master", ["master"]),
+        ("master, v5.0", ["v5.0", "master"]),
+        ("newest", ["v7.0"]),
+        (">=7.0.13", ["7.0.13", "7.0.14"]),
+    ],
+)
+def test_a_tag_is_meant_by_its_name_and_a_range_is_of_versions(spec, versions):
+    assert chosen_of_yolov5(spec) == versions
+
+
+@pytest.mark.parametrize("count", [5, 40])
+def test_a_sample_of_yolov5_has_every_variant_tags_among_them(count):
+    versions = chosen_of_yolov5(f"sample:{count}")
+    assert not [v for v in versions if reason("yolov5", v)]
+    assert {version[0] for version in versions} >= set("567v")
+    check_every_variant(versions, load_series("yolov5"))
+
+
+@pytest.mark.parametrize("spec", ["v7.1", "mister", "v7.0,v7.1"])
+def test_a_tag_that_is_not_pinned_is_refused_with_all_tags(spec):
+    with pytest.raises(UsageError, match=r"is not pinned; nearest: v5.0, v6.0, v6.1, v6.2, v7.0, master"):
+        chosen_of_yolov5(spec)
 
 
 @pytest.mark.parametrize("parts", [1, 3, 7])

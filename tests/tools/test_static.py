@@ -8,7 +8,7 @@ import pytest
 
 from slimfork.codemod import Insert, Source
 from slimfork.patch import load_series
-from slimfork.settings import LocalVersion
+from slimfork.settings import LocalVersion, YamlKeys
 from slimfork.static import FileReport, by_file, judge
 from tests.patches.cases import patch_named
 
@@ -29,6 +29,15 @@ def report(edit, old=OLD, version="8.0.100"):
     patch = patch_named("loss_device")
     series = [replace(patch, variants=(replace(patch.variants[0], edits=(edit,)),))]
     return judge(PATH, old, series, upstream="ultralytics", version=version)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_a_line_after_a_last_one_without_an_end_is_no_change_of_that(end):
+    patch = patch_named("loss_device")
+    edit = YamlKeys(file="hyp.yaml", after="b", lines=("sl: 0.0",))
+    series = [replace(patch, variants=(replace(patch.variants[0], edits=(edit,)),))]
+    found = judge("hyp.yaml", b"a: 1" + end + b"b: 2", series, upstream="ultralytics", version="8.0.100")
+    assert (red(found), found.content) == ([], b"a: 1" + end + b"b: 2" + end + b"sl: 0.0")
 
 
 def red(found):

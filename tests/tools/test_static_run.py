@@ -8,14 +8,14 @@ import time
 import pytest
 
 from slimfork import pins
-from slimfork.archive import read_sdist
-from slimfork.fetch import fetch
+from slimfork.fetch import release_files
 from slimfork.imports import importing
 from slimfork.overlay import overlay_files
 from slimfork.patch import load_series
 from slimfork.static import by_file
-from slimfork.static_run import COLUMNS, Worker
+from slimfork.static_run import COLUMNS, OFFICIAL, Worker
 from slimfork.store import Store
+from tests.tools import small_repository
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork a process")
 
@@ -46,7 +46,7 @@ def look(worker):
     """Look at the release with some files changed."""
 
     def run(changes):
-        files = {name: file.content for name, file in read_sdist(fetch(PIN)).items()}
+        files = {name: file.content for name, file in release_files(PIN).items()}
         for name, (old, new) in changes.items():
             assert old in files[name]
             files[name] = files[name].replace(old, new)
@@ -70,7 +70,7 @@ def test_a_release_is_green_and_has_every_check(worker):
 
 def test_what_is_known_is_not_looked_at_again(worker, store, monkeypatch):
     first = worker(PIN)
-    monkeypatch.setattr("slimfork.static_run.read_sdist", None)
+    monkeypatch.setattr("slimfork.static_run.unpack", None)
     monkeypatch.setattr("slimfork.static_run.judge", None)
     again = Worker(store, worker._importer)(PIN)
     assert again[0] == first[0]
@@ -79,9 +79,32 @@ def test_what_is_known_is_not_looked_at_again(worker, store, monkeypatch):
 
 def test_what_was_known_before_a_time_can_be_passed_over(worker, store, monkeypatch):
     worker(PIN)
-    monkeypatch.setattr("slimfork.static_run.read_sdist", lambda _: {})
+    monkeypatch.setattr("slimfork.static_run.unpack", lambda *_: {})
     _, cells = Worker(Store(store.folder, since=time.time() + 1), worker._importer)(PIN)
     assert "the file does not exist" in cells["fits"].detail
+
+
+@pytest.mark.parametrize("tag", small_repository.TAGS)
+def test_a_tag_is_green_with_the_modules_that_it_has_instead_of_a_package(worker, tagged, tag):
+    patches, cells = worker(pins.find(f"yolov5@{tag}"))
+    assert red(cells) == {}
+    assert patches == {"penalty": "pending", "trapz": "pending" if tag == "v1.0" else "excluded"}
+    assert cells["fetch"].detail == f"commit {tagged.commits[tag][:12]}"
+    assert cells["import"].detail == f"{len(OFFICIAL) + {'v1.0': 3, 'v2.0': 1, 'trunk': 2}[tag] + 2} modules"
+
+
+def test_a_tag_whose_repository_cannot_be_reached_fails_in_fetch_with_the_reason(worker, tagged, monkeypatch, tmp_path):
+    assert tagged.path.is_dir()
+    monkeypatch.setenv("SLIMFORK_YOLOV5_GIT", str(tmp_path / "nowhere"))
+    patches, cells = worker(pins.find("yolov5@v2.0"))
+    assert (patches, list(cells)) == ({}, ["fetch"])
+    assert (cells["fetch"].verdict, cells["fetch"].detail) == ("FAIL", f"{tmp_path / 'nowhere'} does not exist")
+
+
+def test_a_release_of_yolov5_on_the_index_is_imported_as_a_package(worker):
+    patches, cells = worker(pins.find("yolov5==7.0.10"))
+    assert red(cells) == {}
+    assert patches["sparsity"] == patches["keep_architecture"] == "pending"
 
 
 def test_an_excluded_release_is_fetched_and_no_more(worker):

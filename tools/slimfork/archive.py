@@ -38,7 +38,7 @@ def read_sdist(path: Path) -> dict[str, File]:
     Raises:
         UsageError: The archive is damaged, or a member is not a plain file or folder below one top folder.
     """
-    data = _unzip(path)
+    data = unzip(path)
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
             members = _members(tar, path)
@@ -55,7 +55,8 @@ def _refuse(path: Path, why: str) -> UsageError:
     return UsageError(f"{path.name} {why}", hint=f"nothing was unpacked; do not use {path}")
 
 
-def _unzip(path: Path) -> bytes:
+def unzip(path: Path) -> bytes:
+    """Return what a gzip file holds, or refuse one that is damaged or unpacks to too much."""
     try:
         with gzip.open(path) as stream:
             data = stream.read(MAX_BYTES + 1)
@@ -84,23 +85,29 @@ def _members(tar: tarfile.TarFile, path: Path) -> list[tarfile.TarInfo]:
     return members
 
 
-def _fault(member: tarfile.TarInfo, path: Path) -> str | None:
-    """Return what is wrong with a member by itself."""
-    parts = member.name.split("/")
+def name_fault(name: str) -> str | None:
+    """Return what is wrong with the path of a file, wherever it comes from."""
+    parts = name.split("/")
     faults = {
-        "has an unprintable name": not member.name.isprintable(),
-        "has an absolute path": member.name.startswith("/"),
-        "has a drive letter": bool(re.match(r"[A-Za-z]:", member.name)),
-        "has a backslash": "\\" in member.name,
+        "has an unprintable name": not name.isprintable(),
+        "has an absolute path": name.startswith("/"),
+        "has a drive letter": bool(re.match(r"[A-Za-z]:", name)),
+        "has a backslash": "\\" in name,
         "climbs out with ..": ".." in parts,
         "has no plain path": "" in parts or "." in parts,
         "would write into git's own folder": any(part.casefold() == ".git" for part in parts),
-        f"is a link to {member.linkname!r}": member.issym() or member.islnk(),
-        "is neither a plain file nor a folder": member.issparse() or not (member.isreg() or member.isdir()),
     }
-    for words, holds in faults.items():
-        if holds:
-            return words
+    return next((words for words, holds in faults.items() if holds), None)
+
+
+def _fault(member: tarfile.TarInfo, path: Path) -> str | None:
+    """Return what is wrong with a member by itself."""
+    if fault := name_fault(member.name):
+        return fault
+    if member.issym() or member.islnk():
+        return f"is a link to {member.linkname!r}"
+    if member.issparse() or not (member.isreg() or member.isdir()):
+        return "is neither a plain file nor a folder"
     try:
         tarfile.data_filter(member, str(path.parent))
     except tarfile.FilterError as error:

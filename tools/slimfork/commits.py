@@ -9,10 +9,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from slimfork.naming import is_tag, spec_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from slimfork.patch import Patch
+    from slimfork.pins import Pin
     from slimfork.plan import Plan
 
 WHO = "apply-patches <apply-patches@slimfork.invalid>"  # .invalid: RFC 2606, nobody's mail
@@ -50,9 +53,16 @@ class Draft:
         return self.message.partition("\n")[0]
 
 
-def upstream_trailer(upstream: str, version: str, sha256: str) -> str:
-    """Return the value that names a release: `ultralytics==8.4.190 sha256=...`."""
-    return f"{upstream}=={version} " + (f"sha256={sha256}" if sha256 else "unpinned")
+def upstream_trailer(upstream: str, version: str, proof: str) -> str:
+    """Return the value that names a release: `ultralytics==8.4.190 sha256=...`, `yolov5@v7.0 commit=...`.
+
+    Args:
+        upstream: The family of releases.
+        version: The release.
+        proof: The pinned hash of the artifact or of the commit, empty when it is not pinned.
+    """
+    kind = "commit" if is_tag(version) else "sha256"
+    return f"{spec_of(upstream, version)} " + (f"{kind}={proof}" if proof else "unpinned")
 
 
 def message(subject: str, paragraphs: Sequence[str], trailers: Sequence[tuple[str, str]]) -> str:
@@ -61,9 +71,12 @@ def message(subject: str, paragraphs: Sequence[str], trailers: Sequence[tuple[st
     return "\n\n".join([subject.strip(), *(" ".join(p.split()) for p in paragraphs if p.strip()), last]) + "\n"
 
 
-def import_message(upstream: str, version: str, filename: str, trailer: str) -> str:
+def import_message(pin: Pin, trailer: str) -> str:
     """Return the message of a pristine import."""
-    return message(f"Import {upstream} {version}", [f"The files of {filename} as published."], [(UPSTREAM, trailer)])
+    whole = f"The files of {pin.filename} as published."
+    if pin.is_tag:
+        whole = f"The files of {pin.version} as they are in commit {pin.commit}, without links and submodules."
+    return message(f"Import {pin.upstream} {pin.version}", [whole], [(UPSTREAM, trailer)])
 
 
 def patch_message(patch: Patch, trailer: str) -> str:

@@ -15,18 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slimfork import inside, pins, qr
-from slimfork.archive import read_sdist
 from slimfork.building import build
 from slimfork.commands.vendor import draft, is_free, refuse_other
 from slimfork.errors import SlimforkError, UsageError
-from slimfork.fetch import fetch
+from slimfork.fetch import release_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from slimfork.recipe import Recipe
 
-STEPS_FILE = Path(__file__).with_name("demo_steps.py")
+STEPS = ("demo_steps.py", "demo_ultralytics.py", "demo_yolov5.py", "scripts_yolov5.py")
 MARK = "slimfork:"
 STATE = "state.json"
 
@@ -75,7 +74,8 @@ class Demo:
         self._begin()
         self._stage("vendor", f"vendor {self.spec}", self._vendor)
         self._stage("draw", "draw pictures of QR codes", self._draw)
-        shutil.copy(STEPS_FILE, self.out)
+        for name in STEPS:
+            shutil.copy(Path(__file__).with_name(name), self.out)
         self._train("dense", "train dense")
         self._train("sparse", "train with the sparsity penalty")
         self._stage("prune", "prune the channels that the penalty emptied", self._prune)
@@ -117,7 +117,7 @@ class Demo:
     def _vendor(self) -> None:
         pin = pins.find(self.spec)
         if is_free(self.fork):
-            made = draft(pin, read_sdist(fetch(pin)), self.fork, no_compat=False, as_json=False)
+            made = draft(pin, release_files(pin), self.fork, no_compat=False, as_json=False)
             build(self.fork, made, version=pin.version)
         else:
             refuse_other(self.fork, pin, no_compat=False)
@@ -139,13 +139,19 @@ class Demo:
 
     def _inside(self, step: str, arguments: dict[str, Any]) -> Any:
         name = arguments["name"] if step == "train" else step
-        return self._python(name, STEPS_FILE.name, step, json.dumps(arguments))
+        return self._python(name, STEPS[0], step, json.dumps(arguments))
 
     def _python(self, name: str, *arguments: str | Path) -> dict[str, Any]:
         """Run Python in the fork, pass on its progress, keep its log; return the last facts that it told."""
         log = self.out / "logs" / f"{name}.log"
         log.parent.mkdir(exist_ok=True)
-        env = inside.environment(self.fork, self.out / "home", OMP_NUM_THREADS=str(self.recipe.threads))
+        env = inside.environment(
+            self.fork,
+            self.out / "home",
+            OMP_NUM_THREADS=str(self.recipe.threads),
+            SLIMFORK_TREE=str(self.fork),
+            SLIMFORK_UPSTREAM=pins.find(self.spec).upstream,
+        )
         facts: dict[str, Any] = {}
         with (
             log.open("w", encoding="utf-8") as file,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
@@ -15,19 +15,33 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 INIT = "ultralytics/__init__.py"
-YOLOV5 = ("models/yolo.py", "detect.py", "train.py")
+INITS = {"ultralytics": INIT, "yolov5": "yolov5/__init__.py"}
+OFFICIAL = ("models/yolo.py", "models/yolov5s.yaml", "detect.py", "train.py")  # YOLOv5's own repository
+ALIKE = tuple(name for name in OFFICIAL if name.endswith(".py"))  # YOLOv3, YOLOv7 and YOLOR have these, too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """One release of an upstream; the version is without a local part such as `+slim1`."""
+    """One release of an upstream.
+
+    Attributes:
+        upstream: The family of releases.
+        version: A published version without a local part such as `+slim1`, or a git tag.
+        found: How it was found, where the tree does not say it by itself.
+    """
 
     upstream: str
     version: str
+    found: str = field(default="", compare=False)
+
+
+def is_official(files: Mapping[str, bytes]) -> bool:
+    """Tell whether a tree is laid out as YOLOv5's own repository is, which does not say its version."""
+    return all(name in files for name in OFFICIAL)
 
 
 def detect(files: Mapping[str, bytes], path: Path) -> Release:
-    """Return the release that a tree holds.
+    """Return the release that a tree says it holds.
 
     Args:
         files: Path to content; only what is needed is read.
@@ -36,17 +50,18 @@ def detect(files: Mapping[str, bytes], path: Path) -> Release:
     Raises:
         UsageError: It is no upstream that there are patches for, or it does not say its version.
     """
-    if INIT not in files:
+    upstream, init = next(((u, i) for u, i in INITS.items() if i in files), ("", ""))
+    if not upstream:
         raise _unknown(files, path)
-    version = stated_version(files[INIT])
+    version = stated_version(files[init])
     if version is None:
-        hint = f'restore its line __version__ = "..." in {INIT}'
-        raise UsageError(f"{path}: {INIT} does not say its version", hint=hint)
+        hint = f'restore its line __version__ = "..." in {init}'
+        raise UsageError(f"{path}: {init} does not say its version", hint=hint)
     try:
-        return Release(upstream="ultralytics", version=str(Version(version)))
+        return Release(upstream=upstream, version=str(Version(version)))
     except InvalidVersion:
-        hint = f"restore upstream's version in {INIT}"
-        raise UsageError(f"{path}: {version!r} in {INIT} is not a version", hint=hint) from None
+        hint = f"restore upstream's version in {init}"
+        raise UsageError(f"{path}: {version!r} in {init} is not a version", hint=hint) from None
 
 
 def stated_version(source: bytes) -> str | None:
@@ -68,11 +83,12 @@ def stated_version(source: bytes) -> str | None:
 
 
 def _unknown(files: Mapping[str, bytes], path: Path) -> UsageError:
-    if all(name in files for name in YOLOV5):
-        message = f"{path} is a YOLOv5 checkout; there are patches for ultralytics only"
-        return UsageError(message, hint="apply-patches vendor ultralytics --into fork")
+    if all(name in files for name in ALIKE):
+        message = f"{path} is a relative of YOLOv5: it has no {OFFICIAL[1]}"
+        return UsageError(message, hint="apply-patches vendor yolov5 --into fork")
+    lacks = f"it has neither {' nor '.join(INITS.values())} nor YOLOv5's train.py"
     if "setup.py" in files or "pyproject.toml" in files:
-        message = f"{path} is another project: it has no {INIT}"
+        message = f"{path} is another project: {lacks}"
     else:
-        message = f"{path} holds no ultralytics package: it has no {INIT}"
-    return UsageError(message, hint="apply-patches apply PATH, with the top folder of an ultralytics checkout")
+        message = f"{path} holds no ultralytics package and no YOLOv5: {lacks}"
+    return UsageError(message, hint="apply-patches apply PATH, with the top folder of a checkout of either")

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
-from importlib import metadata
 from pathlib import Path
 from threading import Event
 from time import perf_counter
@@ -22,8 +19,9 @@ from slimfork.fetch import cache_root
 from slimfork.matrix import Cell, Column
 from slimfork.overlay import overlay_files
 from slimfork.patch import load_series
+from slimfork.processes import end_group, last_line
 from slimfork.static import by_file
-from slimfork.store import TRAINING, Store, digest, engine
+from slimfork.store import TRAINING, Store, digest, engine, installed
 from slimfork.verify import CHECKS
 
 if TYPE_CHECKING:
@@ -68,8 +66,7 @@ def _verified(pin: Pin, store: Store, timeout: float, stop: Event) -> dict[str, 
     if reason(pin.upstream, pin.version):
         return {}
     parts = by_file(load_series(pin.upstream), pin.version)
-    installed = sorted(f"{d.name} {d.version}" for d in metadata.distributions())
-    key = digest("verify", engine(*TRAINING), installed, pin, parts, overlay_files(pin.upstream, pin.version))
+    key = digest("verify", engine(*TRAINING), installed(), pin, parts, overlay_files(pin.upstream, pin.version))
     kept = store.get(key)
     if kept is None:
         kept = _verify(pin, timeout, stop)
@@ -91,7 +88,8 @@ def _verify(pin: Pin, timeout: float, stop: Event) -> dict[str, Any]:
         try:
             checks = json.loads(out)["checks"]
         except (ValueError, KeyError, TypeError):
-            why = f"took longer than {timeout:g} s" if code is None else _last_line(folder / "stderr")
+            errors = (folder / "stderr").read_text("utf-8", "replace")
+            why = f"took longer than {timeout:g} s" if code is None else last_line(errors, ("error:", "bug:"))
             seconds = round(perf_counter() - start, 1)
             checks = [{"id": c.id, "verdict": "not run", "detail": "", "seconds": 0.0, "log": ""} for c in COLUMNS]
             checks[0] |= {"verdict": "FAIL", "detail": why, "seconds": seconds}
@@ -116,17 +114,8 @@ def _call(arguments: Sequence[str], folder: Path, timeout: float, stop: Event) -
             with suppress(subprocess.TimeoutExpired):
                 code = process.wait(timeout=1)
         if code is None:
-            _end(process)
+            end_group(process)
     return code, (folder / "stdout").read_text(encoding="utf-8", errors="replace")
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process with all that it has started."""
-    if hasattr(os, "killpg"):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    process.kill()
-    process.wait()
 
 
 def _keep(pin: Pin, logs: Path, errors: Path) -> Path:
@@ -138,9 +127,3 @@ def _keep(pin: Pin, logs: Path, errors: Path) -> Path:
     kept.mkdir(parents=True, exist_ok=True)
     shutil.copy(errors, kept / "stderr.log")
     return kept
-
-
-def _last_line(path: Path) -> str:
-    lines = [line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith(("error:", "bug:"))]
-    return (errors or lines or ["it said nothing"])[-1][:200]

@@ -1,4 +1,4 @@
-"""The cache of source distributions: a file is in it whole, with the pinned hash, or not at all."""
+"""The cache of releases: a source distribution or a commit is in it whole, with the pinned hash, or not at all."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from slimfork import ui
+from slimfork.archive import File, read_sdist
 from slimfork.errors import UsageError
+from slimfork.objects import read_commit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from slimfork.pins import Pin
+
+Files = dict[str, File]
 
 LOCK_SECONDS = 900  # longer than any download of an sdist (1.3 MB at most): another run hangs
 
@@ -28,43 +32,77 @@ def cache_root() -> Path:
     return Path(named) if named else Path(platformdirs.user_cache_dir("slimfork", appauthor=False))
 
 
-def fetch(pin: Pin, *, index_url: str | None = None, cache_dir: Path | None = None, show: bool = True) -> Path:
-    """Return the path of a pin's source distribution, from the cache or, when it is not there, from the index.
+def fetch(
+    pin: Pin,
+    *,
+    index_url: str | None = None,
+    git: str | None = None,
+    cache_dir: Path | None = None,
+    show: bool = True,
+) -> Path:
+    """Return the path of a pin's file in the cache; it is fetched when it is not there.
 
     Args:
-        pin: The pin of an artifact.
+        pin: A source distribution (`.tar.gz`), or a tag, of which the commit is kept (see `objects`).
         index_url: The index to ask; else pip's (`PIP_INDEX_URL`, its configuration), else the public one.
-        cache_dir: The folder to keep it in; else `sdists` in `cache_root()`.
+        git: The repository to ask for a tag; else that of `SLIMFORK_YOLOV5_GIT`, else the official one.
+        cache_dir: The folder to keep it in; else `sdists` or `commits` in `cache_root()`.
         show: Whether to draw the progress of a download.
 
     Raises:
-        UsageError: The index does not have it, or another file of that name, or cannot be reached, or the
-            download was cut. Nothing is left in the cache then.
+        UsageError: The index or the repository does not have it, or another file of that name, or cannot be reached,
+            or the download was cut. Nothing is left in the cache then.
     """
-    if pin.is_tag:
-        raise UsageError(f"{pin.spec} is a git tag, not a file on the index", hint=f"{pin.upstream}==VERSION")
-    folder = cache_dir or cache_root() / "sdists"
-    path = folder / f"{pin.filename.removesuffix('.tar.gz')}-{pin.sha256[:16]}.tar.gz"
+    folder = cache_dir or cache_root() / ("commits" if pin.is_tag else "sdists")
+    path = folder / _name(pin)
     with _writing(folder):
         if _is_whole(path, pin):
             return path
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(path):
             if not _is_whole(path, pin):  # another run may have fetched it while this one waited
-                # The index client takes a quarter of a second to import, and a release in the cache needs none.
-                from slimfork.download import fill  # noqa: PLC0415
-
-                fill(path, pin, index_url, show=show)
+                _fill(path, pin, index_url, git, show=show)
     return path
+
+
+def release_files(pin: Pin, *, index_url: str | None = None, git: str | None = None, show: bool = True) -> Files:
+    """Return the files of a release by their path, from the cache or from where `fetch` gets them."""
+    return unpack(fetch(pin, index_url=index_url, git=git, show=show), pin)
+
+
+def unpack(path: Path, pin: Pin) -> Files:
+    """Return the files of a release by their path, from what `fetch` has returned."""
+    return read_commit(path, pin.commit) if pin.is_tag else read_sdist(path)
+
+
+def _name(pin: Pin) -> str:
+    stem = f"{pin.upstream}-{pin.version}" if pin.is_tag else pin.filename.removesuffix(".tar.gz")
+    return f"{stem}-{pin.proof[:16]}{'.objects.gz' if pin.is_tag else '.tar.gz'}"
+
+
+def _fill(path: Path, pin: Pin, index_url: str | None, git: str | None, *, show: bool) -> None:
+    # The index client and GitPython take a quarter of a second to import, and a release in the cache needs neither.
+    if pin.is_tag:
+        from slimfork import clone  # noqa: PLC0415
+
+        clone.fill(path, pin, git, show=show)
+    else:
+        from slimfork import download  # noqa: PLC0415
+
+        download.fill(path, pin, index_url, show=show)
 
 
 def _is_whole(path: Path, pin: Pin) -> bool:
     """Whether the cached file is there with the pinned size and hash."""
     if not path.is_file():
         return False
-    content = path.read_bytes()
-    if len(content) == pin.size and hashlib.sha256(content).hexdigest() == pin.sha256:
-        return True
+    if pin.is_tag:
+        with suppress(UsageError):
+            return bool(read_commit(path, pin.commit))
+    else:
+        content = path.read_bytes()
+        if len(content) == pin.size and hashlib.sha256(content).hexdigest() == pin.sha256:
+            return True
     ui.note(f"note: {path} is damaged; fetching it again")
     return False
 

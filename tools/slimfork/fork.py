@@ -7,18 +7,20 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from slimfork import pins
-from slimfork.detect import INIT, Release, detect, stated_version
 from slimfork.errors import UsageError
 from slimfork.exclusions import reason
 from slimfork.gitout import blob_hash
 from slimfork.history import History, overlay_base, read_history
-from slimfork.overlay import SLIM_IN, overlay_files
+from slimfork.identity import release_of
+from slimfork.naming import is_tag, spec_of
+from slimfork.overlay import overlay_files, slim_folder
 from slimfork.patch import known_as, load_series
 from slimfork.plan import Plan, Step, make_plan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from slimfork.detect import Release
     from slimfork.gitout import Entry
     from slimfork.patch import Patch
     from slimfork.repo import Repository
@@ -138,7 +140,8 @@ def read_fork(repository: Repository, *, compat: bool | None = None) -> Fork:
         raise UsageError(f"{repository.root} has no commits yet", hint=hint)
     tree = Tree(repository, head)
     history = read_history(repository, head)
-    release = _release(repository, tree, history)
+    imported = Tree(repository, history.imported.sha) if history.imported else None
+    release = release_of(repository, tree, history, imported)
     left_out = history.left_out if compat is None else not compat
     return Fork(
         repository=repository,
@@ -179,7 +182,7 @@ def _refuse_excluded(series: Sequence[Patch], release: Release) -> None:
         raise UsageError(f"{name} can never be patched: {why}", hint=hint)
     edits = [patch for patch in series if not patch.compat]
     if not any(patch.variant(known_as(series, release.version)) for patch in edits):
-        ranges = " or ".join(dict.fromkeys(variant.versions for variant in edits[-1].variants))
+        ranges = " or ".join(dict.fromkeys(variant.span for variant in edits[-1].variants)) if edits else "none"
         raise UsageError(f"no patch is for {name}; they are for {ranges}", hint=hint)
 
 
@@ -190,17 +193,16 @@ def refuse_unpinned(release: Release, command: str, *, allowed: bool) -> bool:
         UsageError: It is, and that was not allowed.
     """
     upstream, version = release.upstream, release.version
-    newest = known_as(load_series(upstream), version)
-    pinned = any(p.version == version and not p.is_tag for p in pins.load(upstream))
+    newest, known = known_as(load_series(upstream), version), pins.load(upstream)
+    pinned = any(pin.version == version for pin in known)
     if pinned and newest == version:
         return False
     if not allowed:
-        last = newest if pinned else pins.newest(pins.load(upstream), upstream).version
+        newest_pin = pins.newest if is_tag(version) else pins.newest_artifact
+        last = newest if pinned else newest_pin(known, upstream).version
         what = f"newer than the patches, which know {last}" if pinned else f"not pinned; the newest pin is {last}"
-        raise UsageError(
-            f"{upstream} {version} is {what}",
-            hint=f"{command} --allow-unpinned, to try the newest patches by structure; or vendor {upstream}=={last}",
-        )
+        hint = f"{command} --allow-unpinned, to try the newest patches by structure"
+        raise UsageError(f"{upstream} {version} is {what}", hint=f"{hint}; or vendor {spec_of(upstream, last)}")
     return True
 
 
@@ -210,22 +212,14 @@ def _left_out(step: Step) -> Step:
     return Step(patch=step.patch, state="excluded", changes={}, reason="left out; `apply --compat` would add it")
 
 
-def _release(repository: Repository, tree: Tree, history: History) -> Release:
-    """Return what the import says, unless the tree has moved on from it; then what the tree says."""
-    found = detect(tree, repository.root)
-    if history.imported is None:
-        return found
-    imported = Tree(repository, history.imported.sha)
-    if stated_version(imported.get(INIT, b"")) == stated_version(tree[INIT]):
-        return Release(upstream=history.imported.upstream, version=history.imported.version)
-    return found
-
-
 def read_overlay(repository: Repository, tree: Tree, history: History, release: Release) -> Overlay:
     """Compare the overlay of a release with what a tree holds."""
     wanted = overlay_files(release.upstream, release.version)
-    base = overlay_base(repository, history, SLIM_IN[release.upstream])
+    folder = slim_folder(release.upstream, release.version)
+    base = overlay_base(repository, history, folder)
     states: dict[str, FileState] = {path: _file_state(tree, path, new, base.get(path)) for path, new in wanted.items()}
+    if not base and "present" not in states.values():  # a `slim` of the user's own must not be mixed with ours
+        states |= dict.fromkeys((path for path in tree if path.startswith(f"{folder}/")), "foreign")
     for path, entry in base.items():
         if path not in wanted and path in tree:
             states[path] = "dropped" if tree.entries[path] == entry else "modified"

@@ -7,22 +7,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from slimfork import commits
+from slimfork.naming import spec_of
 
 if TYPE_CHECKING:
     from slimfork.gitout import Entry, LoggedCommit
     from slimfork.repo import Repository
 
-RELEASE = re.compile(r"(?P<upstream>[\w.-]+)==(?P<version>\S+) (?:sha256=(?P<sha256>[0-9a-f]{64})|unpinned)")
+RELEASE = re.compile(
+    r"(?P<upstream>[\w.-]+)(?:==|@)(?P<version>\S+) "
+    r"(?:sha256=(?P<sha256>[0-9a-f]{64})|commit=(?P<commit>[0-9a-f]{40})|unpinned)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Import:
-    """The pristine import that a fork stands on."""
+    """The pristine import that a fork stands on; of what it imports, `sha256` or `commit`, or neither."""
 
     sha: str
     upstream: str
     version: str
     sha256: str
+    commit: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +81,19 @@ class History:
     def release_trailer(self, upstream: str, version: str) -> str | None:
         """Return the newest trailer that names a release, or None."""
         named = [v for c in self.commits for v in commits.trailers(c.message).get(commits.UPSTREAM, ())]
-        named = [v for v in named if v.startswith(f"{upstream}=={version} ")]
+        named = [v for v in named if v.startswith(f"{spec_of(upstream, version)} ")]
         if named or self.imported is None or self.imported.version != version:
             return named[-1] if named else None
-        return commits.upstream_trailer(upstream, version, self.imported.sha256)
+        return commits.upstream_trailer(upstream, version, self.imported.sha256 or self.imported.commit)
+
+    @property
+    def named(self) -> tuple[str, str] | None:
+        """Upstream and version that the newest of our commits names, or None."""
+        for commit in reversed(self.commits):
+            for value in commits.trailers(commit.message).get(commits.UPSTREAM, ()):
+                if found := RELEASE.fullmatch(value):
+                    return found["upstream"], found["version"]
+        return (self.imported.upstream, self.imported.version) if self.imported else None
 
 
 def read_history(repository: Repository, head: str) -> History:
@@ -97,7 +111,13 @@ def _import(commit: LoggedCommit) -> Import | None:
     found = RELEASE.fullmatch(marks.get(commits.UPSTREAM, ("",))[0])
     if found is None or any(key in marks for key in commits.OURS):
         return None
-    return Import(sha=commit.sha, upstream=found["upstream"], version=found["version"], sha256=found["sha256"] or "")
+    return Import(
+        sha=commit.sha,
+        upstream=found["upstream"],
+        version=found["version"],
+        sha256=found["sha256"] or "",
+        commit=found["commit"] or "",
+    )
 
 
 def overlay_base(repository: Repository, history: History, folder: str) -> dict[str, Entry]:

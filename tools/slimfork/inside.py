@@ -1,4 +1,4 @@
-"""Run Python inside a fork: a process of its own, with a tree's `ultralytics` first on its path."""
+"""Run Python inside a fork: a process of its own, with a tree's packages first on its path."""
 
 from __future__ import annotations
 
@@ -42,6 +42,8 @@ def environment(tree: Path, home: Path, **more: str) -> dict[str, str]:
         "PYTHONUTF8": "1",
         "YOLO_OFFLINE": "true",
         "YOLO_AUTOINSTALL": "false",
+        "PIP_NO_INDEX": "1",  # YOLOv5's master installs what it misses, whatever it was told
+        "WANDB_MODE": "disabled",
         "MPLBACKEND": "Agg",
         "OMP_NUM_THREADS": "1",  # on busy cores, more slow pictures this small down, several times over
         **more,

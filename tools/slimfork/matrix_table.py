@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
+from slimfork.naming import is_tag
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -63,7 +65,7 @@ def fold(releases: Sequence[Release], columns: Sequence[str]) -> list[Run]:
         if not cells and not release["reason"]:
             last = None  # a release that was not asked for parts its neighbours
             continue
-        facts = [release[key] for key in ("verdict", "reason", "pinned")]
+        facts = [*(release[key] for key in ("verdict", "reason", "pinned")), is_tag(release["version"])]
         verdicts = {
             name: (cell["verdict"], cell["verdict"] == "FAIL" and cell["detail"]) for name, cell in cells.items()
         }

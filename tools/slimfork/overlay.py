@@ -6,29 +6,53 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
+from slimfork import pins
 from slimfork.content import overlay_root
+from slimfork.naming import is_tag
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Where `slim` lies in a fork: inside the package where there is one, so that it is installed with it.
-SLIM_IN = {"ultralytics": "ultralytics/slim", "yolov5": "slim"}
+
+def package(upstream: str, version: str) -> str:
+    """Return the package that a release installs; empty for YOLOv5's own repository, which is run where it lies."""
+    return "" if is_tag(version) else upstream
+
+
+def slim_folder(upstream: str, version: str) -> str:
+    """Return where `slim` lies in a fork: inside the package where there is one, so that it is installed with it."""
+    return "/".join(filter(None, [package(upstream, version), "slim"]))
 
 
 def overlay_files(upstream: str, version: str) -> dict[str, bytes]:
     """Return path in the fork to content for a release, sorted by path.
 
-    A folder of release-line files is named by its closed range, `<first>..<last>`. A version that is newer than all
-    of them gets those of the newest.
+    A folder of release-line files is named by its closed range, `<first>..<last>`: of versions, or of tags in the order
+    of the lock. A version that is newer than all of them gets those of the newest.
     """
     root = overlay_root()
-    files = {f"{SLIM_IN[upstream]}/{name}": data for name, data in _read(root / "slim").items()}
-    lines = {line: [Version(end) for end in line.name.split("..")] for line in sorted((root / upstream).glob("*..*"))}
-    wanted = min([Version(Version(version).public), max([last for _, last in lines.values()], default=Version("0"))])
-    for line, (first, last) in lines.items():
-        if first <= wanted <= last:
-            files |= _read(line)
+    files = {f"{slim_folder(upstream, version)}/{name}": data for name, data in _read(root / "slim").items()}
+    for line in _lines(root / upstream, upstream, version):
+        files |= _read(line)
     return dict(sorted(files.items()))
+
+
+def _lines(root: Path, upstream: str, version: str) -> list[Path]:
+    """Return the folders of the release lines that a release is in."""
+    ends = {line: [_place(upstream, end) for end in line.name.split("..")] for line in sorted(root.glob("*..*"))}
+    ends = {line: both for line, both in ends.items() if is_tag(line.name) == is_tag(version)}
+    if not ends:
+        return []
+    wanted = min(_place(upstream, version), max(last for _, last in ends.values()))
+    return [line for line, (first, last) in ends.items() if first <= wanted <= last]
+
+
+def _place(upstream: str, version: str) -> Version:
+    """Return where a release stands among those of its kind: a tag by its place in the lock."""
+    if not is_tag(version):
+        return Version(Version(version).public)
+    tags = [pin.version for pin in pins.load(upstream) if pin.is_tag]
+    return Version(str(tags.index(version) if version in tags else len(tags)))
 
 
 def _read(folder: Path) -> dict[str, bytes]:

@@ -12,6 +12,7 @@ from packaging.version import Version
 
 from slimfork.content import patches_root
 from slimfork.errors import UsageError
+from slimfork.naming import is_tag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,24 +24,33 @@ UPSTREAMS = ("ultralytics", "yolov5")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """The form that a patch takes for one range of releases.
+    """The form that a patch takes for some releases.
 
     Attributes:
-        versions: A closed range, such as ">=8.3.0,<=8.4.190".
+        versions: A closed range of published versions, such as ">=8.3.0,<=8.4.190"; empty when it is for tags only.
+        tags: Git tags, such as ("v6.2", "v7.0"); no range, since what a branch is called has no order.
         edits: What is changed, each at the stated number of sites.
     """
 
-    versions: str
+    versions: str = ""
+    tags: tuple[str, ...] = ()
     edits: tuple[Edit, ...]
 
     def covers(self, version: str) -> bool:
-        """Tell whether a release lies in the range."""
-        return SpecifierSet(self.versions).contains(Version(version).public, prereleases=True)
+        """Tell whether a release is one of the tags, or lies in the range."""
+        if is_tag(version):
+            return version in self.tags
+        return bool(self.versions) and SpecifierSet(self.versions).contains(Version(version).public, prereleases=True)
 
     @property
-    def last(self) -> Version:
-        """The upper end of the range."""
-        return max(Version(part.version) for part in SpecifierSet(self.versions))
+    def last(self) -> Version | None:
+        """The upper end of the range; None when it is for tags only."""
+        return max((Version(part.version) for part in SpecifierSet(self.versions)), default=None)
+
+    @property
+    def span(self) -> str:
+        """The releases in words: `>=5.0.0,<=7.0.14 or v6.2, v7.0`."""
+        return " or ".join(filter(None, [self.versions, ", ".join(self.tags)]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +79,18 @@ class Patch:
 
 
 def newest_known(series: Sequence[Patch]) -> Version | None:
-    """Return the newest release that documented patches of a series are for, or None when there are none."""
-    return max((v.last for patch in series if not patch.compat for v in patch.variants), default=None)
+    """Return the newest published version that documented patches of a series are for, or None when there is none."""
+    lasts = (variant.last for patch in series if not patch.compat for variant in patch.variants)
+    return max((last for last in lasts if last is not None), default=None)
 
 
 def known_as(series: Sequence[Patch], version: str) -> str:
-    """Return the release whose variants are tried: the version itself, or, when it is newer, the newest known."""
+    """Return the release whose variants are tried: the version itself, or, when it is newer, the newest known.
+
+    A tag is always itself: its commit is pinned, so that there is nothing newer under its name.
+    """
+    if is_tag(version):
+        return version
     newest = newest_known(series)
     return str(newest) if newest is not None and Version(Version(version).public) > newest else version
 

@@ -7,6 +7,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -15,6 +16,7 @@ from packaging.version import InvalidVersion, Version
 from slimfork import ui
 from slimfork.content import patches_root
 from slimfork.errors import UsageError
+from slimfork.naming import is_tag, spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +37,8 @@ LINE = re.compile(
     r"(?P<filename>[A-Za-z0-9][\w.-]*\.tar\.gz|-)"
     r"(?: +yanked: (?P<yanked>.+))?"
 )
+TAG = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:[.-][A-Za-z0-9_]+)*")
+NO_VERSION = Version("0")
 SPEC = re.compile(r"(?P<upstream>[A-Za-z][\w.-]*)(?:(?P<operator>==|@)(?P<version>[\w.+!-]+))?", re.ASCII)
 
 
@@ -59,17 +63,28 @@ class Pin:
     @property
     def is_tag(self) -> bool:
         """Whether this is a git tag, and not an artifact."""
-        return bool(self.commit)
+        return is_tag(self.version)
 
     @property
     def spec(self) -> str:
         """What `find` finds this pin by: `ultralytics==8.4.190`, `yolov5@v7.0`."""
-        return f"{self.upstream}{'@' if self.is_tag else '=='}{self.version}"
+        return spec_of(self.upstream, self.version)
 
     @property
-    def order(self) -> tuple[bool, Version]:
-        """The sort key of a lock: artifacts by version, then tags by version."""
-        return self.is_tag, Version(self.version)
+    def proof(self) -> str:
+        """What proves its content: the SHA-256 of the artifact, or the commit."""
+        return self.commit or self.sha256
+
+    @property
+    def proof_in_words(self) -> str:
+        """Its proof as a person is shown it: `sha256 0123456789abcdef`, `commit 915bbf294bb7`."""
+        return f"commit {self.commit[:12]}" if self.is_tag else f"sha256 {self.sha256[:16]}"
+
+    @property
+    def order(self) -> tuple[bool, Version, date, str]:
+        """The sort key of a lock: artifacts by version, then tags by date, since a branch's name has no order."""
+        version = NO_VERSION if self.is_tag else Version(self.version)
+        return self.is_tag, version, (self.is_tag and self.uploaded) or date.min, self.version
 
     def as_json(self) -> dict[str, Any]:
         """Return the pin as plain data, with null for what it does not have."""
@@ -142,8 +157,10 @@ def parse_line(line: str, *, upstream: str) -> Pin:
     field = {name: "" if text in {None, "-"} else text for name, text in found.groupdict().items()}
     if bool(field["sha256"]) != bool(field["size"]) or bool(field["sha256"]) != bool(field["filename"]):
         raise ValueError(f"{field['version']} must have a size and a file, or be a git tag without them")
+    if is_tag(field["version"]) != bool(field["commit"]) or (field["commit"] and not TAG.fullmatch(field["version"])):
+        raise ValueError(f"{field['version']} must be a version with a hash, or a git tag with a commit")
     try:
-        Version(field["version"])
+        Version("0" if field["commit"] else field["version"])
         SpecifierSet(field["requires_python"])
     except (InvalidVersion, InvalidSpecifier) as error:
         raise ValueError(str(error)) from error
@@ -167,58 +184,85 @@ class NotPinnedError(UsageError):
 
 
 def find(spec: str) -> Pin:
-    """Return the pin of `ultralytics==8.4.190`, `yolov5@v7.0`, or `ultralytics` (its newest, not yanked)."""
+    """Return the pin of `ultralytics==8.4.190`, `yolov5@v7.0`, or of what `newest` takes `ultralytics` alone for."""
     upstream, operator, version = split_spec(spec)
     pinned = load(upstream)
     if not version:
         return newest(pinned, upstream)
-    among = [pin for pin in pinned if pin.is_tag == (operator == "@")]
-    for pin in among:
+    return _find_tag(pinned, upstream, version) if operator == "@" else _find_version(pinned, upstream, version)
+
+
+def _find_version(pinned: Sequence[Pin], upstream: str, version: str) -> Pin:
+    artifacts = [pin for pin in pinned if not pin.is_tag]
+    for pin in artifacts:
         if Version(pin.version) == Version(version):
             if pin.yanked:
                 ui.note(f"note: {pin.spec} was yanked from the index: {pin.yanked}")
             return pin
-    wanted = f"{upstream}{operator}{version}"
-    if not among:
-        hint = f"{upstream}=={version.removeprefix('v')}"
-        raise UsageError(f"{wanted} is not pinned: {upstream} has no git tags", hint=hint)
-    near = ", ".join(nearest(version, among))
+    near = ", ".join(nearest(version, artifacts))
     hint = f"apply-patches pins list {upstream}, or for a newer release: apply-patches pins refresh {upstream}"
-    raise NotPinnedError(f"{wanted} is not pinned; nearest: {near}", hint=hint)
+    raise NotPinnedError(f"{upstream}=={version} is not pinned; nearest: {near}", hint=hint)
+
+
+def _find_tag(pinned: Sequence[Pin], upstream: str, name: str) -> Pin:
+    """Return the pin of a tag, also when the `v` before its number was left out."""
+    tags = {pin.version: pin for pin in pinned if pin.is_tag}
+    if not tags:
+        plain = name.removeprefix("v")
+        hint = f"{upstream}=={'VERSION' if is_tag(plain) else plain}"
+        raise UsageError(f"{upstream}@{name} is not pinned: {upstream} has no git tags", hint=hint)
+    pin = tags.get(name) or tags.get(f"v{name}")
+    if pin is None:
+        near = (get_close_matches(name, tags, n=1) or [list(tags)[-1]])[0]
+        hint = f"{upstream}@{near}, or to pin it: apply-patches pins add {upstream}@{name}"
+        raise UsageError(f"{upstream}@{name} is not pinned; the tags are {', '.join(tags)}", hint=hint)
+    return pin
 
 
 def split_spec(spec: str) -> tuple[str, str, str]:
-    """Split `ultralytics==8.4.190` into upstream, operator (`==`, or `@` for a git tag) and version."""
+    """Split `ultralytics==8.4.190` into upstream, operator (`==`, or `@` for a git tag) and version or tag."""
     found = SPEC.fullmatch(spec.replace(" ", ""))
-    if found is None:
+    if found is None or (not found["operator"] and re.fullmatch(r"v\d[\w.]*|master|main", found["upstream"])):
         raise _not_a_spec(spec)
     upstream, operator, version = (found[name] or "" for name in ("upstream", "operator", "version"))
-    if re.fullmatch(r"v\d[\w.]*", upstream):
-        raise _not_a_spec(spec)
     upstream = upstream.lower()
     lock_path(upstream)  # an unknown upstream is the first thing to complain about
+    if operator != "==":
+        return upstream, operator, version
+    having = [pin.spec for pin in load(upstream) if pin.is_tag and pin.version == version]
+    if having or version.startswith("v"):
+        hint = f"{upstream}@{version} for the git tag, {upstream}==VERSION for the package index"
+        raise UsageError(f"{spec!r} mixes a version and a tag", hint=hint)
     try:
-        Version(version or "0")
+        Version(version)
     except InvalidVersion as error:
         hint = f"{upstream}==VERSION, or {upstream} alone for its newest release"
         raise UsageError(f"{version!r} in {spec!r} is not a version", hint=hint) from error
-    if operator == "==" and version.startswith("v"):
-        hint = f"{upstream}@{version} for the git tag, {upstream}=={version[1:]} for the package index"
-        raise UsageError(f"{spec!r} mixes a version and a tag", hint=hint)
     return upstream, operator, version
 
 
 def _not_a_spec(spec: str) -> UsageError:
-    """Return the error for a spec without its upstream, with the upstreams that have that version."""
-    version = spec.strip().removeprefix("v")
-    if not version[:1].isdigit():
+    """Return the error for a spec without its upstream, with the upstreams that have that version or tag."""
+    name = spec.strip()
+    plain = name.removeprefix("v")
+    having = [pin.spec for upstream in UPSTREAMS for pin in load(upstream) if pin.version in {name, plain, f"v{plain}"}]
+    if not (having or plain[:1].isdigit()):
         return UsageError(f"{spec!r} is not UPSTREAM==VERSION or UPSTREAM@TAG", hint="ultralytics==VERSION")
-    having = [pin.spec for name in UPSTREAMS for pin in load(name) if pin.version.removeprefix("v") == version]
-    hint = " or ".join(having) or f"ultralytics=={version}"
-    return UsageError(f"{spec!r} does not name its upstream", hint=hint)
+    return UsageError(f"{spec!r} does not name its upstream", hint=" or ".join(having) or f"ultralytics=={plain}")
 
 
 def newest(pinned: Sequence[Pin], upstream: str) -> Pin:
+    """Return the release that the bare name of an upstream stands for.
+
+    That is the last tag with a number where there are tags, and else the newest artifact. YOLOv5 is the official
+    repository to whoever says YOLOv5, though git is needed to get it: what the index has under that name is somebody
+    else's repackaging, with imports and dependencies of its own, and `master` is no release.
+    """
+    numbered = [pin for pin in pinned if re.match(r"v\d", pin.version)]
+    return max(numbered, key=lambda pin: pin.order) if numbered else newest_artifact(pinned, upstream)
+
+
+def newest_artifact(pinned: Sequence[Pin], upstream: str) -> Pin:
     """Return the newest artifact that is neither yanked nor a pre-release."""
     usable = [p for p in pinned if not (p.is_tag or p.yanked or Version(p.version).is_prerelease)]
     if not usable:

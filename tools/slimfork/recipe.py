@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,42 +27,64 @@ class Recipe:
     images: int = 800
     val: int = 200
     threads: int = 2
-    prune: tuple[str, ...] = ("--threshold", "0.01", "--round-to", "4")
-    common: dict[str, Any] = field(default_factory=lambda: dict(COMMON))
-    stages: dict[str, dict[str, Any]] = field(default_factory=lambda: dict(STAGES))
+    prune: tuple[str, ...]
+    common: dict[str, Any]
+    stages: dict[str, dict[str, Any]]
 
     def training(self, name: str, data: Path) -> dict[str, Any]:
         """Return the train arguments of a stage."""
         return {**self.common, "imgsz": self.imgsz, "data": str(data), "name": name, **self.stages[name]}
 
 
-COMMON: dict[str, Any] = {
-    "batch": 16,
-    "nbs": 16,
-    "workers": 0,
-    "device": "cpu",
-    "amp": False,
-    "plots": False,
-    "val": False,
-    "cache": "ram",
-    "optimizer": "AdamW",
-    "lr0": 0.002,
-    "momentum": 0.9,
-    "warmup_epochs": 1.0,
-    "mosaic": 0.0,
-    "seed": 0,
-}
-STAGES: dict[str, dict[str, Any]] = {
-    "dense": {"model": "yolov8n.yaml", "epochs": 10},
-    # SGD, since γ travels by lr·λ a step: here 1.8 in all, so that it reaches zero midway and the rest adapts.
-    "sparse": {
-        "model": "dense.pt",
-        "epochs": 7,
-        "optimizer": "SGD",
-        "lr0": 0.015,
-        "lrf": 0.3,
-        "momentum": 0.937,
-        "sparsity": 0.7,
+ULTRALYTICS = Recipe(
+    prune=("--threshold", "0.01", "--round-to", "4"),
+    common={
+        "batch": 16,
+        "nbs": 16,
+        "workers": 0,
+        "device": "cpu",
+        "amp": False,
+        "plots": False,
+        "val": False,
+        "cache": "ram",
+        "optimizer": "AdamW",
+        "lr0": 0.002,
+        "momentum": 0.9,
+        "warmup_epochs": 1.0,
+        "mosaic": 0.0,
+        "seed": 0,
     },
-    "slim": {"model": "pruned.pt", "epochs": 8},
-}
+    stages={
+        "dense": {"model": "yolov8n.yaml", "epochs": 10},
+        # SGD, since γ travels by lr·λ a step: here 1.8 in all, so that it reaches zero midway and the rest adapts.
+        "sparse": {
+            "model": "dense.pt",
+            "epochs": 7,
+            "optimizer": "SGD",
+            "lr0": 0.015,
+            "lrf": 0.3,
+            "momentum": 0.937,
+            "sparsity": 0.7,
+        },
+        "slim": {"model": "pruned.pt", "epochs": 8},
+    },
+)
+
+STILL = dict.fromkeys(("mosaic", "mixup", "degrees", "shear", "perspective", "flipud"), 0.0)
+ADAM = ("--noval", "--cache", "--optimizer", "AdamW")
+YOLOV5 = Recipe(
+    prune=("--thres", "0.01", "--rate", "4"),
+    common={"batch": 16, "options": ADAM, "hyp": {**STILL, "lr0": 0.002, "momentum": 0.9}},
+    stages={
+        "dense": {"model": "n", "epochs": 20},
+        "sparse": {
+            "model": "dense.pt",
+            "epochs": 12,
+            "options": ("--noval", "--cache", "--sl", "1.0"),
+            "hyp": {**STILL, "lr0": 0.015, "lrf": 0.3},
+        },
+        "slim": {"model": "pruned.pt", "epochs": 12},
+    },
+)
+
+RECIPES = {"ultralytics": ULTRALYTICS, "yolov5": YOLOV5}

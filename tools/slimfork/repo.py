@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -100,6 +101,21 @@ class Repository:
             raise SlimforkError(f"git {arguments[0]} failed in {self.root}: {said}")
         return out
 
+    def talk(self, *arguments: str, env: Mapping[str, str]) -> tuple[int, bytes, str]:
+        """Run git as the user would, to speak to another repository: it may take long, and Ctrl-C ends it."""
+        command = ["git", *ALWAYS, *arguments]
+        handle = self._git.execute(command, env=dict(env), as_process=True, start_new_session=True)
+        running = handle.proc  # the handle ends git when nobody holds it any more
+        if running is None:  # pragma: no cover - it has just been started
+            raise SlimforkError(f"git {arguments[0]} did not start in {self.root}")
+        try:
+            out, err = running.communicate()
+        finally:
+            if running.poll() is None:
+                os.killpg(running.pid, signal.SIGTERM) if hasattr(os, "killpg") else running.terminate()
+                running.wait()
+        return running.returncode, out, os.fsdecode(err)
+
     def ask(self, *arguments: str) -> str | None:
         """Return the one line that a command answers, or None when it fails."""
         status, out, _ = self.run(*arguments)
@@ -116,6 +132,10 @@ class Repository:
     def resolve(self, ref: str) -> str | None:
         """Return the commit of a branch or tag, or None when there is none."""
         return self.ask("rev-parse", "--verify", "--quiet", f"{gitout.checked_ref(ref)}^{{commit}}")
+
+    def is_ancestor(self, commit: str) -> bool:
+        """Tell whether a commit is in the history of what is checked out, as far as that history is here."""
+        return self.run("merge-base", "--is-ancestor", gitout.checked_sha(commit), "HEAD")[0] == 0
 
     def entries(self, commit: str) -> dict[str, gitout.Entry]:
         """Return the files of a commit: path to mode and blob, without links and submodules."""
@@ -211,6 +231,16 @@ def new_repository(path: Path) -> Iterator[Repository]:
             # A source distribution has no .gitignore; what installing and training leave is nobody's to commit.
             (info / "exclude").write_text("__pycache__/\n*.egg-info/\n/build/\n/dist/\n/runs/\n", "ascii")
             yield repository
+
+
+@contextmanager
+def new_bare_repository(path: Path) -> Iterator[Repository]:
+    """Make a repository without a work tree in a new folder and open it: to fetch into."""
+    with scrubbed():
+        path.mkdir()
+        Git(path).execute(["git", "init", "--quiet", "--bare", "--template=", "--object-format=sha1"], env=ISOLATED)
+        with Repo(path, expand_vars=False) as repo:
+            yield Repository(repo)
 
 
 @contextmanager

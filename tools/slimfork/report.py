@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from slimfork import ui
 from slimfork.errors import ConflictError
+from slimfork.naming import is_tag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,8 +50,15 @@ def say_commits(first: str, result: dict[str, Any]) -> None:
 def say_next(path: Path, result: dict[str, Any]) -> None:
     """Print what to type next."""
     if not result["dry_run"]:
-        ui.result(f"next: pip install -e {path}")
+        # A tag of YOLOv5 is no package: it is run where it lies.
+        ui.result(f"next: pip install {f'-r {path}/requirements.txt' if is_tag(result['version']) else f'-e {path}'}")
         ui.result(f"      apply-patches verify {path}")
+
+
+def say_found(path: Path, release: Release) -> None:
+    """Note how a release was found that the checkout does not say by itself."""
+    if release.found:
+        ui.note(f"note: {path} is {release.upstream} {release.version}: {release.found}")
 
 
 def refuse_broken(plan: Plan, path: Path, *, as_json: bool, hint: str | None = None) -> None:

@@ -6,12 +6,14 @@ import re
 from typing import TYPE_CHECKING
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_version
 from packaging.version import InvalidVersion, Version
 
 from slimfork import pins
 from slimfork.content import patches_root
 from slimfork.errors import UsageError
-from slimfork.exclusions import read_ranges, reason
+from slimfork.exclusions import read_rows, reason
+from slimfork.naming import is_tag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from slimfork.pins import Pin
 
 SAMPLE = 40
-FORMS = "all, representative, sample, sample:N, newest, 8.4.190,8.0.100 or '>=8.3,<8.4'"
+FORMS = "all, representative, sample, sample:N, newest, 8.4.190,8.0.100, v7.0 or '>=8.3,<8.4'"
 
 
 def select(spec: str, pinned: Sequence[Pin], series: Sequence[Patch], upstream: str) -> list[Pin]:
@@ -35,33 +37,31 @@ def select(spec: str, pinned: Sequence[Pin], series: Sequence[Patch], upstream: 
     Raises:
         UsageError: It is none of the forms, or names no pinned release.
     """
-    files = [pin for pin in pinned if not pin.is_tag]
     word, _, number = spec.partition(":")
     if spec == "all":
-        return files
+        return list(pinned)
     if spec == "newest":
         return [pins.newest(pinned, upstream)]
     if spec == "representative":
         wanted = {version for version, _ in representative(upstream)}
-        return [pin for pin in files if pin.version in wanted]
+        if not wanted:
+            raise UsageError(f"no release of {upstream} is named as representative", hint=f"--releases {FORMS}")
+        return [pin for pin in pinned if pin.version in wanted]
     if word == "sample" and re.fullmatch(r"\d*", number):
-        return sample([p for p in files if not reason(upstream, p.version)], series, int(number or SAMPLE))
-    return _named(spec, files, upstream)
+        return sample([p for p in pinned if not reason(upstream, p.version)], series, int(number or SAMPLE))
+    return _named(spec, pinned, upstream)
 
 
-def _named(spec: str, files: Sequence[Pin], upstream: str) -> list[Pin]:
+def _named(spec: str, pinned: Sequence[Pin], upstream: str) -> list[Pin]:
     hint = f"--releases {FORMS}"
     try:
         if re.match(r"[<>=!~]", spec):
             inside = SpecifierSet(spec)
-            chosen = [pin for pin in files if inside.contains(pin.version, prereleases=True)]
+            chosen = [pin for pin in pinned if not pin.is_tag and inside.contains(pin.version, prereleases=True)]
         else:
-            versions = [Version(part) for part in spec.split(",")]
-            chosen = [pin for pin in files if Version(pin.version) in versions]
-            missing = [str(v) for v in versions if v not in [Version(pin.version) for pin in chosen]]
-            if missing:
-                near = ", ".join(pins.nearest(missing[0], files))
-                raise UsageError(f"{upstream} {', '.join(missing)} is not pinned; nearest: {near}", hint=hint)
+            names = {_plain(part) for part in spec.split(",")}
+            chosen = [pin for pin in pinned if _plain(pin.version) in names]
+            _refuse_missing(sorted(names - {_plain(pin.version) for pin in chosen}), pinned, upstream, hint)
     except (InvalidSpecifier, InvalidVersion) as error:
         raise UsageError(f"--releases {spec!r} is none of its forms ({error})", hint=hint) from error
     if not chosen:
@@ -69,9 +69,28 @@ def _named(spec: str, files: Sequence[Pin], upstream: str) -> list[Pin]:
     return chosen
 
 
+def _plain(name: str) -> str:
+    """Return a tag as it is, and a version as all that are equal to it are written: 8.4 for 8.4.0."""
+    name = name.strip()
+    return name if is_tag(name) else canonicalize_version(Version(name))
+
+
+def _refuse_missing(missing: Sequence[str], pinned: Sequence[Pin], upstream: str, hint: str) -> None:
+    if not missing:
+        return
+    tags = [pin.version for pin in pinned if pin.is_tag]
+    if not is_tag(missing[0]):
+        near = ", ".join(pins.nearest(missing[0], [pin for pin in pinned if not pin.is_tag]))
+    elif tags:
+        near = ", ".join(tags)
+    else:
+        raise UsageError(f"--releases {missing[0]!r} is none of its forms, and {upstream} has no git tags", hint=hint)
+    raise UsageError(f"{upstream} {', '.join(missing)} is not pinned; nearest: {near}", hint=hint)
+
+
 def representative(upstream: str) -> list[tuple[str, str]]:
     """Return one release of every line that differs in what is patched or trained, with what it stands for."""
-    return [(next(iter(line)).version, why) for line, why in read_ranges(patches_root() / f"{upstream}.lines")]
+    return [(line.removeprefix("=="), why) for line, why in read_rows(patches_root() / f"{upstream}.lines")]
 
 
 def sample(files: Sequence[Pin], series: Sequence[Patch], count: int) -> list[Pin]:

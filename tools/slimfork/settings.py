@@ -57,7 +57,7 @@ class YamlKeys:
         match = _key_line(self.after.encode(), source.content)
         if match is None:
             return source
-        end = match["end"] or b"\n"
+        end = match["end"] or (b"\r\n" if b"\r\n" in source.content else b"\n")
         new = b"".join(line.encode() + end for line in self.lines)
         head = source.content[: match.start("end")] + end
         tail = source.content[match.end() :]

@@ -112,14 +112,20 @@ def _short(problem: str) -> str:
 def _outside(old: bytes, new: bytes, edits: Sequence[Edit]) -> str:
     """Name the first line that changed though no edit names it."""
     marks = [mark.encode() for edit in edits for mark in edit.marks]
-    lines = old.splitlines(keepends=True)
-    for hunk in hunks(lines, new.splitlines(keepends=True)):
+    lines = _ended(old)
+    for hunk in hunks(lines, _ended(new)):
         gone, come = lines[hunk.start : hunk.end], hunk.lines
         stray = [line for line in come if not any(mark in line for mark in marks)]
         if len(gone) not in {0, len(come)} or stray:  # lines come, or change one by one
             line = (stray or gone)[0].decode("utf-8", "replace").strip()
             return f"a line that no edit names has changed: {line[:80]!r}"
     return ""
+
+
+def _ended(content: bytes) -> list[bytes]:
+    """Return the lines of a file with their ends; the last one gets one: another may have come after it."""
+    end = b"\r\n" if b"\r\n" in content else b"\n"
+    return (content if content.endswith(b"\n") or not content else content + end).splitlines(keepends=True)
 
 
 def _revert(path: str, old: bytes, new: bytes, series: Sequence[Patch], planned: Planned) -> str:

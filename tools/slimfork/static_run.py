@@ -8,22 +8,20 @@ import tempfile
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import asdict
-from importlib import metadata
 from multiprocessing.util import Finalize
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from slimfork.archive import read_sdist
 from slimfork.errors import SlimforkError
 from slimfork.exclusions import reason
-from slimfork.fetch import cache_root, fetch
+from slimfork.fetch import cache_root, fetch, unpack
 from slimfork.imports import CAN_FORK, Importer, importing
 from slimfork.matrix import Cell, Column
-from slimfork.overlay import SLIM_IN, overlay_files
+from slimfork.overlay import overlay_files, package
 from slimfork.patch import load_series
 from slimfork.static import FileReport, by_file, judge
-from slimfork.store import Store, digest, engine
+from slimfork.store import Store, digest, engine, installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +34,7 @@ if TYPE_CHECKING:
 COLUMNS = tuple(
     Column(id=name, title=title, kind="static")
     for name, title in (
-        ("fetch", "the source distribution has the pinned hash"),
+        ("fetch", "the source distribution, or the commit, has the pinned hash"),
         ("fits", "every patch finds its sites, at the stated number"),
         ("bytes", "no line changes but those that an edit names"),
         ("compile", "the patched files compile"),
@@ -45,6 +43,7 @@ COLUMNS = tuple(
         ("import", "the patched package imports, in a process of its own"),
     )
 )
+OFFICIAL = ("models.yolo", "utils.general", "detect", "train")  # what a tag of YOLOv5 has instead of a package
 OF_FILES = ("fits", "bytes", "compile", "again", "revert")
 
 
@@ -54,23 +53,22 @@ class Worker:
     def __init__(self, store: Store, importer: Importer | None) -> None:
         self._store, self._importer = store, importer
         self._engine = engine()
-        self._installed = digest(*sorted(f"{d.name} {d.version}" for d in metadata.distributions()))
 
     def __call__(self, pin: Pin) -> Found:
         """Return the state of each patch and the cell of each check."""
         start = perf_counter()
         try:
             path = fetch(pin, show=False)
-            fetched = Cell(verdict="pass", detail=f"sha256 {pin.sha256[:16]}", seconds=round(perf_counter() - start, 2))
+            fetched = Cell(verdict="pass", detail=pin.proof_in_words, seconds=round(perf_counter() - start, 2))
             if reason(pin.upstream, pin.version):
                 return {}, {"fetch": fetched}
             series = load_series(pin.upstream)
             parts = by_file(series, pin.version)
             overlay = overlay_files(pin.upstream, pin.version)
-            key = digest("release", self._engine, self._installed, pin, parts, overlay, bool(self._importer))
+            key = digest("release", self._engine, installed(), pin, parts, overlay, bool(self._importer))
             kept = self._store.get(key)
             if kept is None:
-                files = {name: file.content for name, file in read_sdist(path).items()}
+                files = {name: file.content for name, file in unpack(path, pin).items()}
                 patches, cells = self._look(pin, files, parts, overlay)
                 kept = {"patches": patches, "cells": {name: asdict(cell) for name, cell in cells.items()}}
                 if all(cell.verdict == "pass" for cell in cells.values()):
@@ -109,10 +107,11 @@ class Worker:
         if self._importer is None:
             return Cell(verdict="not run", detail="this system cannot fork a process")
         start = perf_counter()
-        top = SLIM_IN[pin.upstream].partition("/")[0]
-        inside = {name: content for name, content in files.items() if name.startswith(f"{top}/")}
-        modules = [_module(name) for name in changed if name in inside and name.endswith(".py")]
-        problem = self._importer(inside, [top, *dict.fromkeys(modules)])
+        top = package(pin.upstream, pin.version)
+        inside = {name: content for name, content in files.items() if name.startswith(f"{top}/" if top else "")}
+        changes = [_module(name) for name in changed if name in inside and _is_module(name, top)]
+        modules = list(dict.fromkeys([*([top] if top else OFFICIAL), *changes]))
+        problem = self._importer(inside, modules)
         seconds = round(perf_counter() - start, 2)
         return Cell(verdict="FAIL" if problem else "pass", detail=problem or f"{len(modules)} modules", seconds=seconds)
 
@@ -121,6 +120,11 @@ def _cell(name: str, reports: Mapping[str, FileReport], seconds: float) -> Cell:
     problems = [problem for report in reports.values() if (problem := getattr(report, name))]
     detail = "; ".join(problems) or (f"{len(reports)} files" if name == OF_FILES[0] else "")
     return Cell(verdict="FAIL" if problems else "pass", detail=detail, seconds=seconds)
+
+
+def _is_module(path: str, top: str) -> bool:
+    # torch.hub runs a hubconf.py with its own folder on the path; as part of a package, some cannot be imported.
+    return path.endswith(".py") and not (top and path.endswith("/hubconf.py"))
 
 
 def _module(path: str) -> str:

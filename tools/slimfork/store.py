@@ -6,14 +6,24 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 ENGINE = (
     *("archive.py", "calls.py", "codemod.py", "compiling.py", "cst.py", "import_steps.py", "imports.py", "inside.py"),
-    *("merge.py", "patch.py", "plan.py", "printing.py", "settings.py", "static.py"),
+    *("merge.py", "naming.py", "patch.py", "plan.py", "printing.py", "settings.py", "static.py"),
 )
-TRAINING = ("qr.py", "qr_clutter.py", "qr_scene.py", "verify.py", "verify_steps.py", "verify_training.py")
+TRAINING = (
+    "qr.py",
+    "qr_clutter.py",
+    "qr_scene.py",
+    "verify.py",
+    "verify_steps.py",
+    "verify_ultralytics.py",
+    "verify_yolov5.py",
+)
 
 
 def digest(*parts: object) -> str:
@@ -25,6 +35,12 @@ def engine(*more: str) -> str:
     """Return the hash of the program's own modules that results depend on: those that patch, and more."""
     folder = Path(__file__).parent
     return digest(*((folder / name).read_bytes() for name in (*ENGINE, *more)))
+
+
+@cache
+def installed() -> str:
+    """Return the hash of the packages beside us: what is imported and trained depends on them."""
+    return digest(*sorted(f"{d.name} {d.version}" for d in metadata.distributions()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,6 @@ Verdict = Literal["regressed", "flaky", "mended", "passed", "failed", "skipped"]
 
 ROLES: tuple[Role, ...] = ("pristine", "baseline", "fork")
 MISSING = Result(status="missing", reason="there is no such test")
-PACKAGE = "ultralytics"
 STAND_INS_FILE = Path(__file__).with_name("upstream_stand_ins_steps.py")
 STAND_INS_TIME = 600.0  # seconds to make all checkpoints; they take ten
 
@@ -136,7 +135,7 @@ def run_upstream_tests(
         UsageError: The path is no patched fork, there is no pytest, or the expression selects nothing.
     """
     _refuse(work)
-    trees = lay_out(path, work / "sources")
+    release, trees = lay_out(path, work / "sources")
     if not any((trees["pristine"] / "tests").glob("test_*.py")):
         return []
     if not _differ(trees["pristine"], trees["baseline"]):
@@ -146,7 +145,7 @@ def run_upstream_tests(
     for role in (role for role in ROLES if role in trees):
         run = Run(
             folder=work / role,
-            package=PACKAGE,
+            package=release.upstream,
             timeout=timeout,
             expression=expression,
             on_test=partial(on_test, role),

@@ -9,17 +9,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import stat
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from slimfork import inside
+from slimfork.processes import end_group, last_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -106,7 +105,7 @@ def run_tests(run: Run, name: str = "results", only: Sequence[str] = ()) -> dict
     if events.elsewhere:  # whatever it was that was tested
         return {ALL: Result(status="error", reason=events.elsewhere)}
     if events.status not in ENDED and ALL not in events.results:
-        events.say(ALL, "error", _last_line(run.log))
+        events.say(ALL, "error", last_line(run.log.read_text("utf-8", "replace"), ("E ",)).removeprefix("E ").strip())
     return events.results
 
 
@@ -166,22 +165,12 @@ def _watch(run: Run, command: list[str], environment: dict[str, str], events: _E
             allowed = run.timeout if events.running else COLLECTING if events.status is None else LEAVING
             late = time.monotonic() - since > allowed
     finally:
-        _kill(process)
+        end_group(process)
     events.read()
     if events.running:
         died = f"the process died with status {process.returncode}"
         why = f"took longer than {run.timeout:g} s" if late else died
         events.say(events.running, "timeout" if late else "error", why)
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End pytest and whatever its tests have started."""
-    if sys.platform == "win32":
-        process.kill()
-    else:
-        with suppress(ProcessLookupError):  # all have ended
-            os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def _command(run: Run) -> list[str]:
@@ -208,7 +197,6 @@ def _environment(run: Run, results: Path) -> dict[str, str]:
         PATH=os.pathsep.join([str(site / "bin"), os.environ.get("PATH", os.defpath)]),
         XDG_CACHE_HOME=str(home / ".cache"),
         PYTHONDONTWRITEBYTECODE="",  # the copy is ours, and many tests start a process that imports it
-        PIP_NO_INDEX="1",
         UV_OFFLINE="1",
         PYTEST_ADDOPTS="",
         PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
@@ -231,9 +219,3 @@ def _write_site(site: Path) -> None:
     yolo = site / "bin" / "yolo"
     yolo.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{site / "yolo.py"}" "$@"\n', "utf-8")
     yolo.chmod(yolo.stat().st_mode | stat.S_IXUSR)
-
-
-def _last_line(log: Path) -> str:
-    lines = [line.strip() for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
-    raised = [line[1:].strip() for line in lines if line.startswith("E ")]
-    return (raised or lines)[-1][:300]

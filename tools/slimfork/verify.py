@@ -22,18 +22,22 @@ from slimfork.fork import Tree, read_fork
 from slimfork.overlay import overlay_files
 from slimfork.patch import load_series
 from slimfork.plan import make_plan
+from slimfork.processes import last_line
 from slimfork.repo import open_repository
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from slimfork.detect import Release
     from slimfork.fork import Fork
 
 Role = Literal["fork", "baseline", "pristine"]
 Verdict = Literal["pass", "FAIL", "not run"]
 
 IMAGES, VAL, IMGSZ = 32, 8, 64
-STEPS_FILES = [Path(__file__).with_name(name) for name in ("verify_steps.py", "verify_training.py")]
+STEPS = ("verify_steps", "verify_ultralytics", "verify_yolov5", "scripts_yolov5")
+STEPS_FILES = [Path(__file__).with_name(f"{name}.py") for name in STEPS]
+PRUNE = {"ultralytics": ("--ratio", "0.5", "--round-to", "8"), "yolov5": ("--prob", "0.5", "--rate", "8")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,11 +110,11 @@ def verify(path: Path, work: Path, *, timeout: float, on_start: Callable[[Check]
     Raises:
         UsageError: The path is no patched fork.
     """
-    trees = lay_out(path, work)
+    release, trees = lay_out(path, work)
     (work / "logs").mkdir()
     for file in STEPS_FILES:
         shutil.copy(file, work)
-    if not _imports(trees["pristine"], work):
+    if not _imports(release, trees["pristine"], work):
         trees["pristine"] = trees["baseline"]
     qr.draw(work / "qr", images=IMAGES, val=VAL, imgsz=IMGSZ)
     outcomes: dict[str, Outcome] = {}
@@ -120,12 +124,12 @@ def verify(path: Path, work: Path, *, timeout: float, on_start: Callable[[Check]
         if missing:
             outcomes[check.id] = _outcome(check, "not run", f"needs {', '.join(missing)}", 0.0, None)
         else:
-            outcomes[check.id] = _run(check, trees[check.role], work, timeout)
+            outcomes[check.id] = _run(check, release.upstream, trees[check.role], work, timeout)
     return list(outcomes.values())
 
 
-def lay_out(path: Path, work: Path) -> dict[Role, Path]:
-    """Write the trees that a fork is compared with to a folder, and return the root of each.
+def lay_out(path: Path, work: Path) -> tuple[Release, dict[Role, Path]]:
+    """Write the trees that a fork is compared with to a folder, and return its release and the root of each.
 
     Raises:
         UsageError: The path is no patched fork.
@@ -138,13 +142,15 @@ def lay_out(path: Path, work: Path) -> dict[Role, Path]:
         pristine = Tree(repository, base)
         _write(work / "pristine", pristine)
         _write(work / "baseline", {**pristine, **_compatibility(fork, pristine)})
-    return {"fork": path.resolve(), "baseline": work / "baseline", "pristine": work / "pristine"}
+    return fork.release, {"fork": path.resolve(), "baseline": work / "baseline", "pristine": work / "pristine"}
 
 
-def _imports(tree: Path, work: Path) -> bool:
+def _imports(release: Release, tree: Path, work: Path) -> bool:
     """Tell whether a tree can be imported on today's stack at all: 8.1.39, for one, not without CLIP."""
-    command = inside.python("-c", "import ultralytics")
-    environment = _environment("pristine", tree, work)
+    package = "yolov5." if (tree / "yolov5").is_dir() else ""
+    module = f"{package}models.yolo" if release.upstream == "yolov5" else "ultralytics"
+    command = inside.python("-c", f"import {module}")
+    environment = _environment("pristine", release.upstream, tree, work)
     return subprocess.run(command, cwd=work, env=environment, capture_output=True, check=False).returncode == 0
 
 
@@ -163,19 +169,19 @@ def _write(root: Path, files: Mapping[str, bytes]) -> None:
         target.write_bytes(content)
 
 
-def _run(check: Check, tree: Path, work: Path, timeout: float) -> Outcome:
+def _run(check: Check, upstream: str, tree: Path, work: Path, timeout: float) -> Outcome:
     log = work / "logs" / f"{check.id}.log"
     command = inside.python("verify_steps.py", check.id if check.step is None else check.step)
     if check.step == "":
         data = str(work / "qr" / "data.yaml")
-        amount = ("--ratio", "0.5", "--round-to", "8")
-        command = inside.python(tree / "prune.py", "--weights", "sparse.pt", "--data", data, "--json", *amount)
+        files = ("--weights", "sparse.pt", "--out", "sparse-pruned.pt", "--data", data)
+        command = inside.python(tree / "prune.py", *files, "--json", *PRUNE[upstream])
     start = time.monotonic()
     try:
         done = subprocess.run(
             command,
             cwd=work,
-            env=_environment(check.role, tree, work),
+            env=_environment(check.role, upstream, tree, work),
             timeout=timeout,
             capture_output=True,
             check=False,
@@ -188,15 +194,15 @@ def _run(check: Check, tree: Path, work: Path, timeout: float) -> Outcome:
     if code is None:
         return _outcome(check, "FAIL", f"took longer than {timeout:g} s", seconds, log)
     if code != 0:
-        return _outcome(check, "FAIL", _last_line(out), seconds, log)
+        return _outcome(check, "FAIL", last_line(_text(out)), seconds, log)
     try:
         passed, detail = _pruned(done.stdout) if check.step == "" else _said(done.stdout)
     except (ValueError, KeyError, TypeError):  # what the fork itself prints may come last, or not be a report
-        passed, detail = False, f"no verdict; it said last: {_last_line(out)}"
+        passed, detail = False, f"no verdict; it said last: {last_line(_text(out))}"
     return _outcome(check, "pass" if passed else "FAIL", detail, seconds, log)
 
 
-def _environment(role: Role, tree: Path, work: Path) -> dict[str, str]:
+def _environment(role: Role, upstream: str, tree: Path, work: Path) -> dict[str, str]:
     # Before 8.2.64, upstream cannot open its own checkpoints on PyTorch 2.6 and later otherwise.
     load = {"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"} if role == "pristine" else {}
     return inside.environment(
@@ -205,6 +211,7 @@ def _environment(role: Role, tree: Path, work: Path) -> dict[str, str]:
         SLIMFORK_TREE=str(tree),
         SLIMFORK_ROLE="fork" if role == "fork" else "pristine",
         SLIMFORK_VERIFY_IMGSZ=str(IMGSZ),
+        SLIMFORK_VERIFY_LINE=f"verify_{upstream}",
         **load,
     )
 
@@ -220,8 +227,12 @@ def _outcome(check: Check, verdict: Verdict, detail: str, seconds: float, log: P
     )
 
 
+def _text(out: bytes) -> str:
+    return out.decode("utf-8", "replace")
+
+
 def _said(out: bytes) -> tuple[bool, str]:
-    verdict = json.loads(_last_line(out))
+    verdict = json.loads(last_line(_text(out)))
     return bool(verdict["ok"]), str(verdict["detail"])
 
 
@@ -229,8 +240,3 @@ def _pruned(out: bytes) -> tuple[bool, str]:
     rows = json.loads(out)["rows"]
     ratios = [f"{rows[key]['name']} ÷ {rows[key]['ratio']:.1f}" for key in ("parameters", "gflops", "onnx_bytes")]
     return rows["parameters"]["ratio"] > 1, ", ".join(ratios)
-
-
-def _last_line(out: bytes) -> str:
-    lines = [line.strip() for line in out.decode("utf-8", "replace").splitlines() if line.strip()]
-    return lines[-1][:200] if lines else "it said nothing"

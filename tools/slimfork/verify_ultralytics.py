@@ -1,11 +1,17 @@
-"""How the steps of `verify_steps` train: with what a tree knows, on the pictures that were drawn for it."""
+"""How the steps of `verify_steps` use a tree of ultralytics: trained with what it knows, on pictures drawn for it."""
 
 from __future__ import annotations
 
+import csv
 import os
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
+if TYPE_CHECKING:
+    import torch
+
+SLIM = "ultralytics.slim"
 WORK = Path(__file__).resolve().parent
 IMGSZ = int(os.environ.get("SLIMFORK_VERIFY_IMGSZ", "64"))
 MODEL = os.environ.get("SLIMFORK_VERIFY_MODEL", "yolov8n.yaml")
@@ -28,10 +34,113 @@ TRAIN = {
     "project": str(WORK / "runs"),
     "exist_ok": True,
 }
+SPARSE: dict[str, Any] = {"epochs": 2, "batch": 4, "nbs": 4}
+STRENGTH = 4.0  # far more than a real run needs: sixteen steps must show it
+STILL = dict.fromkeys(("scale", "translate", "fliplr", "hsv_h", "hsv_s", "hsv_v"), 0.0)
+FINETUNE: dict[str, Any] = {
+    "epochs": 40,
+    "batch": 4,
+    "nbs": 4,
+    "optimizer": "AdamW",
+    "lr0": 0.01,
+    "val": False,
+    **STILL,
+}
+# Weighs every box with every other's weight, so its loss grows with what is found; 8.0.101 does not.
+GROWS = (8, 0, 100)
 
 
 class StoppedError(Exception):
     """A training run stopped on purpose."""
+
+
+def identity() -> tuple[str, str]:
+    """Return where the package was imported from, and what it calls itself."""
+    import ultralytics
+
+    return str(ultralytics.__file__), f"ultralytics {ultralytics.__version__}"
+
+
+def load(weights: Path) -> torch.nn.Module:
+    """Return the model of a checkpoint."""
+    model: torch.nn.Module = yolo(weights).model
+    return model
+
+
+def dense(role: str) -> tuple[Path, dict[str, torch.Tensor]]:
+    """Train without the penalty; return the run and all that was trained."""
+    kept: dict[str, torch.Tensor] = {}
+
+    def keep(trainer: Any) -> None:
+        kept.update(trainer.model.state_dict())
+
+    return train(MODEL, f"dense-{role}", {"on_train_end": keep}, epochs=1), kept
+
+
+def sparse(weights: Path) -> tuple[Path, float, bool]:
+    """Train with the penalty; return the run, Σ lr·λ as it was, and whether the run's settings name the strength."""
+    stated = [0.0]
+
+    def add(trainer: Any) -> None:
+        rate = max(group["lr"] for group in trainer.optimizer.param_groups[1:])  # group 0 may be biases in warm-up
+        stated[0] += rate * STRENGTH * (1 - 0.9 * trainer.epoch / trainer.epochs)
+
+    run = train(weights, "sparse", {"on_train_batch_end": add}, sparsity=STRENGTH, **SPARSE)
+    return run, stated[0], f"sparsity: {STRENGTH}" in (run / "args.yaml").read_text()
+
+
+def finetune(weights: Path) -> tuple[Path, tuple[str, ...]]:
+    """Train on one batch of four pictures; return the run, and the losses whose sum must fall.
+
+    The loss of a detector that knows nothing is small, since nothing is assigned to it; it climbs, and then it falls.
+    """
+    run = train(weights, "finetune", data=few(), **FINETUNE)
+    return run, () if release() == GROWS else tuple(losses(run)[0])
+
+
+def few() -> str:
+    """Return a data set that trains on four of the pictures."""
+    pictures = sorted((WORK / "qr" / "images" / "train").iterdir())[: FINETUNE["batch"]]
+    (WORK / "qr" / "few.txt").write_text("".join(f"{path}\n" for path in pictures), encoding="utf-8")
+    text = (WORK / "qr" / "data.yaml").read_text(encoding="utf-8")
+    path = WORK / "qr" / "few.yaml"
+    path.write_text(text.replace("train: images/train", "train: few.txt"), encoding="utf-8")
+    return str(path)
+
+
+def losses(run: Path) -> list[dict[str, float]]:
+    """Return the training losses of each epoch by name."""
+    with (run / "results.csv").open() as file:
+        rows = [{k.strip(): v for k, v in row.items()} for row in csv.DictReader(file)]
+    return [{k: float(v) for k, v in row.items() if k.startswith("train/") and "loss" in k} for row in rows]
+
+
+def resume(weights: Path) -> tuple[Path, bool]:
+    """Cut a run off after its first of two epochs and resume it; return the run, and whether its strength held."""
+
+    def stop(trainer: Any) -> None:
+        if trainer.epoch == 0:
+            raise StoppedError
+
+    last = WORK / "runs" / "resume" / "weights" / "last.pt"
+    with suppress(StoppedError):
+        train(weights, "resume", {"on_fit_epoch_end": stop}, epochs=2, sparsity=0.01)
+    if last.exists():
+        model = yolo(last)
+        model.train(resume=True, device="cpu")
+        return last.parents[1], getattr(model.trainer.args, "sparsity", None) == 0.01
+    return last.parents[1], False
+
+
+def export(weights: Path) -> Path:
+    """Write the ONNX file beside a checkpoint."""
+    yolo(weights).export(format="onnx", imgsz=IMGSZ, simplify=False)
+    return weights.with_suffix(".onnx")
+
+
+def predict(weights: Path, picture: Path) -> None:
+    """Detect in a picture."""
+    yolo(weights).predict(str(picture), imgsz=IMGSZ, conf=0.01, verbose=False, device="cpu")
 
 
 def yolo(weights: str | Path) -> Any:

@@ -37,6 +37,7 @@ def command(path: Path, compat: bool | None, allow_unpinned: bool, dry_run: bool
         recover(repository)
         branch = ready(repository)
         fork = read_fork(repository, compat=compat)
+        report.say_found(path, fork.release)
         trailer = fork.trailer or pinned_trailer(fork, f"apply-patches apply {path}", allowed=allow_unpinned)
         refuse_misfits(fork, path, as_json=as_json)
         made = commits.drafts(
@@ -75,17 +76,26 @@ def pinned_trailer(fork: Fork, command: str, *, allowed: bool) -> str:
     """Return the trailer that names the release, from its pin."""
     upstream, version = fork.release.upstream, fork.release.version
     refuse_unpinned(fork.release, command, allowed=allowed)
-    sha256 = next((p.sha256 for p in pins.load(upstream) if p.version == version and not p.is_tag), "")
-    return commits.upstream_trailer(upstream, version, sha256)
+    proof = next((pin.proof for pin in pins.load(upstream) if pin.version == version), "")
+    return commits.upstream_trailer(upstream, version, proof)
 
 
 def refuse_misfits(fork: Fork, path: Path, *, as_json: bool) -> None:
     """Refuse patches that do not fit, all of them at once, and files in the overlay's way."""
-    report.refuse_broken(fork.plan, path, as_json=as_json)
+    report.refuse_broken(fork.plan, path, as_json=as_json, hint=_ignored(fork, path))
     if fork.foreign:
         names = ", ".join(fork.foreign[:LISTED])
         hint = f"git -C {path} mv them elsewhere and commit"
         raise ConflictError(f"{path} has files of its own where the overlay goes: {names}", hint=hint)
+
+
+def _ignored(fork: Fork, path: Path) -> str | None:
+    """Return what to type when a patch misses files that lie there uncommitted: YOLOv5's .gitignore hides its data/."""
+    edited = {
+        e.file for s in fork.plan.broken for v in s.patch.variants if v.covers(fork.release.version) for e in v.edits
+    }
+    here = sorted(file for file in edited if file not in fork.tree and (fork.repository.root / file).is_file())
+    return f"git -C {path} add -f {' '.join(here)}, and commit: they lie there, but git ignores them" if here else None
 
 
 def commit(

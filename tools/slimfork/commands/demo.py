@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from slimfork import ui
+from slimfork import pins, ui
 from slimfork.demo import Demo
-from slimfork.recipe import Recipe
+from slimfork.recipe import RECIPES
 
 TARGETS = {"parameters": 10.0, "latency_ms": 2.0}
 MAP_SHARE = 0.95
@@ -18,14 +18,22 @@ MAP_SHARE = 0.95
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Where to.")
 @click.option(
-    "--release", "spec", default="ultralytics", help="The release to vendor; the newest pinned one if not given."
+    "--upstream",
+    type=click.Choice(pins.UPSTREAMS),
+    default=pins.UPSTREAMS[0],
+    show_default=True,
+    help="Whose detector.",
 )
+@click.option("--release", "spec", help="The release to vendor; the upstream's newest pinned one if not given.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(out: Path, spec: str, as_json: bool) -> None:
+def command(out: Path, upstream: str, spec: str | None, as_json: bool) -> None:
     """Vendor the newest release, then train, sparsify, prune, fine-tune and export a QR-code detector with it.
 
     About ten minutes on two cores. Interrupted, it goes on where it was when it is started again.
     """
+    # From the index, and no tag: whoever tries this first may not reach the repository.
+    spec = spec or pins.newest_artifact(pins.load(upstream), upstream).spec
+    recipe = RECIPES[pins.find(spec).upstream]
     with ui.steps("demo") as progress:
         task = progress.task_ids[0]
 
@@ -37,7 +45,7 @@ def command(out: Path, spec: str, as_json: bool) -> None:
         def on_epoch(done: int, epochs: int) -> None:
             progress.update(task, completed=done, total=epochs)
 
-        demo = Demo(out=out.resolve(), spec=spec, recipe=Recipe(), on_stage=on_stage, on_epoch=on_epoch)
+        demo = Demo(out=out.resolve(), spec=spec, recipe=recipe, on_stage=on_stage, on_epoch=on_epoch)
         report = demo.run()
     if as_json:
         ui.result_json({**report, "targets": targets(report["rows"])})

@@ -30,6 +30,7 @@ def command(path: Path, compat: bool | None, as_json: bool) -> None:
     with open_repository(path) as repository:
         heal(repository)
         fork = read_fork(repository, compat=compat)
+        report.say_found(path, fork.release)
         report.refuse_broken(fork.plan, path, as_json=as_json)
         new: dict[str, bytes | None] = {**fork.plan.changes, **fork.overlay.changes}
         diffs = {p: unified(p, fork.tree.get(p), new[p], fork.tree.mode(p)) for p in sorted(new)}

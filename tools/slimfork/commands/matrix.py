@@ -18,6 +18,7 @@ from slimfork.errors import CheckFailed, UsageError
 from slimfork.exclusions import reason
 from slimfork.matrix import Cell, Column, Row, document
 from slimfork.matrix_table import markdown, put_in, summary, tables
+from slimfork.naming import spec_of
 from slimfork.patch import known_as, load_series
 from slimfork.store import digest
 
@@ -168,7 +169,6 @@ def _raise(made: dict[str, Any]) -> None:
     failed = [release for release in made["releases"] if release["verdict"] == "failed"]
     if failed:
         logs = [cell["log"] for release in failed for cell in release["checks"].values() if cell["log"]]
-        hint = (
-            f"cat {logs[0]}" if logs else f"apply-patches vendor {made['upstream']}=={failed[0]['version']} --into fork"
-        )
+        again = f"apply-patches vendor {spec_of(made['upstream'], failed[0]['version'])} --into fork"
+        hint = f"cat {logs[0]}" if logs else again
         raise CheckFailed(f"{len(failed)} of {len(made['releases'])} releases failed", hint=hint)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import click
 from packaging.version import Version
@@ -10,14 +11,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from slimfork import pins, ui
-from slimfork.archive import read_sdist
 from slimfork.errors import CheckFailed, UsageError
-from slimfork.fetch import fetch
+from slimfork.fetch import fetch, release_files
 from slimfork.index import as_pin, open_index
+from slimfork.naming import is_tag
+from slimfork.objects import commit_date
+from slimfork.origin import OFFICIAL
+from slimfork.pins import Pin
 from slimfork.refresh import Changes, compare
-
-if TYPE_CHECKING:
-    from slimfork.pins import Pin
 
 WRITTEN = "written"
 
@@ -60,25 +61,32 @@ def _table(pinned: list[Pin]) -> Table:
 @command.command()
 @click.argument("spec")
 @index_url
+@click.option("--git", metavar="URL|PATH", help="The git repository to ask for a tag, instead of the official one.")
+@click.option("--move", is_flag=True, help="Pin a tag that is pinned already to where it stands now.")
 @dry_run
 @as_json
-def add(spec: str, index_url: str | None, dry_run: bool, as_json: bool) -> None:
-    """Pin one release that is on the index.
+def add(spec: str, index_url: str | None, git: str | None, move: bool, dry_run: bool, as_json: bool) -> None:
+    """Pin one release that is on the index, or a tag or branch of the official repository: `yolov5@v7.0`.
 
-    Its hash is the one the index gives; the file is downloaded, checked against it, and read.
+    The hash of a release is the one the index gives; the file is downloaded, checked against it, and read.
     """
     upstream, operator, version = pins.split_spec(spec)
-    if operator != "==":
+    if not operator or (operator == "@" and upstream not in OFFICIAL):
         raise UsageError(f"{spec!r} names no release on the index", hint=f"apply-patches pins add {upstream}==VERSION")
+    if operator == "@" and not is_tag(version):
+        version = f"v{version}"
     pinned = pins.load(upstream)
-    pin = _pinned(pinned, version)
-    if pin is not None:
+    before = _pinned(pinned, version)
+    if operator == "@":
+        pin = _in_repository(upstream, version, git, before, move=move)
+    else:
+        pin = before or _on_index(upstream, version, index_url)
+    if pin == before:
         ui.note(f"{pin.spec} is pinned already; nothing to do")
     else:
-        pin = _on_index(upstream, version, index_url)
         if not dry_run:
-            read_sdist(fetch(pin, index_url=index_url))
-            pins.save(upstream, [*pinned, pin])
+            release_files(pin, index_url=index_url, git=git)
+            pins.save(upstream, [*(other for other in pinned if other != before), pin])
         ui.note(f"{'would pin' if dry_run else 'pinned'} {pin.spec} in {pins.lock_path(upstream)}")
     if as_json:
         ui.result_json(pin.as_json())
@@ -87,8 +95,23 @@ def add(spec: str, index_url: str | None, dry_run: bool, as_json: bool) -> None:
 
 
 def _pinned(pinned: tuple[Pin, ...], version: str) -> Pin | None:
+    if is_tag(version):
+        return next((pin for pin in pinned if pin.version == version), None)
     same = (pin for pin in pinned if not pin.is_tag and Version(pin.version) == Version(version))
     return next(same, None)
+
+
+def _in_repository(upstream: str, tag: str, git: str | None, before: Pin | None, *, move: bool) -> Pin:
+    """Return the pin of a tag as it stands now; a pinned one is not moved unasked, for a tag should not."""
+    from slimfork import clone  # noqa: PLC0415 - GitPython is slow to import
+
+    pin = Pin(upstream=upstream, version=tag, commit=clone.commit_of(upstream, tag, git))
+    if before is not None and before.commit == pin.commit:
+        return before
+    if before is not None and not move:
+        message = f"{pin.spec} is pinned to {before.commit[:12]}, and stands at {pin.commit[:12]} now"
+        raise CheckFailed(message, hint=f"apply-patches pins add {pin.spec} --move, when that is meant to be")
+    return replace(pin, uploaded=commit_date(fetch(pin, git=git), pin.commit))
 
 
 def _on_index(upstream: str, version: str, index_url: str | None) -> Pin:

@@ -55,6 +55,8 @@ def describe(repository: Repository, fork: Fork, path: Path) -> dict[str, Any]:
         "unpinned": refuse_unpinned(fork.release, "", allowed=True),
         "import": history.imported.sha if history.imported else None,
         "sha256": history.imported.sha256 or None if history.imported else None,
+        "upstream_commit": history.imported.commit or None if history.imported else None,
+        "found": fork.release.found or None,
         "tag": tag if repository.resolve(f"refs/tags/{tag}") else None,
         "branch": (repository.branch() or "").removeprefix("refs/heads/") or None,
         "head": fork.head,
@@ -95,6 +97,8 @@ def show(facts: dict[str, Any]) -> None:
         reason = f" ({patch['reason']})" if patch["state"] == "excluded" else ""
         files = Text("\n".join(patch["files"]))
         table.add_row(patch["id"], state, (patch["commit"] or "-")[:10], files, Text(patch["title"] + reason))
+    if facts["found"]:
+        ui.result(f"it is {facts['upstream']} {facts['version']}, since {facts['found']}")
     ui.result_table(table)
     _show_overlay(facts["overlay"])
     _show_list("your own commits", [f"{c['sha'][:10]}  {c['subject']}" for c in facts["own"]])

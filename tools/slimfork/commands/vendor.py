@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from slimfork import commits, pins, report, ui
-from slimfork.archive import read_sdist
 from slimfork.building import build, tidy
 from slimfork.detect import Release
 from slimfork.errors import ConflictError, UsageError
 from slimfork.exclusions import reason
-from slimfork.fetch import fetch
+from slimfork.fetch import release_files
 from slimfork.fork import plan_series, read_fork, refuse_unpinned
 from slimfork.landing import heal
 from slimfork.overlay import overlay_files
@@ -33,6 +32,7 @@ EXECUTABLE, REGULAR = "100755", "100644"
 @click.argument("spec")
 @click.option("--into", "path", required=True, type=click.Path(path_type=Path), help="A new or empty folder.")
 @click.option("--index-url", metavar="URL", help="The package index to fetch from.")
+@click.option("--git", metavar="URL|PATH", help="The git repository to fetch a tag from.")
 @click.option("--allow-unpinned", is_flag=True, help="Try the newest patches on a release they do not know.")
 @click.option("--no-compat", is_flag=True, help="Leave out what old releases need to run on today's stack.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing but the download cache.")
@@ -41,6 +41,7 @@ def command(
     spec: str,
     path: Path,
     index_url: str | None,
+    git: str | None,
     allow_unpinned: bool,
     no_compat: bool,
     dry_run: bool,
@@ -48,9 +49,12 @@ def command(
 ) -> None:
     """Fetch the release SPEC, check its hash, and make it a patched git repository at PATH.
 
-    SPEC is `ultralytics==8.4.190`, or `ultralytics` for the newest pinned release.
+    SPEC is `ultralytics==8.4.190`, or `ultralytics` for the newest pinned release; `yolov5@v7.0` is a tag of the
+    official repository, `yolov5` the last of them, and `yolov5==7.0.14` what the package index has under that name.
     """
     pin = find(spec, index_url, allow_unpinned=allow_unpinned)
+    if git and not pin.is_tag:
+        raise UsageError(f"{pin.spec} is on the package index, not in a git repository", hint=f"{pin.upstream}@TAG")
     release = Release(upstream=pin.upstream, version=pin.version)
     again = f"apply-patches vendor {spec} --into {path}"
     unpinned = not reason(pin.upstream, pin.version) and refuse_unpinned(release, again, allowed=allow_unpinned)
@@ -58,20 +62,21 @@ def command(
     shas: list[str] = []
     head = None
     if is_free(path):
-        made = draft(pin, read_sdist(fetch(pin, index_url=index_url)), path, no_compat=no_compat, as_json=as_json)
+        files = release_files(pin, index_url=index_url, git=git)
+        made = draft(pin, files, path, no_compat=no_compat, as_json=as_json)
         shas = [] if dry_run else build(path.absolute(), made, version=pin.version)
     else:
         tidy(path.absolute())
         head = refuse_other(path, pin, no_compat=no_compat)
     result = report.written(path, release, made, shas, head=head, dry_run=dry_run)
-    result |= {"sha256": pin.sha256, "unpinned": unpinned}
+    result |= {"sha256": pin.sha256 or None, "commit": pin.commit or None, "unpinned": unpinned}
     if as_json:
         ui.result_json(result)
     elif not made:
         ui.result(f"{path}: {pin.upstream} {pin.version}, nothing to do")
     else:
         word = " (unpinned)" if unpinned else ""
-        report.say_commits(f"{path}: {pin.upstream} {pin.version}{word}, sha256 {pin.sha256[:16]}", result)
+        report.say_commits(f"{path}: {pin.upstream} {pin.version}{word}, {pin.proof_in_words}", result)
         report.say_next(path, result)
 
 
@@ -115,10 +120,10 @@ def draft(pin: Pin, files: dict[str, File], path: Path, *, no_compat: bool, as_j
         names = ", ".join(taken)
         raise ConflictError(f"{pin.upstream} {pin.version} has files where the overlay goes: {names}", hint=others)
     known = pin in pins.load(pin.upstream)
-    trailer = commits.upstream_trailer(pin.upstream, pin.version, pin.sha256 if known else "")
+    trailer = commits.upstream_trailer(pin.upstream, pin.version, pin.proof if known else "")
     when = _midnight(pin.uploaded) if pin.uploaded else commits.NO_DATE
     pristine = commits.Draft(
-        message=commits.import_message(pin.upstream, pin.version, pin.filename, trailer),
+        message=commits.import_message(pin, trailer),
         when=when,
         files={name: (modes[name], content) for name, content in contents.items()},
     )

@@ -1,0 +1,138 @@
+"""How the steps of `verify_steps` use a tree of YOLOv5."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import os
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import scripts_yolov5 as v5
+from scripts_yolov5 import WORK, load
+from torch.optim import optimizer as optimizers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+__all__ = ["load"]
+
+IMGSZ = int(os.environ.get("SLIMFORK_VERIFY_IMGSZ", "64"))
+SLIM = f"{v5.MODULE}slim"
+STRENGTH = 40.0  # the learning rate is still low: it warms up for a hundred batches and more
+# Four copies of eight pictures are a batch, so that each makes a step in spite of the nominal batch of 64.
+COPIES, PICTURES = 4, 8
+STILL = ("hsv_h", "hsv_s", "hsv_v", "degrees", "translate", "scale", "fliplr", "flipud", "mosaic", "mixup")
+ADAM = {"lr0": 0.5, "warmup_bias_lr": 0.01}
+
+
+class StoppedError(Exception):
+    """A training run stopped on purpose."""
+
+
+def identity() -> tuple[str, str]:
+    """Return where the model was imported from, and what it calls itself."""
+    module = importlib.import_module(f"{v5.MODULE}models.yolo")
+    return str(module.__file__), f"YOLOv5 {getattr(sys.modules.get('yolov5'), '__version__', '')}".strip()
+
+
+def train(start: str | Path, name: str, *more: object, few: bool = False, hyp: dict[str, float] | None = None) -> Path:
+    """Train and return the folder of the run."""
+    pictures = WORK / "qr" / "images" / "train"
+    if few:
+        chosen = sorted(pictures.iterdir())[:PICTURES] * COPIES
+        pictures = WORK / "qr" / "few.txt"
+        pictures.write_text("".join(f"{path}\n" for path in chosen), "utf-8")
+    data = v5.data_set("few" if few else "qr", pictures, WORK / "qr" / "images" / "val")
+    run: Path = v5.train(start, name, data, IMGSZ, *more, **(hyp or {}))
+    return run
+
+
+def dense(role: str) -> tuple[Path, dict[str, torch.Tensor]]:
+    """Train without the penalty; return the run and all that was trained.
+
+    The rate is high, as it warms up from zero and the scales must differ in the half precision they are saved in.
+    """
+    seen: list[Any] = []
+    hook = optimizers.register_optimizer_step_post_hook(lambda made, *_: seen.append(made))
+    run = train(v5.smallest(), f"dense-{role}", "--epochs", 1, "--batch-size", 8, *_adam(), hyp=ADAM)
+    hook.remove()
+    groups = enumerate(seen[-1].param_groups)
+    trained = {f"{i}.{j}": p.detach().clone() for i, group in groups for j, p in enumerate(group["params"])}
+    saved = load(run / "weights" / "last.pt").state_dict()
+    return run, trained | {f"ema.{name}": value for name, value in saved.items()}
+
+
+def sparse(weights: Path) -> tuple[Path, float, bool]:
+    """Train with the penalty; return the run, Σ lr·λ as it was, and whether the run's settings name the strength."""
+    rates: list[float] = []  # of the weights: biases warm up from above
+    hook = optimizers.register_optimizer_step_post_hook(
+        lambda made, *_: rates.append(min(group["lr"] for group in made.param_groups))
+    )
+    strength = ("--sl", STRENGTH, "--sl-decay", 0)
+    run = train(weights, "sparse", "--epochs", 2, "--batch-size", 4, *strength)
+    hook.remove()
+    return run, STRENGTH * sum(rates), f"sl: {STRENGTH}" in (run / "opt.yaml").read_text("utf-8")
+
+
+def finetune(weights: Path) -> tuple[Path, tuple[str, ...]]:
+    """Train on one batch of a few pictures; return the run, and the losses that must fall.
+
+    Not that of objectness: its target is how well a box fits, so it grows with what is found.
+    """
+    changes = {**dict.fromkeys(STILL, 0.0), "lr0": 0.02, "warmup_bias_lr": 0.01}
+    last = "--noval" if v5.known("--noval") else "--notest"
+    more = ("--epochs", 60, "--batch-size", PICTURES * COPIES, last, *_adam())
+    return train(weights, "finetune", *more, few=True, hyp=changes), ("box",)
+
+
+def _adam() -> tuple[str, ...]:
+    return ("--optimizer", "Adam") if v5.known("--optimizer") else ("--adam",)
+
+
+def losses(run: Path) -> list[dict[str, float]]:
+    """Return the training losses of each epoch by name; with one class there is none for the class.
+
+    v6.0 notes the last epoch twice.
+    """
+    if (run / "results.csv").is_file():
+        with (run / "results.csv").open(encoding="utf-8") as file:
+            rows = [{k.strip(): v for k, v in row.items()} for row in csv.DictReader(file)]
+        found = {int(row["epoch"]): (row["train/box_loss"], row["train/obj_loss"]) for row in rows}
+    else:
+        lines = [line.split() for line in (run / "results.txt").read_text("utf-8").splitlines()]
+        found = {int(line[0].partition("/")[0]): (line[2], line[3]) for line in lines}  # after epoch and memory
+    return [{"box": float(box), "obj": float(obj)} for box, obj in found.values()]
+
+
+def resume(weights: Path) -> tuple[Path, bool]:
+    """Cut a run off after its first of two epochs and resume it; return the run, and whether its strength held."""
+    run = WORK / "runs" / "resume"
+    last = run / "weights" / "last.pt"
+
+    def stop(*_: object) -> None:
+        if last.exists():
+            raise StoppedError
+
+    hook = optimizers.register_optimizer_step_pre_hook(stop)
+    with suppress(StoppedError):
+        train(weights, "resume", "--epochs", 2, "--batch-size", 8, "--sl", 0.01)
+    hook.remove()
+    if last.exists():
+        v5.script("train", "--resume", last)
+    return run, "sl: 0.01" in (run / "opt.yaml").read_text("utf-8")
+
+
+def export(weights: Path) -> Path:
+    """Write the ONNX file beside a checkpoint."""
+    path: Path = v5.export(weights, IMGSZ)
+    return path
+
+
+def predict(weights: Path, picture: Path) -> None:
+    """Detect in a picture."""
+    where = ("--project", WORK / "runs", "--name", "detect", "--exist-ok", "--device", "cpu")
+    v5.script("detect", "--weights", weights, "--source", picture, "--img-size", IMGSZ, "--conf-thres", 0.01, *where)
