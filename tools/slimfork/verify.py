@@ -146,9 +146,12 @@ def lay_out(path: Path, work: Path) -> tuple[Release, dict[Role, Path]]:
 
 
 def _imports(release: Release, tree: Path, work: Path) -> bool:
-    """Tell whether a tree can be imported on today's stack at all: 8.1.39, for one, not without CLIP."""
-    package = "yolov5." if (tree / "yolov5").is_dir() else ""
-    module = f"{package}models.yolo" if release.upstream == "yolov5" else "ultralytics"
+    """Tell whether a tree can be imported on today's stack at all.
+
+    8.1.39, for one, cannot without CLIP, and YOLOv5's package not without the clients of services that it offers.
+    """
+    packaged = "yolov5.train" if (tree / "yolov5").is_dir() else "models.yolo"
+    module = packaged if release.upstream == "yolov5" else "ultralytics"
     command = inside.python("-c", f"import {module}")
     environment = _environment("pristine", release.upstream, tree, work)
     return subprocess.run(command, cwd=work, env=environment, capture_output=True, check=False).returncode == 0
