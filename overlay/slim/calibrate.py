@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 GREY = 114  # of upstream's letterbox
+FORK = Path(__file__).resolve().parents[1]  # in YOLOv5, where `models` and `utils` lie
 
 
 class CalibrationError(ValueError):
@@ -124,20 +125,22 @@ def image_paths(data_yaml: Path | str) -> list[Path]:
         raise CalibrationError(f"{source}: has no `train:` entry")
     train = data["train"]
     entries = train if isinstance(train, list) else [train]
-    root = _root(source, data.get("path"))
-    found = sorted({path for entry in entries for path in _pictures(root / str(entry))})
+    places = [_place(source, str(data.get("path") or ""), str(entry)) for entry in entries]
+    found = sorted({path for place in places for path in _pictures(place)})
     if not found:
-        raise CalibrationError(f"{source}: no pictures at {', '.join(str(root / str(e)) for e in entries)}")
+        raise CalibrationError(f"{source}: no pictures at {', '.join(map(str, places))}")
     return found
 
 
-def _root(source: Path, path: str | None) -> Path:
-    """Resolve the YAML's `path:`, which may be relative to the YAML or to the working folder."""
-    beside = source.resolve().parent
-    if not path:
-        return beside
-    near = beside / path  # an absolute path stays as it is
-    return near if near.exists() else Path(path).resolve()
+def _place(source: Path, path: str, entry: str) -> Path:
+    """Resolve an entry below the YAML's `path:`.
+
+    That may be relative to the YAML (ultralytics), to the working folder (YOLOv5 up to v6.1, which has no `path:` in
+    v5.0) or to the fork (YOLOv5 since); and exported data sets say `../train` where `train` is meant, which both try.
+    """
+    spelled = [entry, entry[3:]] if entry.startswith("../") else [entry]
+    tried = [root / path / name for root in (source.resolve().parent, Path.cwd(), FORK) for name in spelled]
+    return next((place for place in tried if place.exists()), tried[0])  # an absolute path stays as it is
 
 
 def _pictures(entry: Path) -> Iterator[Path]:

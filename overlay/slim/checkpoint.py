@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from .outputs import forget_grids
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -17,9 +19,12 @@ if TYPE_CHECKING:
 
 # State of the run that the checkpoint came from; it does not fit the pruned shapes. As upstream strips it.
 STALE = ("optimizer", "best_fitness", "ema", "updates", "scaler", "stopper", "modelopt")
+STALE_V5 = ("training_results", "wandb_id")  # of YOLOv5 before v7.0, where they are there
 
 
-def save_checkpoint(path: Path, model: nn.Module, checkpoint: dict[str, Any], plan: Plan | None = None) -> None:
+def save_checkpoint(
+    path: Path, model: nn.Module, checkpoint: dict[str, Any], plan: Plan | None = None, *, trainable: bool = False
+) -> None:
     """Write a model as a stripped checkpoint, in half precision as upstream does, whole or not at all.
 
     Args:
@@ -27,17 +32,20 @@ def save_checkpoint(path: Path, model: nn.Module, checkpoint: dict[str, Any], pl
         model: The model, in float; it is left as it is.
         checkpoint: What it was loaded from; its training arguments and metadata go along.
         plan: What was pruned; it rides along as plain data, as `slim` on the model.
+        trainable: Whether its parameters ask for gradients; those that upstream strips do not.
     """
     half: Any = deepcopy(model).half()
     for attributes in (half.__dict__, half._modules):  # noqa: SLF001 - RT-DETR's criterion is a module
         attributes.pop("criterion", None)
+    forget_grids(half)
     if plan is not None:
         half.slim = plan.to_dict()
     if hasattr(half, "args"):
         half.args = dict(half.args)
     for parameter in half.parameters():
-        parameter.requires_grad = False
-    write_atomically(path, {**checkpoint, **dict.fromkeys(STALE), "model": half, "epoch": -1})
+        parameter.requires_grad = trainable
+    stale = dict.fromkeys((*STALE, *(key for key in STALE_V5 if key in checkpoint)))
+    write_atomically(path, {**checkpoint, **stale, "model": half, "epoch": -1})
 
 
 def write_atomically(path: Path, value: Any) -> None:

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import shutil
+import urllib.request
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from packaging.requirements import Requirement
 from packaging.version import Version
+
+from .log import warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,15 +25,19 @@ if TYPE_CHECKING:
 __all__ = [
     "DistributionNotFound",
     "VersionConflict",
+    "check_requirements",
     "clip",
+    "fetch_font",
     "latest_opset",
     "legacy_exporter",
     "parse_requirements",
     "parse_version",
+    "report",
     "require",
 ]
 
 DistributionNotFound = metadata.PackageNotFoundError
+PATIENCE = 10  # seconds to wait for a server that does not answer
 MATURE_OPSET = 17  # what PyTorch 2.0 to 2.8 give by upstream's own rule; every ONNX Runtime since 1.12 reads it
 
 
@@ -73,6 +82,37 @@ def require(text: str) -> None:
         found = metadata.version(requirement.name)
         if not requirement.specifier.contains(found, prereleases=True):
             raise VersionConflict(f"{requirement.name} {found} is installed, {requirement} is needed")
+
+
+def report(text: str) -> None:
+    """As `require`, but what does not fit is said and not raised, so that nobody has pip change it."""
+    try:
+        require(text)
+    except DistributionNotFound:
+        warn(f"requirements: {text} is not installed; where a command needs it: pip install '{text}'")
+    except VersionConflict as error:
+        warn(f"requirements: {error}, says this release; left as it is")
+
+
+def check_requirements(requirements: object = None, *_: object, **__: object) -> bool:
+    """As ultralytics' function of this name, but nothing is installed; without arguments there is nothing to check."""
+    wanted = [requirements] if isinstance(requirements, str) else requirements
+    for text in wanted if isinstance(wanted, (list, tuple)) else ():
+        report(text)
+    return True
+
+
+def fetch_font(url: str, path: str, progress: bool = False) -> None:
+    """As `torch.hub.download_url_to_file`, but without a network the font of matplotlib is put there."""
+    del progress
+    try:
+        with urllib.request.urlopen(url, timeout=PATIENCE) as answer:  # noqa: S310 - upstream's own address
+            Path(path).write_bytes(answer.read())
+    except OSError as error:
+        from matplotlib import get_data_path  # noqa: PLC0415 - only where the download fails
+
+        warn(f"{url} cannot be downloaded ({error}): plots use DejaVu Sans")
+        shutil.copy(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), path)
 
 
 def legacy_exporter() -> dict[str, bool]:

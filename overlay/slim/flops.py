@@ -6,11 +6,14 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from .shadow import image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from torch import Tensor, nn
 
 
 def count_flops(model: nn.Module, imgsz: int) -> float:
@@ -23,10 +26,8 @@ def count_flops(model: nn.Module, imgsz: int) -> float:
         imgsz: Side of the picture in pixels.
     """
     copy = deepcopy(model).float().eval()
-    stem = next((m for m in copy.modules() if isinstance(m, nn.Conv2d)), None)
-    picture = torch.zeros(1, stem.in_channels if stem else 3, imgsz, imgsz, device=next(copy.parameters()).device)
     with torch.no_grad(), _MultiplyAdds() as counted:
-        copy(picture)
+        copy(image(copy, imgsz))
     return 2.0 * float(counted.total)
 
 

@@ -97,6 +97,7 @@ def make_plan(
     threshold: float | None = None,
     round_to: int = 1,
     min_channels: int = 1,
+    strictly: bool = False,
 ) -> Plan:
     """Choose the channels to keep.
 
@@ -107,6 +108,7 @@ def make_plan(
         threshold: Or drop every channel whose score is at most this; 0 drops what is exactly zero.
         round_to: Round kept counts up to a multiple of this, or to the full width.
         min_channels: Keep at least this many channels a layer (and half of a chunked one).
+        strictly: Keep what is exactly at the threshold, as the second write-up does.
 
     Raises:
         ValueError: If an argument is out of range, not exactly one of ratio and threshold is given, nothing can be
@@ -119,7 +121,7 @@ def make_plan(
         threshold = max((scores.of_group[group] for group in dropped), default=0.0)
     else:
         threshold = float(threshold or 0.0)
-        dropped = drop_below(scores, threshold)
+        dropped = drop_below(scores, threshold, strictly=strictly)
     counts, notes = keep_counts(channels, dropped, round_to=round_to, min_channels=min_channels)
     lost = {group for count in counts for group in scores.ranked(count.groups)[count.even.keep :]}
     prunable = [name for name in channels.outputs if any(channels.prunable(name))]

@@ -47,6 +47,25 @@ def gammas(path: Path, *, before: ArrayLike, after: ArrayLike) -> Path:
     return _save(figure, path)
 
 
+def scales(path: Path, values: ArrayLike, *, name: str, top: float) -> Path:
+    """Draw one histogram of |gamma|, as the second write-up does before and after pruning.
+
+    Args:
+        path: The PNG to write.
+        values: Scales, any shape.
+        name: What they are of.
+        top: Right end of the axis, the same for pictures that are to be compared.
+    """
+    flat = np.abs(np.asarray(values, float)).ravel()
+    count, edges = np.histogram(flat, BINS, (0, top or 1.0))
+    figure = _figure(5, 3.6)
+    ax: Axes = figure.subplots()
+    ax.stairs(count, edges, fill=True, color=AFTER)
+    _dress(ax, f"{name}: {flat.size} channels")
+    ax.set(yscale="log", ylim=(0.7, 2.0 * max(1, count.max())), xlabel=r"$|\gamma|$", ylabel="channels")
+    return _save(figure, path)
+
+
 def channels(path: Path, *, before: Mapping[str, int], after: Mapping[str, int]) -> Path:
     """Draw how many channels each layer kept, over what it had.
 

@@ -81,6 +81,8 @@ def drop_ratio(scores: Scores, ratio: float) -> set[int]:
     return dropped
 
 
-def drop_below(scores: Scores, threshold: float) -> set[int]:
-    """Return the groups whose score is at most the threshold."""
-    return {group for group, score in scores.of_group.items() if score <= threshold}
+def drop_below(scores: Scores, threshold: float, *, strictly: bool = False) -> set[int]:
+    """Return the groups whose score is at most the threshold, or strictly less than it."""
+    return {
+        group for group, score in scores.of_group.items() if score < threshold or (score == threshold and not strictly)
+    }

@@ -40,11 +40,21 @@ def train_branches(twin: nn.Module) -> None:
 
 
 def image(twin: nn.Module, side: int, batch: int = 1) -> Tensor:
-    """Return a black image, shape (batch, channels, side, side), on the model's device."""
+    """Return a black image, shape (batch, channels, side, side), on the model's device.
+
+    How many channels an image has stands in the YAML; the first convolution is asked only where there is none, since
+    YOLOv5's Focus gives it four times as many.
+
+    Raises:
+        ValueError: If the model has no convolution.
+    """
     first = next((m for m in twin.modules() if isinstance(m, _ConvNd)), None)
     if first is None:
         raise ValueError("the model has no convolution: there is nothing to prune")
-    return torch.zeros(batch, first.in_channels, side, side, device=first.weight.device)
+    yaml = getattr(twin, "yaml", None)
+    said = [yaml.get("channels"), yaml.get("ch")] if isinstance(yaml, dict) else []
+    channels = next((count for count in said if isinstance(count, int)), first.in_channels)
+    return torch.zeros(batch, channels, side, side, device=first.weight.device)
 
 
 @contextmanager

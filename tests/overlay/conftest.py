@@ -8,6 +8,11 @@ import tempfile
 import pytest
 import torch
 
+from tests.overlay.yolov5_forks import fork, forks, new, weights
+from tests.overlay.yolov5_trees import trees
+
+__all__ = ["fork", "forks", "new", "trees", "weights"]
+
 os.environ.setdefault("YOLO_CONFIG_DIR", tempfile.mkdtemp(prefix="slim-yolo-"))
 os.environ["YOLO_OFFLINE"] = "true"
 os.environ["YOLO_AUTOINSTALL"] = "false"

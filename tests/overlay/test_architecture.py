@@ -45,10 +45,13 @@ HEADS = {
 detection = pytest.mark.parametrize("head", ["Detect", "Detect, end to end"])
 
 
-def build(head="Detect", nc=1, *, key=1):
+def build(head="Detect", nc=1, *, key=1, narrow=False):
     """Build a model as upstream does: its YAML says one number of classes, the data set another."""
     model, line, more = HEADS[head]
-    yaml = {"nc": key, "scale": "", **more, "backbone": copy.deepcopy(BACKBONE), "head": [copy.deepcopy(line)]}
+    backbone = copy.deepcopy(BACKBONE)
+    if narrow:
+        backbone[1][3][0] = 8
+    yaml = {"nc": key, "scale": "", **more, "backbone": backbone, "head": [copy.deepcopy(line)]}
     return model(yaml, ch=3, nc=nc, verbose=False)
 
 
@@ -117,6 +120,21 @@ class TestUnpruned:
         """Early releases fold BatchNorms in the very model that `predict` is called on; that is no pruning."""
         built = build()
         assert keep_architecture(built, build().fuse(verbose=False)) is built
+
+
+class TestAnotherArchitecture:
+    """`model=other.yaml pretrained=weights.pt` asks for the other one, however the weights differ from it."""
+
+    @pytest.mark.parametrize("nc", [1, 3])
+    def test_is_built_from_unpruned_weights(self, nc):
+        built = build(nc=nc, narrow=True)
+        assert keep_architecture(built, build()) is built
+
+    @pytest.mark.parametrize("nc", [1, 3])
+    def test_is_built_from_pruned_weights_and_said_so(self, nc, caplog):
+        built = build(nc=nc, narrow=True)
+        assert keep_architecture(built, pruned()) is built
+        assert "a pruned model of another architecture than the YAML's" in caplog.text
 
 
 class TestPruned:

@@ -172,6 +172,31 @@ def test_a_path_may_be_relative_to_the_working_folder(tmp_path: Path, monkeypatc
     assert image_paths(_data(tmp_path / "yamls", "path: set\ntrain: .\n")) == [picture]
 
 
+@pytest.mark.parametrize(
+    ("text", "folder"),
+    [
+        (
+            "train: set/images/train\nnc: 1\nnames: ['qr']\n",
+            "work",
+        ),  # v5.0: no `path:`, relative to where train.py runs
+        ("path: ./set\ntrain: images/train\n", "work"),  # v6.0, v6.1
+        ("path: set\ntrain: [images/train, images/train]\n", "fork"),  # since v6.2 relative to the repository
+        ("path: set\ntrain: train.txt\n", "fork"),
+        ("train: ../set/images/train\n", "yamls"),  # exported sets lie beside their YAML, whatever they say
+    ],
+    ids=["v5.0", "v6.0", "v7.0", "list file", "exported"],
+)
+def test_reads_what_yolov5_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, folder: str) -> None:
+    for name in ("work", "fork", "yamls"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setattr("slim.calibrate.FORK", tmp_path / "fork")
+    picture = _picture(tmp_path / folder / "set" / "images" / "train" / "one.jpg")
+    (tmp_path / folder / "set" / "train.txt").write_text("./images/train/one.jpg\n")
+
+    assert image_paths(_data(tmp_path / "yamls", text)) == [picture]
+
+
 def test_takes_pictures_evenly_and_whole_batches(tmp_path: Path) -> None:
     for index in range(20):
         _picture(tmp_path / "images" / f"{index:02d}.png", bgr=(index * 10, 0, 0))

@@ -36,6 +36,20 @@ def test_gammas_stand_left_before_and_right_after(tmp_path: Path) -> None:
     assert 0 < _share(path, plots.AFTER, columns=right) < 0.05  # all 900 in the one bar at zero
 
 
+def test_scales_are_drawn_on_the_axis_that_is_given(tmp_path: Path) -> None:
+    """So that the pictures of before and after can be compared."""
+    narrow, wide = (
+        plots.scales(tmp_path / f"{top}.png", -np.linspace(0.0, 1.0, 900), name="scales", top=top) for top in (1.0, 4.0)
+    )
+    assert _share(narrow, plots.AFTER) > 3 * _share(wide, plots.AFTER) > 0
+    half = cv2.imread(str(wide)).shape[1] // 2
+    assert _share(wide, plots.AFTER, columns=slice(half, None)) == 0
+
+
+def test_scales_that_are_all_zero_can_be_drawn(tmp_path: Path) -> None:
+    assert _share(plots.scales(tmp_path / "zero.png", np.zeros(30), name="scales", top=0.0), plots.AFTER) > 0
+
+
 def test_the_highest_bar_of_both_fits_in(tmp_path: Path) -> None:
     path = plots.gammas(tmp_path / "gamma.png", before=np.linspace(0.5, 1.5, 900), after=np.zeros(90000))
 

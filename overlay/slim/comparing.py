@@ -1,0 +1,70 @@
+"""Measure a model before and after pruning, with its files: the checkpoint, and the ONNX file that upstream exports."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable
+
+from . import measure
+from .checkpoint import save_checkpoint
+from .log import LOGGER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import nn
+
+Export = Callable[[Path, int], Path]
+
+
+def measured(
+    export: Export | None, written: Path, dense: nn.Module, pruned: nn.Module, checkpoint: dict[str, Any], imgsz: int
+) -> tuple[measure.Measured, measure.Measured]:
+    """Measure both models; the dense one's files are made for this and thrown away.
+
+    Args:
+        export: Writes the ONNX file beside a checkpoint; None leaves it out, and latency with it.
+        written: The pruned checkpoint.
+        dense: The model before.
+        pruned: The model after.
+        checkpoint: What the dense one was loaded from.
+        imgsz: Side of the picture, in pixels.
+
+    Raises:
+        ValueError: The export failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="slim-") as scratch:
+        dense_pt = Path(scratch) / "dense.pt"
+        save_checkpoint(dense_pt, dense, checkpoint)
+        if export is None:
+            before = measure.measure(dense, imgsz=imgsz, pt=dense_pt)
+            return before, measure.measure(pruned, imgsz=imgsz, pt=written)
+        with _quiet():  # upstream tells at length what to do with each file, the one thrown away included
+            models = [_exported(export, path, imgsz) for path in (dense_pt, written)]
+        times = measure.latencies(models, imgsz=imgsz)
+        return (
+            measure.measure(dense, imgsz=imgsz, pt=dense_pt, onnx=models[0], latency_ms=times[0]),
+            measure.measure(pruned, imgsz=imgsz, pt=written, onnx=models[1], latency_ms=times[1]),
+        )
+
+
+def _exported(export: Export, path: Path, imgsz: int) -> Path:
+    try:
+        return export(path, imgsz)
+    except Exception as error:  # upstream's exporter and those it calls raise anything
+        reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
+        message = f"the checkpoint is written, but not the ONNX file ({reason}); --no-onnx leaves it out"
+        raise ValueError(message) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    level = LOGGER.level
+    LOGGER.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        LOGGER.setLevel(level)

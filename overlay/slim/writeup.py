@@ -1,0 +1,149 @@
+"""The options of a YOLOv5 fork's `prune.py`, which are the second write-up's, and what its files are called.
+
+`--prob P` takes the threshold at that quantile of all BatchNorm scales of the model, `--thres T` gives it, and what
+lies below goes: a channel, when all the scales that it passes do. `--rate R` keeps a multiple of R channels a layer;
+where the write-up rounds to the nearest, this rounds up, so that nothing above the threshold goes for a number's sake.
+The result is `pruned_<digits of P>.pt`, or `pruned_auto.pt` for a given threshold. The histograms are PNG: JPEG, which
+the write-up has, blurs bars, and matplotlib writes it only with Pillow.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from . import journey, plots
+from .command import common_arguments
+from .journey import Files, Interface, Line
+from .measure import count_parameters
+from .penalty import NORMS
+from .plan import Plan, make_plan
+from .recipe import built_from
+from .scales import widths
+from .shadow import image
+from .trace import tensors
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from .channels import Channels
+
+
+def main(line: Line, arguments: Sequence[str] | None = None) -> int:
+    """Run the script; returns its exit code (0 done, 2 usage or input)."""
+    return journey.run(line, INTERFACE, arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Prune the channels that sparse training emptied.", allow_abbrev=False)
+    add = parser.add_argument
+    add("--cfg", type=Path, help="model.yaml to build; left out, the checkpoint's own architecture")
+    add("--weights", type=Path, required=True, help="the checkpoint to prune; last.pt of a sparse run")
+    add("--save-dir", type=Path, help="folder of the results (default: that of the weights)")
+    add("-p", "--prob", type=float, help="share of all BatchNorm scales below the threshold (default: 0.5)")
+    add("-t", "--thres", type=float, default=0.0, help="the threshold itself; 0 takes --prob")
+    add("-r", "--rate", type=int, default=1, help="keep a multiple of this many channels a layer, rounded up")
+    add("--plan", type=Path, help="apply a plan that was saved before")
+    common_arguments(parser, "(default: <save-dir>/pruned_<digits of prob>.pt, pruned_auto.pt with --thres)")
+    parser.set_defaults(prob=None)
+    return parser
+
+
+def _out(options: argparse.Namespace) -> Path:
+    """Name the result as the write-up does: `str(prob).split(".")[-1]`."""
+    _check(options)
+    digits = str(_prob(options)).rpartition(".")[2]
+    name = "plan" if options.plan else "auto" if options.thres else digits
+    out: Path = options.out or (options.save_dir or options.weights.parent) / f"pruned_{name}.pt"
+    return out
+
+
+def _prob(options: argparse.Namespace) -> float:
+    return 0.5 if options.prob is None else float(options.prob)
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse numbers out of range.
+
+    Raises:
+        ValueError: As it says.
+    """
+    if not 0 <= _prob(options) < 1:
+        raise ValueError(f"--prob {options.prob}: is the share of scales below the threshold, at least 0, less than 1")
+    if not 0 <= options.thres < float("inf"):
+        raise ValueError(f"--thres {options.thres}: is compared with |γ|, so it must be finite and at least 0")
+    if options.thres and options.prob is not None:
+        raise ValueError("--prob and --thres: give one of them; --thres is a threshold, --prob finds one")
+    if options.rate < 1:
+        raise ValueError(f"--rate {options.rate}: must be at least 1; 8 suits fp16, 16 or 32 int8")
+
+
+def _prepare(model: nn.Module, options: argparse.Namespace) -> tuple[nn.Module, list[str]]:
+    return built_from(options.cfg, model, options.weights) if options.cfg else (model, [])
+
+
+def all_scales(model: nn.Module) -> Tensor:
+    """Return |γ| of every BatchNorm of a model, ascending."""
+    found = [m.weight.detach().float().abs() for m in model.modules() if isinstance(m, NORMS) and m.affine]
+    if not found:
+        raise ValueError("the model has no BatchNorm scales to prune by: was it fused?")
+    return torch.cat(found).sort().values
+
+
+def _choose(model: nn.Module, channels: Channels, options: argparse.Namespace) -> Plan:
+    """Drop what is strictly below the threshold; but where that is zero, what is exactly zero, which does nothing."""
+    scales, prob = all_scales(model), _prob(options)
+    threshold = options.thres or float(scales[min(int(prob * len(scales)), len(scales) - 1)])
+    nothing = not options.thres and prob == 0
+    return make_plan(
+        model,
+        channels,
+        threshold=threshold,
+        strictly=threshold > 0 or nothing,
+        round_to=options.rate,
+        min_channels=options.min_channels,
+    )
+
+
+def _remarks(dense: nn.Module, pruned: nn.Module, plan: Plan, imgsz: int) -> list[str]:
+    """Say what the write-up prints."""
+    scales = all_scales(dense)
+    below = int((scales < plan.threshold).sum())
+    with torch.no_grad():
+        outputs = tensors(pruned(image(pruned, imgsz)))
+    return [
+        f"Min γ is {scales[0]:.6f}, max γ is {scales[-1]:.6f}, threshold is {plan.threshold:.6f}",
+        f"{below} of {len(scales)} scales lie below it; a channel goes when all the scales that it passes do",
+        f"Params: {count_parameters(dense)} => {count_parameters(pruned)}",
+        *(f"Output: {tuple(output.shape)}" for output in outputs),
+    ]
+
+
+def _draw(files: Files, dense: nn.Module, pruned: nn.Module, channels: Channels) -> list[Path]:
+    """Draw all scales before and after on the same axis, and the channels of each layer."""
+    del channels
+    before, after, folder = all_scales(dense), all_scales(pruned), files.checkpoint.parent
+    top = float(max(before[-1], after[-1]))
+    return [
+        plots.scales(folder / "before_pruning.png", before, name="before pruning", top=top),
+        plots.scales(folder / "after_pruning.png", after, name="after pruning", top=top),
+        plots.channels(files.beside("-channels.png"), before=widths(dense), after=widths(pruned)),
+    ]
+
+
+INTERFACE = Interface(
+    parser=_parser,
+    out=_out,
+    prepare=_prepare,
+    choose=_choose,
+    remarks=_remarks,
+    draw=_draw,
+    sparse="--sl",
+    trainable=True,
+)

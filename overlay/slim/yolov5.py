@@ -1,0 +1,162 @@
+"""What YOLOv5's train scripts call for sparse training.
+
+`penalize` stands after the loss of a batch and before the world-size factor, where the write-up adds its term; it is
+the only thing upstream knows of the penalty. With `--sl` and the hyp file's `sl` at zero it hands the loss back.
+What the two modes do is in `penalty`: `decoupled`, the default, acts after each step of the optimizer; `loss` is the
+write-up's term, the mean over all BatchNorms of ‖γ‖₁, times sl, times the batch size. Its gradient on γ is that of a
+batch of 64 whatever the batch size, since upstream accumulates to that: sl·64 ÷ BatchNorms, before clipping.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Callable
+
+from .penalty import GammaPenalty, Settings, Spelling, Standing
+
+if TYPE_CHECKING:
+    import argparse
+
+    import torch
+    from torch import Tensor, nn
+
+MODES = ("decoupled", "loss")
+DECAY = {"decoupled": 0.9, "loss": 0.0}  # the write-up's strength is constant
+SPELLING = Spelling("--sl", "-", " ")
+NOMINAL = 64  # `nbs` in upstream's train.py: the batch size that it accumulates to
+FINAL = 0.01  # `lrf` where no hyp file says otherwise
+
+
+def sparse_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of sparse training; stands after the parser is made."""
+    add = parser.add_argument_group("sparse training (slim)").add_argument
+    add("--sl", type=float, help="strength of the penalty on BatchNorm scales (default: the hyp file's sl, 0 is off)")
+    add("--sl-mode", choices=MODES, default=MODES[0], help="decoupled from the optimizer, or a term of the loss")
+    add("--sl-decay", type=float, help="share of the strength that is gone at the end (default: 0.9; 0 in mode loss)")
+    add("--sl-bias", type=float, default=0.0, help="strength on BatchNorm shifts (mode decoupled)")
+
+
+def keep_out_of_evolution(meta: dict[str, Any], hyp: dict[str, Any]) -> None:
+    """Let `--evolve` leave `sl` as it is; stands after the hyp file is loaded there.
+
+    Upstream looks every key of the file up in its table, and pairs the two by their order: so a zero goes, and anything
+    else comes last, between limits that are its own value.
+    """
+    strength = hyp.pop("sl", None)
+    if strength:
+        hyp["sl"] = strength
+        meta["sl"] = (False, strength, strength)  # v7.0's successors ask `is False`; before, it counts as a gain of 0
+
+
+def penalize(
+    loss: Tensor,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    opt: Any,
+    hyp: dict[str, Any],
+    epoch: int,
+    epochs: int,
+    images: Tensor,
+) -> Tensor:
+    """Apply the sparsity penalty of one batch; stands after the loss and before the world-size factor.
+
+    Args:
+        loss: The loss of this batch, which upstream has multiplied by the batch size.
+        model: What is trained, in DDP or not.
+        optimizer: Its optimizer; remembers the penalty.
+        opt: The command line.
+        hyp: The hyp file; empty where upstream has none.
+        epoch: The current one, from 0.
+        epochs: How many there are.
+        images: The batch, (b, 3, h, w).
+
+    Returns:
+        The very same loss, or in mode `loss` a float32 one with the write-up's term.
+
+    Raises:
+        ValueError: An option is out of range, or the model has no scale to act on.
+    """
+    penalty: Penalty | None = getattr(optimizer, "slim_penalty", None)
+    if penalty is None:
+        settings = _settings(opt, hyp)
+        if settings.strength == 0:
+            return loss
+        _check(settings)
+        penalty = Penalty(model, optimizer, settings, _Run(opt, hyp))
+        optimizer.slim_penalty = penalty  # type: ignore[attr-defined]
+    penalty.run.sees(epoch, epochs)
+    penalty.say()
+    if penalty.settings.mode == "decoupled":
+        return loss
+    return loss.float() + penalty.term(loss.device) * images.shape[0]
+
+
+def _settings(opt: Any, hyp: dict[str, Any]) -> Settings:
+    """Read the command line, which goes before the hyp file."""
+    mode = str(getattr(opt, "sl_mode", None) or MODES[0])
+    strength, decay = getattr(opt, "sl", None), getattr(opt, "sl_decay", None)
+    return Settings(
+        mode=mode,
+        strength=float((hyp.get("sl") or 0.0) if strength is None else strength),
+        decay=float(DECAY.get(mode, 0.0) if decay is None else decay),
+        bias=float(getattr(opt, "sl_bias", None) or 0.0),
+        spelling=SPELLING,
+    )
+
+
+def _check(settings: Settings) -> None:
+    settings.check(MODES)
+    if settings.bias and settings.mode == "loss":
+        raise ValueError("--sl-bias: the write-up's loss has no term for shifts; take --sl-mode decoupled")
+
+
+class _Run:
+    """Where a run of upstream's stands, learned from batch to batch: there is no trainer to ask."""
+
+    def __init__(self, opt: Any, hyp: dict[str, Any]) -> None:
+        self.opt, self.hyp = opt, hyp
+        self.epoch, self.epochs, self.first = -1, 0, -1
+        self.batches = 0  # of the first epoch that was seen
+
+    def sees(self, epoch: int, epochs: int) -> None:
+        """Take note of a batch."""
+        if self.first < 0:
+            self.first = epoch
+        self.epoch, self.epochs = epoch, epochs
+        self.batches += epoch == self.first
+
+    @property
+    def one_epoch_later(self) -> bool:
+        """Whether a whole epoch has been seen, and its batches counted."""
+        return self.epoch == self.first + 1
+
+    def standing(self) -> Standing:
+        """Return it with the optimizer's steps an epoch, once they are known; warm-up takes more and is left out."""
+        steps = self.batches / self._accumulate() if self.epoch > self.first else 0.0
+        return Standing(epoch=self.epoch, epochs=self.epochs, steps=steps, schedule=self._schedule())
+
+    def _accumulate(self) -> int:
+        """Return the batches a step; the classifier's trainer, which has no hyp file, accumulates none."""
+        whole: int = getattr(self.opt, "total_batch_size", 0) or getattr(self.opt, "batch_size", NOMINAL)
+        return max(round(NOMINAL / max(whole, 1)), 1) if self.hyp else 1
+
+    def _schedule(self) -> Callable[[int], float]:
+        """Return upstream's: a cosine unless `--linear-lr` up to v6.0, a line unless `--cos-lr` since v6.1."""
+        epochs, last = max(self.epochs, 1), float(self.hyp.get("lrf") or FINAL)
+        cosine = getattr(self.opt, "cos_lr", hasattr(self.opt, "linear_lr") and not self.opt.linear_lr)
+        if cosine:
+            return lambda epoch: (1 - math.cos(epoch * math.pi / epochs)) / 2 * (last - 1) + 1
+        return lambda epoch: (1 - epoch / epochs) * (1 - last) + last
+
+
+class Penalty(GammaPenalty):
+    """The penalty of one run, remembered by its optimizer."""
+
+    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, settings: Settings, run: _Run) -> None:
+        super().__init__(model, optimizer, settings, run.standing)
+        self.run = run
+
+    def say(self) -> None:
+        """Say once an epoch how the run stands, and after the first one how far it can get."""
+        if self.say_epoch() and self.run.one_epoch_later and self.settings.mode == "decoupled":
+            self.say_travel()

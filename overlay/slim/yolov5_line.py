@@ -1,0 +1,120 @@
+"""How a YOLOv5 release loads a checkpoint and exports it, for its prune script.
+
+A tag keeps its modules at the top (`models`, `utils`), PyPI's package in `yolov5`. Checkpoints name classes by them, so
+one that was trained with the other kind of release names modules that are not there, or are there twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import os
+import runpy
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from .journey import Line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import nn
+
+FAILED = ("fail", "error")  # words of the line in which upstream says why there is no file
+
+
+def line_of(package: str) -> Line:
+    """Return the line of a release whose modules are in a package, `yolov5` or none."""
+    return Line(load=lambda path: load(path, package), export=lambda path, imgsz: export(path, imgsz, package))
+
+
+def load(path: Path, package: str) -> tuple[nn.Module, dict[str, Any]]:
+    """Open a checkpoint without folding its BatchNorms, as upstream does to train; its EMA goes before its model."""
+    with _importable(package):
+        checkpoint = torch.load(path, map_location="cpu", weights_only=False)  # models are pickled whole
+    model: nn.Module = checkpoint.get("ema") or checkpoint["model"]
+    for module in model.modules():
+        _rename(module, package)
+    return model, checkpoint
+
+
+@contextlib.contextmanager
+def _importable(package: str) -> Iterator[None]:
+    """Let a pickle find `models`, which in PyPI's releases lies inside the package; as upstream does it."""
+    spec = importlib.util.find_spec(package) if package else None
+    inside = [str(Path(spec.origin).parent)] if spec is not None and spec.origin else []
+    before = list(sys.path)
+    sys.path[:0] = inside
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+
+def _rename(module: nn.Module, package: str) -> None:
+    """Let a module be of the class that this release's own checkpoints name."""
+    kind = type(module)
+    if package and kind.__module__.startswith("models."):
+        module.__class__ = getattr(importlib.import_module(f"{package}.{kind.__module__}"), kind.__name__)
+
+
+def export(path: Path, imgsz: int, package: str) -> Path:
+    """Write the ONNX file beside a checkpoint, with upstream's own script.
+
+    Raises:
+        RuntimeError: Upstream has written none; with the line in which it says why.
+    """
+    script = "export" if importlib.util.find_spec(_dotted(package, "export")) else "models.export"
+    with tempfile.TemporaryDirectory(prefix="slim-") as scratch:
+        copy = Path(shutil.copy(path, scratch))  # v5.0 writes TorchScript as well, whatever it is asked
+        include = [] if script == "models.export" else ["--include", "onnx"]
+        grid = ["--grid"] if script == "models.export" else []  # as all later releases do
+        said = _called(_dotted(package, script), ["--weights", str(copy), "--img-size", str(imgsz), *include, *grid])
+        written = copy.with_suffix(".onnx")
+        if not written.is_file():
+            lines = [text.strip() for text in said.splitlines() if any(word in text.lower() for word in FAILED)]
+            raise RuntimeError(lines[-1] if lines else "upstream's export has written no ONNX file")
+        return Path(shutil.move(str(written), str(path.with_suffix(".onnx"))))
+
+
+def _dotted(package: str, module: str) -> str:
+    return f"{package}.{module}" if package else module
+
+
+def _called(module: str, arguments: list[str]) -> str:
+    """Run a script of upstream's in this process, and return what it said on either stream."""
+    before, sys.argv = sys.argv, [module, *arguments]
+    try:
+        with _caught() as said, contextlib.suppress(SystemExit):
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+    finally:
+        sys.argv = before
+    return said.getvalue()
+
+
+@contextlib.contextmanager
+def _caught() -> Iterator[io.StringIO]:
+    """Catch what is written to stdout and stderr, also by loggers that have hold of the streams already."""
+    said = io.StringIO()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [os.dup(1), os.dup(2)]
+    with tempfile.TemporaryFile() as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+        try:
+            yield said
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for stream, copy in zip((1, 2), kept):
+                os.dup2(copy, stream)
+                os.close(copy)
+            file.seek(0)
+            said.write(file.read().decode("utf-8", "replace"))

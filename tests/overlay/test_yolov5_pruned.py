@@ -1,0 +1,119 @@
+"""What prune.py writes and refuses in real forks of YOLOv5."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from slimfork.naming import is_tag
+from tests.overlay.yolov5_forks import NEW, OLD, TAG, names
+
+
+class TestCheckpoint:
+    def test_is_one_of_this_release(self, fork, weights):
+        last = weights(fork)
+        assert fork.prune("--weights", last, "--no-onnx")["code"] == 0
+        seen = fork.call("contents", path=str(last.with_name("pruned_5.pt")))
+        assert {"ema", "optimizer", "updates", "best_fitness", "wandb_id"} <= set(seen["none"])
+        assert seen["kept"]["epoch"] == -1
+        assert seen["kept"]["date"] == "2023-06-28"
+        assert (seen["requires_grad"], seen["half"]) == (True, True)
+        assert seen["packages"] == ["models" if is_tag(fork.version) else "yolov5"]
+        assert (seen["names"], seen["hyp"]) == (["qr"], {"lr0": 0.01})
+        assert "keep" in seen["plan"]
+        assert set(map(tuple, seen["grid"])) == {(1,)}
+
+    def test_opens_in_upstream_as_it_is_shipped(self, fork, weights, trees):
+        last = weights(fork)
+        assert fork.prune("--weights", last, "--no-onnx")["code"] == 0
+        pruned = str(last.with_name("pruned_5.pt"))
+        said = fork.call("said_by_upstream", path=pruned)
+        assert trees(fork.version).call("said_by_upstream", path=pruned, stock=True) == said
+
+    def test_of_the_official_repository_is_saved_as_the_packages_own(self, forks, weights):
+        fork = forks(OLD)
+        last = weights(fork, named_models=True)
+        assert fork.call("contents_before", path=str(last)) == "models.yolo"
+        done = fork.prune("--weights", last, "--no-onnx")
+        assert done["code"] == 0, done["err"]
+        assert fork.call("contents", path=str(last.with_name("pruned_5.pt")))["packages"] == ["yolov5"]
+
+    def test_can_be_pruned_again_and_by_its_plan(self, new, weights):
+        last = weights(new)
+        once, twice = last.with_name("pruned_3.pt"), last.with_name("twice.pt")
+        assert new.prune("--weights", last, "-p", 0.3, "--no-onnx")["code"] == 0
+        assert new.prune("--weights", once, "-p", 0.3, "--no-onnx", "--out", twice)["code"] == 0
+        assert new.prune("--weights", last, "--plan", once.with_suffix(".json"), "--no-onnx")["code"] == 0
+        sizes = [
+            sum(map(len, new.call("scales", path=str(p)).values()))
+            for p in (last, once, last.with_name("pruned_plan.pt"), twice)
+        ]
+        assert sizes[0] > sizes[1] == sizes[2] > sizes[3]
+
+
+def test_messages_go_to_upstreams_logger(fork):
+    """From v6.1 on it is the only one that reaches the console; before, it does so through the root logger."""
+    assert fork.call("logger") == "yolov5"
+
+
+class TestRefused:
+    """One line on stderr, exit code 2, and nothing written."""
+
+    def one_line(self, done, *words):
+        assert (done["code"], done["out"]) == (2, "")
+        lines = [line for line in done["err"].splitlines() if line.startswith("error: ")]
+        assert len(lines) == 1, done["err"]
+        assert all(word in lines[0] for word in words), lines[0]
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            (("--prob", 1.0), "--prob 1.0"),
+            (("--prob", -0.1), "--prob -0.1"),
+            (("--thres", -1), "--thres -1.0"),
+            (("--thres", "nan"), "--thres nan"),
+            (("--prob", 0.5, "--thres", 0.1), "--prob and --thres: give one of them"),
+            (("--rate", 0), "--rate 0"),
+            (("--min-channels", 0), "min_channels is 0"),
+            (("--imgsz", 50), "--imgsz 50: must be a multiple of the model's stride, 32"),
+            (("--cfg", "nowhere.yaml"), "--cfg nowhere.yaml: no such model YAML"),
+            (("--data", "nowhere.yaml"), "nowhere.yaml"),
+            (("--out", "small.onnx"), "--out small.onnx: must end in .pt"),
+        ],
+    )
+    def test_options_out_of_range(self, new, weights, options, words):
+        last = weights(new)
+        self.one_line(new.prune("--weights", last, *options), words)
+        assert names(last.parent) == ["last.pt"]
+
+    def test_a_cfg_of_another_model(self, new, weights):
+        other = new.package / "models/yolov5m.yaml"
+        done = new.prune("--weights", weights(new), "--cfg", other)
+        self.one_line(done, f"--cfg {other}: does not fit", "leave it out")
+
+    def test_a_cfg_that_is_no_model(self, new, weights, tmp_path):
+        (tmp_path / "odd.yaml").write_text("nc: 1\n")
+        self.one_line(new.prune("--weights", weights(new), "--cfg", tmp_path / "odd.yaml"), "upstream cannot build it")
+
+    def test_no_checkpoint(self, new, tmp_path):
+        (tmp_path / "last.pt").write_bytes(b"not a checkpoint")
+        self.one_line(new.prune("--weights", tmp_path / "last.pt"), "not a checkpoint that this fork can load")
+        self.one_line(new.prune("--weights", tmp_path / "none.pt"), "no such checkpoint")
+
+
+@pytest.mark.parametrize("version", [NEW, TAG])
+def test_on_the_command_line_from_another_folder(forks, weights, tmp_path, version):
+    fork = forks(version)
+    last = weights(fork)
+    done = subprocess.run(
+        [sys.executable, str(fork.root / "prune.py"), "--weights", str(last), "--prob", "0.5", "--no-onnx"],
+        cwd=tmp_path,
+        env=fork.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"wrote {last.with_name('pruned_5.pt')}" in done.stdout

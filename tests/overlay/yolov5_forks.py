@@ -1,0 +1,80 @@
+"""Forks of YOLOv5 as `apply-patches vendor` makes them, and checkpoints to prune in them."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from slimfork import cli
+from slimfork.naming import spec_of
+from tests.overlay.yolov5_trees import Tree, needs_source
+
+NEW, OLD, TAG = "7.0.14", "5.0.10", "v5.0"
+CFG = {NEW: "models/yolov5n.yaml", OLD: "models/yolov5s.yaml", TAG: "models/yolov5s.yaml"}
+STEPS = ("yolov5_models", "yolov5_prune")
+
+
+class Fork(Tree):
+    """A fork that `apply-patches vendor` has made."""
+
+    steps = STEPS
+
+    def unpack(self, root):
+        needs_source(self.version)
+        assert cli.run(["vendor", spec_of("yolov5", self.version), "--into", str(root)]) == 0
+        return root
+
+    @property
+    def cfg(self):
+        return self.package / CFG[self.version]
+
+    def cfg_like_upstream(self):
+        """Write the YAML of the small detector that the checkpoints are of."""
+        path = self.folder / "qr.yaml"
+        text = self.cfg.read_text()
+        path.write_text(text.replace("width_multiple: 0.50", "width_multiple: 0.25"))
+        return path
+
+    def prune(self, *arguments):
+        return self.call("script", root=str(self.root), arguments=[str(a) for a in arguments])
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory):
+    made = []
+
+    @cache
+    def make(version):
+        made.append(Fork(version, tmp_path_factory.mktemp(f"fork-{version}-")))
+        return made[-1]
+
+    yield make
+    for fork in made:
+        fork.close()
+
+
+@pytest.fixture(params=[NEW, OLD, TAG])
+def fork(forks, request):
+    return forks(request.param)
+
+
+@pytest.fixture
+def new(forks):
+    return forks(NEW)
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """Save a checkpoint in a run's folder and return its path."""
+
+    def make(fork, **arguments):
+        path = tmp_path / "run" / "weights" / "last.pt"
+        make.scales = fork.call("save", cfg=str(fork.cfg), path=str(path), **arguments)
+        return path
+
+    return make
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
