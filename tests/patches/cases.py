@@ -15,7 +15,7 @@ from packaging.version import Version
 
 from slimfork import pins
 from slimfork.codemod import Import
-from slimfork.patch import UPSTREAMS, load_series
+from slimfork.patch import load_series
 from slimfork.plan import make_plan
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from slimfork.codemod import Edit
     from slimfork.patch import Patch, Variant
     from slimfork.plan import Step
+
+FRAGMENTS = ("ultralytics",)  # the releases of YOLOv5 are few: its patches are tried on all of them, whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +61,20 @@ def ends_of(variant: Variant) -> tuple[str, str]:
 
 def all_ends(patch: Patch) -> list[str]:
     """Return the first and the last release of every variant, each once."""
-    return list(dict.fromkeys(end for variant in patch.variants for end in ends_of(variant)))
+    ranges = [variant for variant in patch.variants if variant.versions]
+    return list(dict.fromkeys(end for variant in ranges for end in ends_of(variant)))
 
 
 @cache
 def releases(upstream: str) -> tuple[str, ...]:
     """Return every pinned release, oldest first."""
     return tuple(sorted((pin.version for pin in pins.load(upstream) if not pin.is_tag), key=Version))
+
+
+@cache
+def tags(upstream: str) -> tuple[str, ...]:
+    """Return every pinned tag, oldest first."""
+    return tuple(pin.version for pin in pins.load(upstream) if pin.is_tag)
 
 
 @cache
@@ -83,7 +92,7 @@ def beside(patch: Patch, upstream: str = "ultralytics") -> list[str]:
 
 def all_cases() -> Iterator[tuple[str, Patch, Case]]:
     """Yield upstream, patch and case from the test of the same name of every patch there is."""
-    for upstream in UPSTREAMS:
+    for upstream in FRAGMENTS:
         for patch in load_series(upstream):
             module = importlib.import_module(f"tests.patches.{upstream}.test_{patch.id}")
             for case in module.CASES:

@@ -1,0 +1,65 @@
+"""Fine-tuning and `--resume` keep the pruned architecture; so does loading by name where that rebuilds the model.
+
+Write-up 2 takes the stock trainer, which builds from `cfg or ckpt['model'].yaml`. What loads with `attempt_load`
+takes the checkpoint's own model and needs no edit: val, detect, export, hubconf from v6.0 on, and the classifier's
+trainer, which replaces the last linear layer of that model, and nothing else, for another number of classes.
+"""
+
+from __future__ import annotations
+
+from slimfork.codemod import Import, Insert
+from slimfork.patch import Patch, Variant
+
+
+def trainer(root: str = "", script: str = "train", model: str = "Model", cfg: str = "cfg") -> tuple[Insert, ...]:
+    """Return the edits of a train script: the class it builds, and what it calls `--cfg`."""
+    file, package = f"{root}{script}.py", root.replace("/", ".")
+    builds = f"{model}({cfg} or ckpt['model'].yaml, ch=3, nc=nc, anchors=hyp.get('anchors')).to(device)"
+    return (
+        Insert(
+            file=file,
+            within=(),
+            anchor=f"from {package}models.yolo import {model}",
+            code=f"from {package}slim.architecture import keep_architecture",
+        ),
+        Insert(file=file, within=("train",), anchor=f"model = {builds}", code="model = keep_architecture(model, ckpt)"),
+    )
+
+
+def loader(file: str, root: str = "", built: str = "Model(...).to(...)") -> tuple[Import | Insert, ...]:
+    """Return the edits of a file that loads a checkpoint by building its YAML."""
+    return (
+        Import(file=f"{root}{file}", code=f"from {root.replace('/', '.')}slim.architecture import keep_architecture"),
+        Insert(
+            file=f"{root}{file}",
+            within=("*",),
+            anchor=f"hub_model = {built}",
+            code="hub_model = keep_architecture(hub_model, model)",
+        ),
+    )
+
+
+SEGMENT = ("segment/train", "SegmentationModel")
+PYPI = "yolov5/"
+HELPERS = loader("helpers.py", PYPI)
+
+PATCH = Patch(
+    id="keep_architecture",
+    title="Keep a pruned checkpoint's architecture in training",
+    why="the trainer rebuilds the model from its YAML, so a pruned one is trained from fresh weights, full size",
+    until="upstream trains a checkpoint in the shapes it was saved in",
+    variants=(
+        Variant(tags=("v5.0",), edits=(*trainer(cfg="opt.cfg"), *loader("hubconf.py"))),
+        Variant(tags=("v6.0", "v6.1", "v6.2"), edits=trainer()),
+        Variant(tags=("v7.0", "master"), edits=(*trainer(), *trainer("", *SEGMENT))),
+        Variant(
+            versions=">=5.0.0,<=5.0.3",
+            edits=(*trainer(PYPI, cfg="opt.cfg"), *HELPERS, *loader("hubconf.py", PYPI)),
+        ),
+        Variant(versions=">=5.0.5,<=5.0.5", edits=(*trainer(PYPI, cfg="opt.cfg"), *HELPERS)),
+        Variant(versions=">=5.0.6,<=5.0.10", edits=(*trainer(PYPI), *HELPERS)),
+        Variant(versions=">=6.0.1,<=6.0.7", edits=(*trainer(PYPI), *loader("helpers.py", PYPI, "Model(model.yaml)"))),
+        Variant(versions=">=6.1.0,<=6.1.9", edits=trainer(PYPI)),
+        Variant(versions=">=6.2.0,<=7.0.14", edits=(*trainer(PYPI), *trainer(PYPI, *SEGMENT))),
+    ),
+)
