@@ -3,7 +3,7 @@
 FORK is an official YOLOv5 tree that `apply-patches vendor yolov5@TAG` has made. Its own train.py trains yolov5n from
 the same random weights on a QR set drawn here, once a row: penalty off, `--sl-mode loss` at several strengths and batch
 sizes, `--sl-mode decoupled`. Printed is where the scales of the trained model (not its EMA) stand, and the median norm
-of the gradient before clipping, where there is any.
+of the gradient before clipping, where there is any. Releases up to v6.1 warm up for 1000 batches: take more epochs.
 
 What to expect of the term, sl · batch · mean over BatchNorms of ‖γ‖₁: its gradient on γ is sl·batch/BatchNorms·sign(γ)
 a batch, and upstream accumulates batches to 64 pictures, so sl·64/BatchNorms a step whatever the batch size (yolov5n
@@ -37,11 +37,11 @@ ROWS = (
 )
 # Runs train.py as it is, with an ear at the binding that it calls: model, optimizer and their last state.
 INSIDE = """
-import json, runpy, sys
+import json, os, runpy, sys
 import torch
 import slim.yolov5 as binding
 
-seen, real = {"steps": 0, "clipped": 0, "norms": []}, binding.penalize
+seen, real = {"steps": 0, "norms": []}, binding.penalize
 
 def gammas(model):
     found = [m.weight.detach().abs() for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
@@ -54,7 +54,7 @@ def penalize(loss, model, optimizer, *rest):
     return real(loss, model, optimizer, *rest)
 
 def clip(parameters, max_norm, *rest, **more):
-    norm = plain(parameters, max_norm, *rest, **more)
+    norm = plain(parameters, float("inf") if os.environ.get("SL_NO_CLIP") else max_norm, *rest, **more)
     seen["norms"].append(float(norm))
     return norm
 
@@ -77,7 +77,7 @@ def row(fork: Path, work: Path, data: Path, options: argparse.Namespace, mode: s
     model = ["--weights", "", "--cfg", f"models/{options.model}.yaml", "--data", str(data), "--device", "cpu"]
     where = ["--project", str(work / "runs"), "--workers", "0"]
     env = environment(fork, work / "home", WANDB_MODE="disabled", YOLOV5_CONFIG_DIR=str(work / "fonts"))
-    env["OMP_NUM_THREADS"] = str(options.threads)
+    env |= {"OMP_NUM_THREADS": str(options.threads), "SL_NO_CLIP": "1" if options.no_clip else ""}
     command = [sys.executable, "-c", INSIDE, str(result), *size, *model, *where, *penalty]
     done = subprocess.run(command, cwd=fork, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -93,6 +93,7 @@ def main() -> None:
     parser.add_argument("fork", type=Path)
     for name, value in (("epochs", 10), ("images", 128), ("imgsz", 64), ("threads", os.cpu_count() or 1)):
         parser.add_argument(f"--{name}", type=int, default=value, help=f"default: {value}")
+    parser.add_argument("--no-clip", action="store_true", help="do not clip gradients, as up to v6.1")
     parser.add_argument("--model", default="yolov5n", help="name of a YAML in models/; v5.0 has no yolov5n")
     options = parser.parse_args()
     print(f"{'mode':<11}{'sl':>8}{'batch':>7}{'steps':>7}{'median γ':>9}{'after':>9}{'<1e-3':>9}{'|grad|':>10}")  # noqa: T201
