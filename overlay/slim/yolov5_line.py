@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import io
 import os
+import re
 import runpy
 import shutil
 import sys
@@ -70,12 +71,17 @@ def export(path: Path, imgsz: int, package: str) -> Path:
     Raises:
         RuntimeError: Upstream has written none; with the line in which it says why.
     """
-    script = "export" if importlib.util.find_spec(_dotted(package, "export")) else "models.export"
+    places = (importlib.util.find_spec(_dotted(package, name)) for name in ("export", "models.export"))
+    spec = next((place for place in places if place is not None and place.origin), None)
+    if spec is None or spec.origin is None:
+        raise RuntimeError("this release has no script that exports")
+    known = Path(spec.origin).read_text(encoding="utf-8")
+    # Without `--grid`, where there is one, early releases leave the decoding of boxes to whoever runs the file.
+    wanted = {"--include": ["--include", "onnx"], "--grid": ["--grid"]}
+    more = [word for option, words in wanted.items() if re.search(f"['\"]{option}['\"]", known) for word in words]
     with tempfile.TemporaryDirectory(prefix="slim-") as scratch:
         copy = Path(shutil.copy(path, scratch))  # v5.0 writes TorchScript as well, whatever it is asked
-        include = [] if script == "models.export" else ["--include", "onnx"]
-        grid = ["--grid"] if script == "models.export" else []  # as all later releases do
-        said = _called(_dotted(package, script), ["--weights", str(copy), "--img-size", str(imgsz), *include, *grid])
+        said = _called(spec.name, ["--weights", str(copy), "--img-size", str(imgsz), *more])
         written = copy.with_suffix(".onnx")
         if not written.is_file():
             lines = [text.strip() for text in said.splitlines() if any(word in text.lower() for word in FAILED)]

@@ -177,7 +177,7 @@ def _run(check: Check, upstream: str, tree: Path, work: Path, timeout: float) ->
     command = inside.python("verify_steps.py", check.id if check.step is None else check.step)
     if check.step == "":
         data = str(work / "qr" / "data.yaml")
-        files = ("--weights", "sparse.pt", "--out", "sparse-pruned.pt", "--data", data)
+        files = ("--weights", "sparse.pt", "--out", "sparse-pruned.pt", "--data", data, "--imgsz", str(IMGSZ))
         command = inside.python(tree / "prune.py", *files, "--json", *PRUNE[upstream])
     start = time.monotonic()
     try:
