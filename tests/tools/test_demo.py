@@ -9,7 +9,7 @@ import pytest
 from slimfork.commands.demo import command, say_targets, targets
 from slimfork.demo import Demo, StageError
 from slimfork.errors import UsageError
-from slimfork.recipe import ULTRALYTICS, Recipe
+from slimfork.recipe import ULTRALYTICS, YOLOV5, Recipe
 
 TINY = Recipe(
     imgsz=64,
@@ -54,6 +54,24 @@ def test_the_journey_ends_with_numbers_and_goes_on_where_it_was_cut_off(tmp_path
 
     with pytest.raises(UsageError, match="other settings"):
         demo(out, recipe=ULTRALYTICS).run()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_journey_of_yolov5_is_the_same(tmp_path):
+    stages = {name: {**stage, "epochs": 1} for name, stage in YOLOV5.stages.items()}
+    recipe = replace(YOLOV5, imgsz=64, images=24, val=8, threads=1, stages=stages)
+    out, epochs = tmp_path / "demo", []
+    made = Demo(
+        out=out, spec="yolov5==7.0.14", recipe=recipe, on_stage=lambda _: None, on_epoch=lambda *e: epochs.append(e)
+    )
+    report = made.run()
+
+    assert set(epochs) == {(1, 1)}
+    assert report["rows"]["latency_ms"]["before"] > 0
+    assert 0 <= report["rows"]["map50"]["after"] <= 1
+    for name in ("slim.pt", "slim.onnx", "pruned.json", "gamma.png", "channels.png", "pr.png"):
+        assert (out / name).stat().st_size > 100, name
 
 
 def test_a_folder_with_other_things_in_it_is_refused(tmp_path):
