@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from . import measure
 from .checkpoint import save_checkpoint
-from .log import LOGGER
+from .log import upstreams
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,9 +62,10 @@ def _exported(export: Export, path: Path, imgsz: int) -> Path:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    level = LOGGER.level
-    LOGGER.setLevel(logging.WARNING)
+    logger = upstreams()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
     try:
         yield
     finally:
-        LOGGER.setLevel(level)
+        logger.setLevel(level)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -12,6 +10,7 @@ from filelock import FileLock, Timeout
 
 from slimfork import commits
 from slimfork.errors import UsageError
+from slimfork.processes import clear
 from slimfork.repo import busy, new_repository
 
 if TYPE_CHECKING:
@@ -87,10 +86,5 @@ def _workshop(target: Path) -> Iterator[Path]:
 
 
 def _clear(folder: Path) -> None:
-    """Remove a folder; after Ctrl-C, git may still be writing into it for a moment."""
-    for _ in range(50):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            return
-        time.sleep(0.1)
-    raise UsageError(f"{folder} cannot be removed", hint=f"rm -r {folder}")
+    if not clear(folder):
+        raise UsageError(f"{folder} cannot be removed", hint=f"rm -r {folder}")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import gzip
 import os
 import re
-import shutil
-import time
 from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING
 from slimfork import ui
 from slimfork.objects import read_commit
 from slimfork.origin import Source, source
+from slimfork.processes import clear
 from slimfork.repo import Repository, new_bare_repository
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def fill(path: Path, pin: Pin, named: str | None, *, show: bool) -> None:
     origin = source(pin.upstream, named)
     env = _environment()
     for left in path.parent.glob(f".{path.name}.*.part"):  # a run was killed outright
-        _clear(left)
+        clear(left)
     work = path.with_name(f".{path.name}.{os.getpid()}.part")
     work.mkdir()
     try:
@@ -62,7 +61,7 @@ def fill(path: Path, pin: Pin, named: str | None, *, show: bool) -> None:
         read_commit(work / "objects", pin.commit)
         (work / "objects").replace(path)
     finally:
-        _clear(work)
+        clear(work)
 
 
 def _environment() -> dict[str, str]:
@@ -137,12 +136,3 @@ def _batch(repository: Repository, commit: str) -> bytes:
     facts = [line.partition(b"\t")[0].decode("ascii").split() for line in below if line]
     names = [commit, tree, *sorted({name for _, kind, name in facts if kind != "commit"})]
     return repository.git("cat-file", "--batch", stdin="".join(f"{name}\n" for name in names).encode())
-
-
-def _clear(folder: Path) -> None:
-    """Remove a folder; after Ctrl-C, git may still be writing into it for a moment."""
-    for _ in range(50):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            return
-        time.sleep(0.1)
