@@ -42,8 +42,6 @@ class Argument:
 
     def sites(self, source: Source) -> Sites:
         """Count the calls without and with the argument."""
-        if self.call.rpartition(".")[2].encode() not in source.content:
-            return Sites()
         pattern, new = self._pattern(), self._new()
         having = [
             _has(node, new)
