@@ -540,3 +540,9 @@ def test_the_steps_import_nothing_of_slimfork(tmp_path):
         (tmp_path / "step.py").write_text(source.read_text())
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert "slimfork" not in json.loads(done.stdout)
+
+
+def test_the_network_of_whoever_imports_it_stays_open():
+    code = "import socket; before = socket.getaddrinfo, socket.socket.connect; import slimfork.upstream_site_steps; "
+    code += "assert before == (socket.getaddrinfo, socket.socket.connect)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
