@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import pytest
 
 from slimfork import cli
 from slimfork.naming import spec_of
-from tests.overlay.yolov5_trees import Tree, needs_source
+from tests.overlay.yolov5_trees import Tree, needs_source, one_of_each
 
 NEW, OLD, TAG = "7.0.14", "5.0.10", "v5.0"
 CFG = {NEW: "models/yolov5n.yaml", OLD: "models/yolov5s.yaml", TAG: "models/yolov5s.yaml"}
@@ -42,16 +40,7 @@ class Fork(Tree):
 
 @pytest.fixture(scope="session")
 def forks(tmp_path_factory):
-    made = []
-
-    @cache
-    def make(version):
-        made.append(Fork(version, tmp_path_factory.mktemp(f"fork-{version}-")))
-        return made[-1]
-
-    yield make
-    for fork in made:
-        fork.close()
+    yield from one_of_each(Fork, tmp_path_factory)
 
 
 @pytest.fixture(params=[NEW, OLD, TAG])

@@ -113,16 +113,21 @@ def furnish(home):
     return home
 
 
-@pytest.fixture(scope="session")
-def trees(tmp_path_factory):
-    """Return the tree of a version; each is made when it is first asked for."""
+def one_of_each(kind, tmp_path_factory):
+    """Yield a function from a version to its tree, made when it is first asked for; all are closed at the end."""
     made = []
 
     @cache
     def make(version):
-        made.append(Tree(version, tmp_path_factory.mktemp(f"yolov5-{version}-")))
+        made.append(kind(version, tmp_path_factory.mktemp(f"{kind.__name__.lower()}-{version}-")))
         return made[-1]
 
     yield make
     for tree in made:
         tree.close()
+
+
+@pytest.fixture(scope="session")
+def trees(tmp_path_factory):
+    """Return the tree of a version."""
+    yield from one_of_each(Tree, tmp_path_factory)

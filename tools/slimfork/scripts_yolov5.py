@@ -29,7 +29,7 @@ def script(name: str, *arguments: object) -> None:
     try:
         with suppress(SystemExit):
             if PACKAGED:
-                runpy.run_module(f"yolov5.{name.replace('/', '.')}", run_name="__main__")
+                runpy.run_module(f"yolov5.{name}", run_name="__main__")
             else:
                 runpy.run_path(str(TREE / f"{name}.py"), run_name="__main__")
     finally:
@@ -47,14 +47,9 @@ def load(weights: Path) -> torch.nn.Module:
 
 
 def export(weights: Path, imgsz: int) -> Path:
-    """Write the ONNX file beside a checkpoint."""
-    name = "export" if (HOME / "export.py").is_file() else "models/export"
-    # Without `--grid`, early ones leave the decoding of boxes to whoever runs the file.
-    more = {"--include": ("--include", "onnx"), "--grid": ("--grid",)}
-    known = (HOME / f"{name}.py").read_text("utf-8")
-    asked = [word for option, words in more.items() if f"'{option}'" in known.replace('"', "'") for word in words]
-    script(name, "--weights", weights, "--img-size", imgsz, imgsz, *asked)
-    return weights.with_suffix(".onnx")
+    """Write the ONNX file beside a checkpoint, as the fork's `prune.py` does."""
+    path: Path = importlib.import_module(f"{MODULE}slim.yolov5_line").export(weights, imgsz, MODULE.rstrip("."))
+    return path
 
 
 def train(start: str | Path, name: str, data: Path, imgsz: int, *more: object, **hyp: float) -> Path:
