@@ -7,6 +7,7 @@ first is done once and the second once a content, so that 833 releases take minu
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import importlib
 import inspect
@@ -59,6 +60,8 @@ def preload() -> None:
     for name in ("importlib._bootstrap", "importlib._bootstrap_external"):
         # Releases ask for the stack while they are imported; for each such frame Python would search all modules.
         inspect.modulesbyfile[os.path.abspath(f"<frozen {name}>")] = name  # noqa: PTH100
+    gc.disable()  # a release that is imported leaves no cycles worth a look at all that PyTorch has brought
+    gc.freeze()
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(1)

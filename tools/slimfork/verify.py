@@ -37,6 +37,7 @@ Verdict = Literal["pass", "FAIL", "not run"]
 IMAGES, VAL, IMGSZ = 32, 8, 64
 STEPS = ("verify_steps", "verify_ultralytics", "verify_yolov5", "scripts_yolov5")
 STEPS_FILES = [Path(__file__).with_name(f"{name}.py") for name in STEPS]
+HUB = "huggingface_hub.utils._errors"  # until 0.25
 PRUNE = {"ultralytics": ("--ratio", "0.5", "--round-to", "8"), "yolov5": ("--prob", "0.5", "--rate", "8")}
 
 
@@ -148,11 +149,15 @@ def lay_out(path: Path, work: Path) -> tuple[Release, dict[Role, Path]]:
 def _imports(release: Release, tree: Path, work: Path) -> bool:
     """Tell whether a tree can be imported on today's stack at all.
 
-    8.1.39, for one, cannot without CLIP, and YOLOv5's package not without the clients of services that it offers.
+    8.1.39, for one, cannot without CLIP, and YOLOv5's package not without the clients of services that it offers; from
+    7.0.1 on, it asks Hugging Face's for each checkpoint that it loads, by a name that is gone.
     """
-    packaged = "yolov5.train" if (tree / "yolov5").is_dir() else "models.yolo"
-    module = packaged if release.upstream == "yolov5" else "ultralytics"
-    command = inside.python("-c", f"import {module}")
+    modules = ["ultralytics"]
+    if release.upstream == "yolov5":
+        modules = ["yolov5.train" if (tree / "yolov5").is_dir() else "models.yolo"]
+        downloads = tree / "yolov5" / "utils" / "downloads.py"
+        modules += [name for name in (HUB,) if downloads.is_file() and name in downloads.read_text("utf-8")]
+    command = inside.python("-c", f"import {', '.join(modules)}")
     environment = _environment("pristine", release.upstream, tree, work)
     return subprocess.run(command, cwd=work, env=environment, capture_output=True, check=False).returncode == 0
 
