@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.weak import WeakTensorKeyDictionary
 
-from .shadow import image
+from .shadow import FAILURES, image, shadow, undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One convolution or matrix product of a forward pass.
+
+    Attributes:
+        layer: The layer whose weight it multiplies with, "" for a product of two activations.
+        multiply_adds: How many it takes.
+        entering: Shape of what it reads beside the weight.
+        leaving: Shape of what it writes.
+    """
+
+    layer: str
+    multiply_adds: int
+    entering: tuple[int, ...]
+    leaving: tuple[int, ...]
 
 
 def count_flops(model: nn.Module, imgsz: int) -> float:
@@ -25,27 +43,59 @@ def count_flops(model: nn.Module, imgsz: int) -> float:
         model: Stays as it is; a copy is run in eval mode.
         imgsz: Side of the picture in pixels.
     """
-    copy = deepcopy(model).float().eval()
-    with torch.no_grad(), _MultiplyAdds() as counted:
-        copy(image(copy, imgsz))
-    return 2.0 * float(counted.total)
+    return 2.0 * sum(operation.multiply_adds for operation in operations(model, imgsz))
 
 
-class _MultiplyAdds(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts multiply-adds of what runs under it, as torch.utils.flop_counter does; torch 2.0 has none."""
+def operations(model: nn.Module, imgsz: int) -> list[Operation]:
+    """Return what `count_flops` counts, in the order of a forward pass.
 
-    def __init__(self) -> None:
+    Only shapes matter, so the copy is run on the `meta` device, unless the model's code asks for values.
+    """
+    weightless = shadow(model)
+    # Not `.to`, by which upstream moves the strides as well, whose values its code asks for.
+    torch.nn.Module._apply(weightless, lambda tensor: tensor.to("meta"))  # type: ignore[no-untyped-call]  # noqa: SLF001
+    try:
+        return _passed(weightless, imgsz)
+    except FAILURES:
+        return _passed(shadow(model), imgsz)
+
+
+def _passed(twin: nn.Module, imgsz: int) -> list[Operation]:
+    with undisturbed(twin), _Operations(twin) as seen:
+        twin(image(twin, imgsz))
+    found: list[Operation] = seen.found
+    return found
+
+
+class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Lists what runs under it, counted as torch.utils.flop_counter does; torch 2.0 has none."""
+
+    def __init__(self, model: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.total: int = 0
+        self.found: list[Operation] = []
+        self.owner: Any = WeakTensorKeyDictionary()  # weight, or a view of one -> the layer's name
+        for name, module in model.named_modules():
+            if isinstance(getattr(module, "weight", None), torch.Tensor):
+                self.owner.setdefault(module.weight, name)  # type: ignore[no-untyped-call]
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # as in `trace`
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         del types
         out = func(*args, **(kwargs or {}))
-        count = _COUNTS.get(func.overloadpacket._qualified_op_name)  # noqa: SLF001 - "aten::mm", in every torch
-        if count:
-            self.total += count(args, out)
+        name = func.overloadpacket._qualified_op_name  # noqa: SLF001 - "aten::mm", in every torch
+        owners = [self.owner.get(arg, "") for arg in args if isinstance(arg, torch.Tensor)]
+        if name in _VIEWS and owners[0]:
+            self.owner[out] = owners[0]
+        elif name in _COUNTS:
+            entering = args[1] if "addmm" in name or "baddbmm" in name else args[0]
+            first = out if isinstance(out, torch.Tensor) else out[0]
+            count = _COUNTS[name](args, first)
+            self.found.append(Operation("".join(owners[:3]), count, tuple(entering.shape), tuple(first.shape)))
         return out
 
 
@@ -62,13 +112,15 @@ def _attention(args: tuple[Any, ...], out: Tensor) -> int:
     return int(query.numel() * key.shape[-2] + query.shape[:-1].numel() * value.shape[-2] * value.shape[-1])
 
 
+_VIEWS = {"aten::t", "aten::transpose", "aten::permute"}  # of a Linear's weight
+
 _COUNTS: dict[str, Callable[[tuple[Any, ...], Any], int]] = {
     "aten::convolution": _convolution,
     "aten::mm": lambda args, out: out.numel() * args[0].shape[-1],
     "aten::bmm": lambda args, out: out.numel() * args[0].shape[-1],
     "aten::addmm": lambda args, out: out.numel() * args[1].shape[-1],
     "aten::baddbmm": lambda args, out: out.numel() * args[1].shape[-1],
-    "aten::_scaled_dot_product_flash_attention_for_cpu": lambda args, out: _attention(args, out[0]),
-    "aten::_scaled_dot_product_flash_attention": lambda args, out: _attention(args, out[0]),
-    "aten::_scaled_dot_product_efficient_attention": lambda args, out: _attention(args, out[0]),
+    "aten::_scaled_dot_product_flash_attention_for_cpu": _attention,
+    "aten::_scaled_dot_product_flash_attention": _attention,
+    "aten::_scaled_dot_product_efficient_attention": _attention,
 }

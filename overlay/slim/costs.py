@@ -1,0 +1,196 @@
+"""What channels cost: parameters and FLOPs of every layer as they follow from how many channels it keeps.
+
+A convolution costs taps times the pairs of kept inputs and outputs, so a plan's cost is known without surgery, and
+equals what `count_parameters` and `count_flops` say of the pruned model.
+
+Weights by cost are MorphNet's idea (Gordon et al., arXiv:1711.06798): there γ's penalty is weighed with what its
+channel costs as output of one layer and as input of the next. Without them the late, wide layers, which hold most of
+the channels, give most; FLOPs and latency are in the early ones, where pictures are large.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+
+from .flops import operations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .channels import Channels
+    from .flops import Operation
+
+KINDS = ("params", "flops")
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What a model costs, or a part of one: parameters, and floating-point operations a picture."""
+
+    params: int
+    flops: int
+
+    def __add__(self, other: Totals) -> Totals:
+        return Totals(self.params + other.params, self.flops + other.flops)
+
+    def __sub__(self, other: Totals) -> Totals:
+        return Totals(self.params - other.params, self.flops - other.flops)
+
+    def of(self, kind: str) -> int:
+        """Return the one of `KINDS`."""
+        return self.params if kind == "params" else self.flops
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one layer does with its channels.
+
+    Attributes:
+        taps: Weights a pair of channels: the kernel's size, 1 in a Linear, 0 in a BatchNorm.
+        groups: Of a convolution; a pair lies within one.
+        depthwise: Whether each output reads one input alone.
+        positions: How often a picture meets each weight: pixels, over all calls.
+        vectors: Parameters an output channel has beside them: 1 with a bias, 2 in a BatchNorm.
+        folded: Whether folding gives it a bias as soon as it loses an input.
+    """
+
+    taps: int
+    groups: int
+    depthwise: bool
+    positions: int
+    vectors: int
+    folded: bool
+
+    def cost(self, entering: int, leaving: int, *, lighter: bool = False) -> Totals:
+        """Return the cost at so many input and output channels; `lighter` says that inputs have gone."""
+        weights = self.taps * leaving * (1 if self.depthwise else entering // self.groups)
+        vectors = self.vectors + (1 if self.folded and lighter else 0)
+        return Totals(params=weights + vectors * leaving, flops=2 * self.positions * weights)
+
+    def an_output(self, entering: int) -> Totals:
+        """Return what one output channel costs."""
+        return self.cost(entering, 1)
+
+    def an_input(self, leaving: int) -> Totals:
+        """Return what one input channel costs; in a depthwise layer it is an output."""
+        weights = 0 if self.depthwise else self.taps * leaving // self.groups
+        return Totals(params=weights, flops=2 * self.positions * weights)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a model costs, layer by layer, and what it costs however few channels are kept."""
+
+    layers: dict[str, Work]
+    fixed: Totals
+
+    @classmethod
+    def of(cls, model: nn.Module, channels: Channels, imgsz: int) -> Costs:
+        """Read the costs off one forward pass without values.
+
+        Args:
+            model: The bare model that `channels` was made from.
+            channels: Its channels.
+            imgsz: Side of the picture in pixels.
+        """
+        calls: defaultdict[str, list[Operation]] = defaultdict(list)
+        for operation in operations(model, imgsz):
+            calls[operation.layer].append(operation)
+        layers = {name: _work(model.get_submodule(name), name, channels, calls[name]) for name in channels.outputs}
+        whole = Totals(
+            params=sum(parameter.numel() for parameter in model.parameters()),
+            flops=2 * sum(call.multiply_adds for found in calls.values() for call in found),
+        )
+        flexible = cls(layers, Totals(0, 0)).total(channels, frozenset())
+        return cls(layers, whole - flexible)
+
+    def total(self, channels: Channels, lost: Iterable[int], *, fold: bool = True) -> Totals:
+        """Return what the model costs without some groups of channels.
+
+        Args:
+            channels: The model's channels.
+            lost: The groups that are dropped.
+            fold: Whether the constants of dropped channels are folded, which may cost a bias.
+        """
+        gone = set(lost)
+        total = self.fixed
+        for name, work in self.layers.items():
+            entering = channels.inputs.get(name, ())
+            kept = sum(group not in gone for group in entering)
+            leaving = sum(group not in gone for group in channels.outputs[name])
+            total += work.cost(kept, leaving, lighter=fold and kept < len(entering))
+        return total
+
+    def of_groups(self, channels: Channels) -> dict[int, Totals]:
+        """Return what each prunable group costs: what its channels cost as outputs and as inputs, at full width."""
+        found: defaultdict[int, Totals] = defaultdict(lambda: Totals(0, 0))
+        for name, work in self.layers.items():
+            leaving, entering = channels.outputs[name], channels.inputs.get(name, ())
+            for groups, each in (
+                (leaving, work.an_output(len(entering))),
+                (entering, work.an_input(len(leaving))),
+            ):
+                for group in groups:
+                    if group not in channels.frozen:
+                        found[group] += each
+        return dict(found)
+
+
+def _work(layer: Any, name: str, channels: Channels, calls: list[Operation]) -> Work:
+    convolution, linear = isinstance(layer, _ConvNd), isinstance(layer, nn.Linear)
+    transposed = isinstance(layer, _ConvTransposeNd)
+    width = channels.inputs.get(name, ()) if transposed else channels.outputs[name]
+    values = sum(_numel(call.entering if transposed else call.leaving) for call in calls)
+    return Work(
+        taps=_numel(layer.kernel_size) if convolution else int(linear),
+        groups=layer.groups if convolution else 1,
+        depthwise=convolution and not transposed and layer.groups == layer.in_channels,
+        positions=values // max(1, len(width)),
+        vectors=sum(getattr(layer, part, None) is not None for part in ("weight", "bias")) - (convolution or linear),
+        folded=(convolution or linear) and layer.bias is None and name not in channels.followed_by,
+    )
+
+
+def _numel(shape: Iterable[int]) -> int:
+    product = 1
+    for size in shape:
+        product *= size
+    return product
+
+
+def penalty_weights(model: nn.Module, channels: Channels, kind: str, *, imgsz: int = 640) -> dict[str, float]:
+    """Return how much to penalise the scales of each BatchNorm, so that what costs more is pressed more.
+
+    A group of channels that residuals tie together can only go as a whole: what it costs is shared by its scales.
+
+    Args:
+        model: The bare model that `channels` was made from.
+        channels: Its channels.
+        kind: One of `KINDS`.
+        imgsz: Side of the picture in pixels.
+
+    Returns:
+        BatchNorm -> weight, for every one with prunable channels; the mean over all those channels is 1.
+
+    Raises:
+        ValueError: If the kind is not known, or nothing can be pruned.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"{kind} is not one of {', '.join(KINDS)}")
+    members = {name: [g for g in channels.outputs[name] if g not in channels.frozen] for name in channels.norms}
+    members = {name: groups for name, groups in members.items() if groups}
+    scales: defaultdict[int, int] = defaultdict(int)
+    for groups in members.values():
+        for group in groups:
+            scales[group] += 1
+    if not scales:
+        raise ValueError("no BatchNorm channel can be pruned: is the model fused, or built without BatchNorm?")
+    costs = Costs.of(model, channels, imgsz).of_groups(channels)
+    shares = {name: [costs[g].of(kind) / scales[g] for g in groups] for name, groups in members.items()}
+    mean = sum(map(sum, shares.values())) / sum(map(len, shares.values()))
+    return {name: sum(share) / len(share) / mean for name, share in shares.items()}
