@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import journey, plots
+from .choosing import SCORES
 from .journey import Files, Interface, Line
 from .plan import Plan, make_plan
 from .scales import gammas, widths
+from .target import EXAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from .channels import Channels
+    from .scoring import Scores
 
 __all__ = ["Line", "main"]
 
@@ -33,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     amount = parser.add_mutually_exclusive_group(required=True)
     amount.add_argument("--ratio", type=float, help="share of all prunable channels to drop, by a global threshold")
     amount.add_argument("--threshold", type=float, help="drop the channels whose |γ| is at most this")
+    amount.add_argument("--target", help=f"drop no more than it takes to get there: {EXAMPLES}")
     amount.add_argument("--plan", type=Path, help="apply a plan that was saved before")
     add("--round-to", type=int, default=1, help="keep a multiple of this many channels a layer: 8 fp16, 16 int8")
     common_arguments(parser, "(default: <weights>-pruned.pt); the rest lies beside it")
@@ -42,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
 def common_arguments(parser: argparse.ArgumentParser, where: str) -> None:
     """Add the options that both upstreams' scripts have."""
     add = parser.add_argument
+    add("--score", choices=SCORES, default="gamma", help="go by |γ|, or weigh it with what the channel costs")
     add("--min-channels", type=int, default=1, help="keep at least this many channels a layer")
     add("--data", type=Path, help="data YAML; re-estimates BatchNorm statistics on its training pictures")
     add("--pictures", type=int, default=512, help="how many pictures for that (default: 512)")
@@ -58,14 +63,17 @@ def _out(options: argparse.Namespace) -> Path:
     return out
 
 
-def _choose(model: nn.Module, channels: Channels, options: argparse.Namespace) -> Plan:
+def _choose(
+    model: nn.Module, channels: Channels, scores: Scores, options: argparse.Namespace, ratio: float | None
+) -> Plan:
     return make_plan(
         model,
         channels,
-        ratio=options.ratio,
+        ratio=options.ratio if ratio is None else ratio,
         threshold=options.threshold,
         round_to=options.round_to,
         min_channels=options.min_channels,
+        scores=scores,
     )
 
 

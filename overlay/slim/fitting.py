@@ -21,9 +21,9 @@ def lost_groups(plan: Plan, channels: Channels) -> set[int]:
     _check_layers(plan, channels)
     lost = {
         group
-        for name, keep in plan.keep.items()
+        for name, keep in ((name, set(kept)) for name, kept in plan.keep.items())
         for index, group in enumerate(channels.outputs[name])
-        if index not in set(keep)
+        if index not in keep
     }
     for name, groups in channels.outputs.items():
         kept = set(plan.keep.get(name, range(len(groups))))

@@ -9,7 +9,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from .shadow import FAILURES, image, shadow, undisturbed
+from .shadow import image, one_thread, shadow, undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,21 +47,12 @@ def count_flops(model: nn.Module, imgsz: int) -> float:
 
 
 def operations(model: nn.Module, imgsz: int) -> list[Operation]:
-    """Return what `count_flops` counts, in the order of a forward pass.
+    """Return what `count_flops` counts, in the order of a forward pass; only shapes matter, so none is convolved.
 
-    Only shapes matter, so the copy is run on the `meta` device, unless the model's code asks for values.
+    The `meta` device would save the rest as well, but PyTorch imports a computer algebra system for its convolutions.
     """
-    weightless = shadow(model)
-    # Not `.to`, by which upstream moves the strides as well, whose values its code asks for.
-    torch.nn.Module._apply(weightless, lambda tensor: tensor.to("meta"))  # type: ignore[no-untyped-call]  # noqa: SLF001
-    try:
-        return _passed(weightless, imgsz)
-    except FAILURES:
-        return _passed(shadow(model), imgsz)
-
-
-def _passed(twin: nn.Module, imgsz: int) -> list[Operation]:
-    with undisturbed(twin), _Operations(twin) as seen:
+    twin = shadow(model)
+    with one_thread(), undisturbed(twin), _Operations(twin) as seen:
         twin(image(twin, imgsz))
     found: list[Operation] = seen.found
     return found
@@ -86,8 +77,8 @@ class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         del types
-        out = func(*args, **(kwargs or {}))
         name = func.overloadpacket._qualified_op_name  # noqa: SLF001 - "aten::mm", in every torch
+        out = _unconvolved(*args) if name == "aten::convolution" else func(*args, **(kwargs or {}))
         owners = [self.owner.get(arg, "") for arg in args if isinstance(arg, torch.Tensor)]
         if name in _VIEWS and owners[0]:
             self.owner[out] = owners[0]
@@ -103,6 +94,21 @@ def _convolution(args: tuple[Any, ...], out: Tensor) -> int:
     """Count a convolution: a kernel a value of the output, or of the input when transposed."""
     image, weight, transposed = args[0], args[1], args[6]
     return int((image if transposed else out).numel() * weight[0].numel())
+
+
+def _unconvolved(image: Tensor, weight: Tensor, bias: Any, *geometry: Any) -> Tensor:
+    """Return zeros in the shape that a convolution of these arguments has."""
+    del bias
+    strides, paddings, dilations, transposed, more, groups = geometry
+    sizes = []
+    for axis, size in enumerate(image.shape[-len(strides) :]):
+        stride, reach = strides[axis], dilations[axis] * (weight.shape[axis + 2] - 1)
+        if transposed:
+            sizes.append((size - 1) * stride - 2 * paddings[axis] + reach + more[axis] + 1)
+        else:
+            sizes.append((size + 2 * paddings[axis] - reach - 1) // stride + 1)
+    channels = weight.shape[1] * groups if transposed else weight.shape[0]
+    return image.new_zeros((*image.shape[: -len(strides) - 1], channels, *sizes))
 
 
 def _attention(args: tuple[Any, ...], out: Tensor) -> int:

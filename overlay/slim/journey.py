@@ -17,9 +17,13 @@ from typing import TYPE_CHECKING, Any, Callable, TextIO
 from . import calibrate, measure
 from .channels import analyse
 from .checkpoint import save_checkpoint
+from .choosing import Chooser
 from .comparing import measured
+from .fitting import lost_groups
 from .plan import Plan
+from .scoring import Scores
 from .surgery import apply_plan
+from .target import Target
 
 if TYPE_CHECKING:
     import argparse
@@ -63,11 +67,11 @@ class Interface:
     """What differs between the prune scripts of the two upstreams.
 
     Attributes:
-        parser: Makes the parser. These options are common: weights, plan, out, data, pictures, imgsz, no_fold, no_onnx,
-            dry_run, json.
+        parser: Makes the parser. These options are common: weights, plan, target, score, out, data, pictures, imgsz,
+            no_fold, no_onnx, dry_run, json.
         out: Where the pruned checkpoint goes.
         prepare: Makes the loaded model the one to prune; says what it did, a line each.
-        choose: Makes the plan, unless `--plan` names one.
+        choose: Makes the plan, unless `--plan` names one, by these scores; at this ratio where there is one.
         remarks: What to say of the result, a line each.
         draw: Writes the pictures beside the result, and returns their paths.
         sparse: How a model is trained sparse, for the doubts about one that was not.
@@ -77,7 +81,7 @@ class Interface:
     parser: Callable[[], argparse.ArgumentParser]
     out: Callable[[argparse.Namespace], Path]
     prepare: Callable[[nn.Module, argparse.Namespace], tuple[nn.Module, list[str]]]
-    choose: Callable[[nn.Module, Channels, argparse.Namespace], Plan]
+    choose: Callable[[nn.Module, Channels, Scores, argparse.Namespace, float | None], Plan]
     remarks: Callable[[nn.Module, nn.Module, Plan, int], list[str]]
     draw: Callable[[Files, nn.Module, nn.Module, Channels], list[Path]]
     sparse: str
@@ -125,15 +129,21 @@ def prune(line: Line, interface: Interface, options: argparse.Namespace) -> dict
     Raises:
         ValueError: The checkpoint, the plan or the options do not fit.
     """
+    target = Target.parse(options.target) if options.target else None
     files = Files(interface.out(options))
     _check_paths(options, files.checkpoint)
     dense, checkpoint = _load(line, options.weights)
     dense, said = interface.prepare(dense, options)
     imgsz = _imgsz(options.imgsz, dense, checkpoint)
     channels = analyse(dense)
-    plan = _read(options.plan) if options.plan else interface.choose(dense, channels, options)
+    if options.plan:
+        plan = _read(options.plan)
+    else:
+        chooser = Chooser.of(interface, options, dense, channels, imgsz)
+        plan = chooser.plan_for(target) if target else chooser.choose(None)
     pruned = deepcopy(dense)
-    notes = [*plan.notes, *_doubts(plan, interface), *apply_plan(pruned, plan, channels, fold=not options.no_fold)]
+    doubts = _doubts(dense, channels, plan, interface)
+    notes = [*plan.notes, *doubts, *apply_plan(pruned, plan, channels, fold=not options.no_fold)]
     for text in (*said, *(f"note: {note}" for note in notes)):
         say(text)
     if options.data:
@@ -200,13 +210,14 @@ def _read(plan: Path) -> Plan:
     return Plan.from_json(plan.read_text(encoding="utf-8"))
 
 
-def _doubts(plan: Plan, interface: Interface) -> list[str]:
+def _doubts(dense: nn.Module, channels: Channels, plan: Plan, interface: Interface) -> list[str]:
     """Say so when the channels that are dropped are not near zero: the model was not trained sparse."""
-    whole = all(len(keep) == plan.widths[name] for name, keep in plan.keep.items())
-    if whole or plan.threshold <= LARGE_GAMMA:
+    gamma = Scores.of(dense, channels).of_group
+    largest = max((gamma[group] for group in lost_groups(plan, channels)), default=0.0)
+    if largest <= LARGE_GAMMA:
         return []
     known = f"a model trained with {interface.sparse} has none that large to lose"
-    return [f"channels with |γ| up to {plan.threshold:.3g} go; {known}"]
+    return [f"channels with |γ| up to {largest:.3g} go; {known}"]
 
 
 def _made(files: Files, drawn: list[Path]) -> list[str]:

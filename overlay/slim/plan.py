@@ -98,6 +98,7 @@ def make_plan(
     round_to: int = 1,
     min_channels: int = 1,
     strictly: bool = False,
+    scores: Scores | None = None,
 ) -> Plan:
     """Choose the channels to keep.
 
@@ -109,13 +110,14 @@ def make_plan(
         round_to: Round kept counts up to a multiple of this, or to the full width.
         min_channels: Keep at least this many channels a layer (and half of a chunked one).
         strictly: Keep what is exactly at the threshold, as the second write-up does.
+        scores: Those to choose by; |gamma| when None.
 
     Raises:
         ValueError: If an argument is out of range, not exactly one of ratio and threshold is given, nothing can be
             pruned, or a gamma is not finite.
     """
     _check(ratio, threshold, round_to, min_channels)
-    scores = Scores.of(model, channels)
+    scores = scores or Scores.of(model, channels)
     if ratio is not None:
         dropped = drop_ratio(scores, ratio)
         threshold = max((scores.of_group[group] for group in dropped), default=0.0)
@@ -154,6 +156,8 @@ def _summary(channels: Channels, scores: Scores, dropped: set[int], lost: set[in
     below = sum(scores.weight[group] for group in dropped)
     gone = sum(scores.weight[group] for group in lost)
     notes = [f"{gone} of {total} prunable BatchNorm channels dropped ({gone / total:.1%})"]
+    if scores.by != "gamma":
+        notes.append(f"chosen by |γ| weighed with {scores.by}: what costs more goes at a larger |γ|")
     if gone < below:
         notes.append(f"{below - gone} more fell under the threshold and stay, for round_to, even parts or the minimum")
     if len(set(scores.of_group.values())) == 1:

@@ -1,15 +1,23 @@
-"""Scores of channel groups, and which of them fall under a ratio or a threshold."""
+"""Scores of channel groups, and which of them fall under a ratio or a threshold.
+
+A score can weigh |γ| with what its channel costs: |γ|·sqrt(typical cost / cost). To take channels in the order of these
+is to take them by γ² / cost, the loss a channel means (which grows with γ² near zero, as in LeCun et al., "Optimal
+Brain Damage", 1989) over what it frees: the greedy answer to a knapsack. The square root leaves a score in the unit of
+|γ|, and a channel of typical cost its own |γ|, so thresholds mean what they meant. Zero stays zero: channels that do
+nothing go first, whatever they cost.
+"""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from torch import nn
 
@@ -21,15 +29,17 @@ class Scores:
     """For every prunable group: its score, how many BatchNorm channels it has, and where in a layer it lies.
 
     Attributes:
-        of_group: Group -> largest |gamma|.
+        of_group: Group -> largest |gamma|, weighed or not.
         weight: Group -> number of BatchNorm channels that go with it.
         place: Group -> minus its position in the first of its BatchNorms, in (-1, 0]: breaks ties so that layers
             lose equal shares, and the same ones every time.
+        by: What they are weighed with, "gamma" if with nothing.
     """
 
     of_group: dict[int, float]
     weight: dict[int, int]
     place: dict[int, float]
+    by: str = "gamma"
 
     @classmethod
     def of(cls, model: nn.Module, channels: Channels) -> Scores:
@@ -52,6 +62,18 @@ class Scores:
         if not score:
             raise ValueError("no BatchNorm channel can be pruned: is the model fused, or built without BatchNorm?")
         return cls(dict(score), dict(weight), place)
+
+    def weighed(self, prices: Mapping[int, float], by: str) -> Scores:
+        """Return |gamma|·sqrt(typical price / price); typical is the geometric mean over BatchNorm channels.
+
+        Args:
+            prices: Prunable group -> what it costs, in any unit, more than zero.
+            by: The name of the price.
+        """
+        logs = {group: math.log(prices[group]) for group in self.of_group}
+        typical = sum(logs[group] * number for group, number in self.weight.items()) / sum(self.weight.values())
+        scores = {group: score * math.exp((typical - logs[group]) / 2) for group, score in self.of_group.items()}
+        return replace(self, of_group=scores, by=by)
 
     def ranked(self, groups: Iterable[int]) -> list[int]:
         """Sort groups, those to keep first; frozen ones have no score and lead."""

@@ -25,6 +25,7 @@ from .plan import Plan, make_plan
 from .recipe import built_from
 from .scales import widths
 from .shadow import image
+from .target import EXAMPLES
 from .trace import tensors
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .channels import Channels
+    from .scoring import Scores
 
 
 def main(line: Line, arguments: Sequence[str] | None = None) -> int:
@@ -49,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     add("-p", "--prob", type=float, help="share of all BatchNorm scales below the threshold (default: 0.5)")
     add("-t", "--thres", type=float, default=0.0, help="the threshold itself; 0 takes --prob")
     add("-r", "--rate", type=int, default=1, help="keep a multiple of this many channels a layer, rounded up")
+    add("--target", help=f"instead of -p or -t, drop no more than it takes to get there: {EXAMPLES}")
     add("--plan", type=Path, help="apply a plan that was saved before")
     common_arguments(parser, "(default: <save-dir>/pruned_<digits of prob>.pt, pruned_auto.pt with --thres)")
     parser.set_defaults(prob=None)
@@ -59,7 +62,7 @@ def _out(options: argparse.Namespace) -> Path:
     """Name the result as the write-up does: `str(prob).split(".")[-1]`."""
     _check(options)
     digits = str(_prob(options)).rpartition(".")[2]
-    name = "plan" if options.plan else "auto" if options.thres else digits
+    name = "plan" if options.plan else "auto" if options.thres or options.target else digits
     out: Path = options.out or (options.save_dir or options.weights.parent) / f"pruned_{name}.pt"
     return out
 
@@ -80,6 +83,8 @@ def _check(options: argparse.Namespace) -> None:
         raise ValueError(f"--thres {options.thres}: is compared with |γ|, so it must be finite and at least 0")
     if options.thres and options.prob is not None:
         raise ValueError("--prob and --thres: give one of them; --thres is a threshold, --prob finds one")
+    if options.target and (options.thres or options.prob is not None or options.plan):
+        raise ValueError("--target finds the threshold: leave out --prob, --thres and --plan")
     if options.rate < 1:
         raise ValueError(f"--rate {options.rate}: must be at least 1; 8 suits fp16, 16 or 32 int8")
 
@@ -96,18 +101,28 @@ def all_scales(model: nn.Module) -> Tensor:
     return torch.cat(found).sort().values
 
 
-def _choose(model: nn.Module, channels: Channels, options: argparse.Namespace) -> Plan:
-    """Drop what is strictly below the threshold; but where that is zero, what is exactly zero, which does nothing."""
-    scales, prob = all_scales(model), _prob(options)
-    threshold = options.thres or float(scales[min(int(prob * len(scales)), len(scales) - 1)])
-    nothing = not options.thres and prob == 0
+def _choose(
+    model: nn.Module, channels: Channels, scores: Scores, options: argparse.Namespace, ratio: float | None
+) -> Plan:
+    """Drop what is strictly below the threshold; but where that is zero, what is exactly zero, which does nothing.
+
+    A quantile is of all |γ| of the model; of weighed scores, which only prunable channels have, of those.
+    """
+    prob, threshold = _prob(options), options.thres or None
+    if ratio is None and threshold is None and scores.by != "gamma":
+        ratio = prob
+    elif ratio is None and threshold is None:
+        scales = all_scales(model)
+        threshold = float(scales[min(int(prob * len(scales)), len(scales) - 1)])
     return make_plan(
         model,
         channels,
+        ratio=ratio,
         threshold=threshold,
-        strictly=threshold > 0 or nothing,
+        strictly=bool(threshold) or (not options.thres and prob == 0),
         round_to=options.rate,
         min_channels=options.min_channels,
+        scores=scores,
     )
 
 

@@ -143,6 +143,26 @@ def test_threshold_zero_takes_a_model_that_was_not_trained_sparse_as_it_is(prune
     assert json.loads(out)["rows"]["parameters"]["ratio"] == 1
 
 
+@pytest.mark.parametrize(("kind", "row"), [("params", "parameters"), ("flops", "gflops")])
+def test_target_leaves_that_share(prune, weights, kind, row):
+    code, out, _ = prune("--weights", weights, "--target", f"{kind}=0.4", "--no-onnx", "--json")
+    report = json.loads(out)
+    left = report["rows"][row]["after"] / report["rows"][row]["before"]
+    assert code == 0
+    assert 0.38 < left <= 0.4
+    assert report["notes"][0].startswith(f"target {kind}=0.4: ")
+    assert f"({left:.1%})" in report["notes"][0]
+
+
+def test_score_spares_what_is_cheap(prune, weights):
+    """At equal FLOPs more channels stay when they are chosen by what they cost."""
+    kept = {}
+    for score in ("gamma", "flops"):
+        prune("--weights", weights, "--target", "flops=40%", "--score", score, "--round-to", 2, "--no-onnx")
+        kept[score] = sum(widths(weights.with_name("last-pruned.pt")).values())
+    assert kept["flops"] > 1.05 * kept["gamma"]
+
+
 @pytest.mark.parametrize("multiple", [4, 8])
 def test_round_to_keeps_multiples(prune, weights, multiple):
     assert prune("--weights", weights, "--ratio", 0.5, "--round-to", multiple, "--no-onnx")[0] == 0
@@ -236,6 +256,9 @@ class TestRefused:
         ("options", "words"),
         [
             (("--ratio", 1.5), "ratio is 1.5"),
+            (("--target", "params"), "--target params: give one of params, flops, latency"),
+            (("--target", "params=0.001"), "--target params=0.001: cannot be reached: at least"),
+            (("--target", "flops=0.1", "--min-channels", 99), "--min-channels set the bound"),
             (("--ratio", -0.1), "ratio is -0.1"),
             (("--threshold", -1), "threshold is -1"),
             (("--threshold", "inf"), "threshold is inf"),
@@ -292,7 +315,16 @@ class TestRefused:
         (tmp_path / "plan.json").write_text(text)
         self.one_line(prune("--weights", weights, "--plan", tmp_path / "plan.json"), "plan")
 
-    @pytest.mark.parametrize("options", [(), ("--ratio", 0.5, "--threshold", 0.1), ("--ratio", "half")])
+    @pytest.mark.parametrize(
+        "options",
+        [
+            (),
+            ("--ratio", 0.5, "--threshold", 0.1),
+            ("--ratio", 0.5, "--target", "params=0.1"),
+            ("--ratio", "half"),
+            ("--ratio", 0.5, "--score", "watts"),
+        ],
+    )
     def test_usage(self, weights, options, capfd):
         with pytest.raises(SystemExit) as stopped:
             main(LINE, ["--weights", str(weights), *map(str, options)])

@@ -89,6 +89,7 @@ class TestNames:
             (("--prob", 0.05), "pruned_05.pt"),
             (("-p", 0), "pruned_0.pt"),
             (("-t", 0.01), "pruned_auto.pt"),
+            (("--target", "params=0.1"), "pruned_auto.pt"),
             (("--plan", "plan.json"), "pruned_plan.pt"),
         ],
     )
@@ -143,6 +144,33 @@ def test_it_prints_what_the_write_up_prints(new, weights):
     assert re.search(r"Params: \d+ => \d+", done["out"])
     assert "Output: (1, 3, 8, 8, 6)" in done["out"]
     assert names(last.parent) == ["last.pt"]
+
+
+class TestTargets:
+    @pytest.mark.parametrize("amount", [("--target", "flops=0.3"), ("--target", "params=20%", "--score", "params")])
+    def test_leave_no_more_than_is_asked_for(self, new, weights, amount):
+        last = weights(new)
+        done = new.prune("--weights", last, *amount, "--no-onnx", "--json")
+        assert done["code"] == 0, done["err"]
+        row = json.loads(done["out"])["rows"]["gflops" if "flops=0.3" in amount else "parameters"]
+        limit = 0.3 if "flops=0.3" in amount else 0.2
+        assert 0.95 * limit < row["after"] / row["before"] <= limit
+        assert names(last.parent)[-1] == "pruned_auto.pt"
+
+    def test_stand_alone(self, new, weights):
+        done = new.prune("--weights", weights(new), "--target", "flops=0.3", "--prob", 0.5)
+        assert done["code"] == 2
+        assert "error: --target finds the threshold: leave out --prob, --thres and --plan" in done["err"]
+
+    def test_weighed_scores_take_the_quantile_of_what_can_be_pruned(self, new, weights):
+        last = weights(new)
+        done = new.prune("--weights", last, "--prob", 0.5, "--score", "flops", "--no-onnx", "--json")
+        assert done["code"] == 0, done["err"]
+        assert any(re.fullmatch(r"\d+ of \d+ prunable .* dropped \((49|50)\.\d%\)", n) for n in read_notes(done))
+
+
+def read_notes(done):
+    return json.loads(done["out"])["notes"]
 
 
 class TestScales:

@@ -1,0 +1,119 @@
+"""Targets: `params=0.1`, `flops=1.2G`, `latency=5ms`, and the plan that drops just enough to reach one.
+
+What a plan costs follows from its counts (`costs`), so the least share of channels that must go is found by bisection,
+without surgery on the way.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .plan import Plan
+    from .scoring import Scores
+
+FORM = re.compile(r"(?P<kind>[a-z]+)=(?P<number>[0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?) ?(?P<unit>%|[a-zµ]*)", re.IGNORECASE)
+COUNTS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "t": 1e12}
+UNITS = {
+    "params": COUNTS,
+    "flops": {f"{unit}{name}": factor for unit, factor in COUNTS.items() for name in ("", "flop", "flops")},
+    "latency": {"us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3},
+}
+EXAMPLES = "params=0.1 (a share of the dense model), params=300k, flops=1.2G or latency=5ms"
+
+
+class TargetError(ValueError):
+    """A target that is not understood, or cannot be reached."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the pruned model may cost at most.
+
+    Attributes:
+        text: As the user wrote it.
+        kind: One of `UNITS`.
+        amount: A share of the dense model, or parameters, FLOPs, milliseconds.
+        share: Which of the two.
+    """
+
+    text: str
+    kind: str
+    amount: float
+    share: bool
+
+    @classmethod
+    def parse(cls, text: str) -> Target:
+        """Read what a user wrote; a number up to 1 without a unit, or with %, is a share of the dense model.
+
+        Raises:
+            TargetError: It makes no sense.
+        """
+        match = FORM.fullmatch(text.strip())
+        kind = match["kind"].lower() if match else ""
+        if not match or kind not in UNITS:
+            raise TargetError(f"--target {text}: give one of {', '.join(UNITS)} and how much is left, as in {EXAMPLES}")
+        number, unit = float(match["number"]), match["unit"].lower()
+        share = unit == "%" or (not unit and number <= 1)
+        if not share and unit not in UNITS[kind]:
+            known = ", ".join(name for name in UNITS[kind] if name)
+            raise TargetError(f"--target {text}: {kind} is a share up to 1, or a number with one of {known} or %")
+        amount = number / 100 if unit == "%" else number if share else number * UNITS[kind][unit]
+        if not 0 < amount < float("inf") or (share and amount > 1):
+            raise TargetError(f"--target {text}: must be more than nothing, and a share at most 1")
+        return cls(text, kind, amount, share)
+
+    def limit(self, dense: float) -> float:
+        """Return the most that is allowed, where the dense model costs so much."""
+        return self.amount * dense if self.share else self.amount
+
+    def said(self, cost: float) -> str:
+        """Write a cost in the unit of its kind."""
+        if self.kind == "latency":
+            return f"{cost:.2f} ms"
+        return f"{cost:,.0f} parameters" if self.kind == "params" else f"{cost / 1e9:.3f} GFLOPs"
+
+
+def reach(
+    target: Target, scores: Scores, choose: Callable[[float], Plan], price: Callable[[Plan], float], limit: float
+) -> Plan:
+    """Return the plan that drops the least and costs at most the limit.
+
+    What scores exactly zero does nothing, and goes even where less would do.
+
+    Args:
+        target: What the user asked for.
+        scores: Those that `choose` goes by.
+        choose: Share of BatchNorm channels to drop, in 0..1, to a plan.
+        price: Plan to its cost.
+        limit: The most it may cost.
+
+    Raises:
+        TargetError: Even the smallest plan costs more; says how much.
+    """
+    total = sum(scores.weight.values())
+    zeros = sum(number for group, number in scores.weight.items() if scores.of_group[group] == 0)
+    short, enough = zeros - 1, total - 1  # numbers of channels to drop: too few, as far as is known, and enough
+
+    def dropping(number: int) -> Plan:
+        return choose((number + 0.5) / total)  # `drop_ratio` rounds down
+
+    plan = dropping(enough)
+    least = price(plan)
+    if least > limit:
+        raise TargetError(
+            f"--target {target.text}: cannot be reached: at least {target.said(least)} are left, {target.said(limit)} "
+            "are asked for; layers that must stay, --round-to and --min-channels set the bound"
+        )
+    while enough - short > 1:
+        middle = (enough + short) // 2
+        tried = dropping(middle)
+        if price(tried) <= limit:
+            plan, enough = tried, middle
+        else:
+            short = middle
+    return plan
