@@ -17,13 +17,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from .labels import FIXED
 from .layers import LAYER_RULES
 from .operators import RULES
-from .settling import follower_of, settle
-from .shadow import FAILURES, SIDES, image, one_thread, shadow, train_branches, undisturbed, watched
+from .settling import follower_of, link_width, settle
+from .shadow import FAILURES, SIDES, image, one_thread, passes, shadow, train_branches, undisturbed, watched
 from .trace import LAYERS, Caller, Trace, tensors
 from .trial import failing_modules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from torch import Tensor, nn
 
@@ -39,6 +39,9 @@ class Channels:
         frozen: Group -> why it may not be dropped, as "<operator> in <layer>".
         cuts: Parts of tensors, each a row of groups of one bundle, that keep equally many channels.
         attributes: "<module>:<attribute>" -> the row of groups whose kept number that attribute holds.
+        vectors: Parameter of its own, with a value a channel -> group of each value.
+        rescaled: BatchNorm, channels, key of `attributes`, power: code multiplies these outputs by that power of the
+            attribute, for which their scales and shifts must make up.
         followed_by: Convolution -> the BatchNorm that alone reads its output.
         unreached: Layers with weights that no forward pass reached; they are left as they are.
         example: Shape of the image that was traced, (B, C, H, W).
@@ -50,6 +53,8 @@ class Channels:
     frozen: dict[int, str]
     cuts: tuple[tuple[tuple[int, ...], ...], ...]
     attributes: dict[str, tuple[int, ...]]
+    vectors: dict[str, tuple[int, ...]]
+    rescaled: tuple[tuple[str, tuple[int, ...], str, float], ...]
     followed_by: dict[str, str]
     unreached: tuple[str, ...]
     example: tuple[int, ...]
@@ -134,8 +139,8 @@ def _follow(twin: nn.Module, trace: Trace, shown: Tensor) -> None:
 
 def _pass(twin: nn.Module, trace: Trace, shown: Tensor) -> None:
     with Caller(trace), trace:
-        result = twin(shown)
-    for tensor in tensors(result):  # what later layers read as well is a feature map, and free to narrow
+        results = list(passes(twin, shown))
+    for tensor in tensors(results):  # what later layers read as well is a feature map, and free to narrow
         known = trace.tracked.get(tensor)
         if known is not None and not known.readers:
             trace.labels.freeze(known.labels, "output of the model")
@@ -144,10 +149,11 @@ def _pass(twin: nn.Module, trace: Trace, shown: Tensor) -> None:
 def _try_out(model: nn.Module, trace: Trace, shown: Tensor) -> Channels:
     """Freeze what enters code that does not run at another width, until the rest does."""
     blamed: set[str] = set()
+    linked: set[str] = set()
     while True:
         settle(trace)
-        channels = _plain(trace, tuple(shown.shape))
-        failing = failing_modules(model, channels, shown, in_training=trace.in_training)
+        channels, viewed = _plain(trace, tuple(shown.shape))
+        failing = failing_modules(model, channels, shown, viewed, in_training=trace.in_training)
         if not failing:
             return channels
         culprit = next((name for name in failing if name not in blamed), "")
@@ -155,30 +161,42 @@ def _try_out(model: nn.Module, trace: Trace, shown: Tensor) -> Channels:
         # A layer fails for what others gave it, but where a module's own code fails, its likes will.
         alike = [culprit] if issubclass(kind, LAYERS) else [n for n, m in model.named_modules() if type(m) is kind]
         for name in alike:
+            if name not in linked and link_width(trace, name):
+                linked.add(name)
+                continue
             blamed.add(name)
             for labels in trace.entering[name] if name else trace.outputs.values():
                 trace.labels.freeze(labels, f"fixed width in {name or 'the model'}")
 
 
-def _plain(trace: Trace, example: tuple[int, ...]) -> Channels:
-    """Number the groups in the order in which the layers meet them, and leave tensors behind."""
+def _plain(trace: Trace, example: tuple[int, ...]) -> tuple[Channels, set[int]]:
+    """Number the groups in the order in which the layers meet them, and leave tensors behind.
+
+    Returns:
+        The channels, and which groups code has seen in another shape.
+    """
     numbers = {FIXED: FIXED}
 
-    def row(labels: Iterable[int]) -> tuple[int, ...]:
-        return tuple(numbers.setdefault(trace.labels.find(label), len(numbers)) for label in labels)
+    def row(labels: Sequence[int]) -> tuple[int, ...]:
+        return tuple([numbers.setdefault(root, len(numbers)) for root in trace.labels.find_all(labels)])
 
     outputs = {name: row(trace.outputs[name].tolist()) for name in trace.layers if name in trace.outputs}
     inputs = {name: row(trace.inputs[name].tolist()) for name in trace.layers if name in trace.inputs}
     cuts = {key: tuple(row(part) for part in cut.parts) for key, cut in trace.cuts.items()}
+    counted = {**trace.wholes, **{key: cut.row for key, cut in trace.cuts.items() if key[1]}}
     reasons = {number: trace.labels.reason(label) for label, number in numbers.items()}
-    return Channels(
+    viewed = {number for rows in trace.shaped.values() for heads in rows for head in heads for number in row(head)}
+    channels = Channels(
         outputs=outputs,
         inputs=inputs,
         norms=tuple(name for name in outputs if isinstance(trace.layers[name], _BatchNorm)),
         frozen={number: reason for number, reason in reasons.items() if reason is not None},
         cuts=tuple(dict.fromkeys(cuts[key] for key, cut in trace.cuts.items() if not cut.tied)),
-        attributes={":".join(key): cuts[key][0] for key in cuts if key[1]},
+        attributes={":".join(key): row(labels) for key, labels in counted.items()},
+        vectors={name: row(labels.flatten().tolist()) for name, labels in trace.vectors.items()},
+        rescaled=tuple(dict.fromkeys((r.norm, r.channels, ":".join(r.attribute), r.power) for r in trace.rescaled)),
         followed_by=follower_of(trace),
         unreached=tuple(name for name in trace.layers if name not in trace.outputs),
         example=example,
     )
+    return channels, viewed

@@ -38,9 +38,15 @@ def _parser() -> argparse.ArgumentParser:
     amount.add_argument("--threshold", type=float, help="drop the channels whose |γ| is at most this")
     amount.add_argument("--target", help=f"drop no more than it takes to get there: {EXAMPLES}")
     amount.add_argument("--plan", type=Path, help="apply a plan that was saved before")
+    report_argument(amount)
     add("--round-to", type=int, default=1, help="keep a multiple of this many channels a layer: 8 fp16, 16 int8")
     common_arguments(parser, "(default: <weights>-pruned.pt); the rest lies beside it")
     return parser
+
+
+def report_argument(parser: argparse._ActionsContainer) -> None:
+    """Add the option that takes the place of an amount."""
+    parser.add_argument("--report", action="store_true", help="say what can be pruned, what stays and why, and end")
 
 
 def common_arguments(parser: argparse.ArgumentParser, where: str) -> None:

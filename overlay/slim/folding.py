@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from .plan import some
-from .shadow import shadow, train_branches, undisturbed
+from .shadow import passes, shadow, train_branches, undisturbed
 
 if TYPE_CHECKING:
     from .channels import Channels
@@ -94,10 +94,10 @@ def _observe(
     noise[0] *= 0.2  # two images of other means, or a gate that looks at the whole image would seem constant
     with undisturbed(twin):
         noise = noise.to(next(twin.parameters()).device)
-        twin(noise)
+        list(passes(twin, noise))
         if len(seen) < len(readers):
             train_branches(twin)
-            twin(noise)
+            list(passes(twin, noise))
     return seen
 
 

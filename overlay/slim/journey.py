@@ -21,6 +21,7 @@ from .choosing import Chooser
 from .comparing import measured
 from .fitting import lost_groups
 from .plan import Plan
+from .report import report
 from .scoring import Scores
 from .surgery import apply_plan
 from .target import Target
@@ -67,8 +68,8 @@ class Interface:
     """What differs between the prune scripts of the two upstreams.
 
     Attributes:
-        parser: Makes the parser. These options are common: weights, plan, target, score, out, data, pictures, imgsz,
-            no_fold, no_onnx, dry_run, json.
+        parser: Makes the parser. These options are common: weights, plan, target, score, report, out, data, pictures,
+            imgsz, no_fold, no_onnx, dry_run, json.
         out: Where the pruned checkpoint goes.
         prepare: Makes the loaded model the one to prune; says what it did, a line each.
         choose: Makes the plan, unless `--plan` names one, by these scores; at this ratio where there is one.
@@ -93,9 +94,9 @@ def run(line: Line, interface: Interface, arguments: Sequence[str] | None = None
     options = interface.parser().parse_args(arguments)
     try:
         with _only_json() if options.json else nullcontext(sys.stdout) as result:
-            report = prune(line, interface, options)
+            outcome = (look if options.report else prune)(line, interface, options)
             if options.json:
-                result.write(json.dumps(report, indent=2, sort_keys=True) + "\n")
+                result.write(json.dumps(outcome, indent=2, sort_keys=True) + "\n")
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -121,6 +122,21 @@ def say(text: str) -> None:
     """Print a line at once."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def look(line: Line, interface: Interface, options: argparse.Namespace) -> dict[str, Any]:
+    """Say what of a checkpoint can be pruned, what stays and why; write nothing.
+
+    Raises:
+        ValueError: The checkpoint does not fit.
+    """
+    _check_weights(options.weights)
+    dense, _ = _load(line, options.weights)
+    dense, said = interface.prepare(dense, options)
+    found = report(dense, analyse(dense))
+    for text in (*said, *found.lines()):
+        say(text)
+    return found.to_dict()
 
 
 def prune(line: Line, interface: Interface, options: argparse.Namespace) -> dict[str, Any]:
@@ -175,14 +191,18 @@ def prune(line: Line, interface: Interface, options: argparse.Namespace) -> dict
 def _check_paths(options: argparse.Namespace, out: Path) -> None:
     """Refuse what would only be found out after the work is done."""
     weights = options.weights
-    if not weights.is_file():
-        raise FileNotFoundError(f"{weights}: no such checkpoint; a training run leaves one in its weights/ folder")
+    _check_weights(weights)
     if out.suffix != ".pt":
         raise ValueError(f"--out {out}: must end in .pt, as upstream expects of a checkpoint")
     if out.resolve() == weights.resolve():
         raise ValueError(f"--out {out}: is the checkpoint to prune; write the pruned one elsewhere")
     if options.data:
         calibrate.image_paths(options.data)
+
+
+def _check_weights(weights: Path) -> None:
+    if not weights.is_file():
+        raise FileNotFoundError(f"{weights}: no such checkpoint; a training run leaves one in its weights/ folder")
 
 
 def _imgsz(asked: int | None, model: nn.Module, checkpoint: dict[str, Any]) -> int:

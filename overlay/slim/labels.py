@@ -7,8 +7,14 @@ BatchNorm's scale and shift are: before the BatchNorm, or after a sigmoid. Such 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import numpy as np
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 FIXED = 0
 
@@ -18,11 +24,12 @@ class Labels:
 
     def __init__(self) -> None:
         self._parent = [FIXED]
+        self._roots: np.ndarray[tuple[int], np.dtype[np.int64]] | None = None  # of all labels, until two are united
         self._reasons: dict[int, str] = {FIXED: "not the output of a layer"}
 
     def new(self, width: int) -> Tensor:
         """Return `width` fresh labels, shape (width,)."""
-        first = len(self._parent)
+        first, self._roots = len(self._parent), None
         self._parent.extend(range(first, first + width))
         return torch.arange(first, first + width)
 
@@ -34,6 +41,16 @@ class Labels:
         while self._parent[label] != root:
             self._parent[label], label = root, self._parent[label]
         return root
+
+    def find_all(self, labels: Sequence[int]) -> list[int]:
+        """Return the representative of each label, all at once."""
+        if self._roots is None:
+            roots, parents = np.asarray(self._parent), None
+            while parents is None or not np.array_equal(roots, parents):
+                parents, roots = roots, roots[roots]
+            self._roots = roots
+        found: list[int] = self._roots[np.abs(np.asarray(labels, dtype=np.int64))].tolist()
+        return found
 
     def unite(self, one: Tensor, other: Tensor, reason: str) -> None:
         """Let the labels of two tensors of equal shape live and die together, element by element."""
@@ -47,13 +64,13 @@ class Labels:
         if low == FIXED:
             self._reasons.setdefault(high, reason)
             return
-        self._parent[high] = low
+        self._parent[high], self._roots = low, None
         if high in self._reasons:
             self._reasons.setdefault(low, self._reasons.pop(high))
 
     def freeze(self, labels: Tensor, reason: str, *, plainer: bool = False) -> None:
         """Forbid dropping any of these labels; a plainer reason takes the place of what was found before."""
-        for root in dict.fromkeys(self.find(label) for label in core(labels).flatten().tolist()):
+        for root in dict.fromkeys(self.find_all(core(labels).flatten().tolist())):
             if plainer and root != FIXED:
                 self._reasons[root] = reason
             self._reasons.setdefault(root, reason)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from .heads import cut_parts, heads_dim, note_view, product
 from .labels import FIXED, core, fit, varying
 from .trace import UnknownOperatorError
 
@@ -50,14 +51,15 @@ def padded(trace: Trace, call: Call) -> list[Tensor | None]:
 
 
 def moved(trace: Trace, call: Call) -> list[Tensor | None]:
-    """Do to the labels what is done to the values; they may end up along one dimension only."""
+    """Do to the labels what is done to the values; they may end up along one dimension, or as heads along two."""
     labels = known(trace, call.args[0])
     if "view" in call.name or "reshape" in call.name:
         result = labels.reshape(call.outputs[0].shape)
+        note_view(trace, call, labels, result)
     else:
         result = call.func(labels, *call.args[1:], **call.kwargs)
-    if len(varying(result)) > max(1, len(varying(labels))):
-        raise UnknownOperatorError
+        if len(varying(result)) > max(1, len(varying(labels))):
+            raise UnknownOperatorError
     return [result]
 
 
@@ -95,8 +97,8 @@ def paired(trace: Trace, call: Call, one: Any, other: Any, *, zero_by: Any) -> T
         raise UnknownOperatorError
     a = core(a.reshape(a_shape))
     if b is None:
-        if any(b_shape[dim] > 1 for dim in varying(a)):  # one value per channel, and nobody to slice it
-            raise UnknownOperatorError
+        if any(b_shape[dim] > 1 for dim in varying(a) if dim != heads_dim(trace, a)):
+            raise UnknownOperatorError  # one value per channel, and nobody to slice it
         zero = zero_by((True, False))
         return (a if zero else -a.abs()).expand(shape)
     b = core(b.reshape(b_shape))
@@ -154,12 +156,12 @@ def flattened(trace: Trace, call: Call, labels: Tensor, dim: int) -> Tensor:
 
 
 def split(trace: Trace, call: Call) -> list[Tensor | None]:
-    """Cut labels into even parts. `chunk` follows a changed width by itself; a size comes from an attribute."""
+    """Cut labels into parts. `chunk` follows a changed width by itself; a size comes from an attribute."""
     labels = known(trace, call.args[0])
     parts = list(call.func(labels, *call.args[1:], **call.kwargs))
     dim = (call.args[2] if len(call.args) > 2 else call.kwargs.get("dim", 0)) % labels.ndim  # noqa: PLR2004
     if dim in varying(labels):
-        cut_evenly(trace, call, labels, parts, dim)
+        cut_parts(trace, call, labels, parts, dim)
     return list(parts)
 
 
@@ -175,32 +177,8 @@ def sliced(trace: Trace, call: Call) -> list[Tensor | None]:
     step = call.args[4] if len(call.args) > 4 else 1  # noqa: PLR2004
     if step != 1 or size == 0 or width % size or first % size:
         raise UnknownOperatorError
-    cut_evenly(trace, call, labels, list(labels.chunk(width // size, dim)), dim)
+    cut_parts(trace, call, labels, list(labels.chunk(width // size, dim)), dim)
     return [result]
-
-
-def cut_evenly(trace: Trace, call: Call, labels: Tensor, parts: list[Tensor], dim: int) -> None:
-    """Demand that the parts keep equally many channels; remember the attribute that holds their size."""
-    size = parts[0].shape[dim]
-    if varying(labels) != [dim] or any(part.shape[dim] != size for part in parts):
-        raise UnknownOperatorError
-    rows = [core(part).expand(part.shape).movedim(dim, 0).reshape(size, -1)[:, 0] for part in parts]
-    name, module = trace.stack[-1]
-    attribute = size_attribute(module, size, needed=call.caller != "chunk")
-    key = (name, attribute) if attribute else (f"{call.reason}: {rows[0][0]}", "")
-    trace.cut(key, call.reason, rows)
-
-
-def size_attribute(module: nn.Module, size: int, *, needed: bool) -> str:
-    """Find where a module keeps the size of a part: `c`, or else the only attribute with that value."""
-    found = [name for name, value in vars(module).items() if type(value) is int and value == size]
-    if "c" in found:
-        return "c"
-    if not needed:
-        return ""
-    if len(found) != 1:
-        raise UnknownOperatorError
-    return found[0]
 
 
 def known(trace: Trace, tensor: Any) -> Tensor:
@@ -252,4 +230,5 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("sum", "mean", "amax", "amin"), reduced),
     **dict.fromkeys(("split", "split_with_sizes"), split),
     "slice": sliced,
+    "bmm": product,
 }

@@ -9,10 +9,10 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .bundles import bundle_of
-from .labels import FIXED
+from .labels import FIXED, core
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from .bundles import Bundle
     from .trace import Cut, Trace
@@ -24,6 +24,10 @@ def settle(trace: Trace) -> None:
         for labels in (trace.outputs.get(name), trace.inputs.get(name)):
             if labels is not None:
                 trace.labels.freeze(labels, reason)
+    for key, reason in trace.computed.items():
+        parts = trace.cuts[key].parts if key in trace.cuts else [trace.wholes.get(key, [])]
+        for part in parts:
+            trace.labels.freeze(torch.tensor(part, dtype=torch.long), reason)
     _freeze_unscored(trace)
     while _settle_cuts(trace):
         pass
@@ -31,9 +35,9 @@ def settle(trace: Trace) -> None:
 
 def _freeze_unscored(trace: Trace) -> None:
     norms = [name for name in trace.outputs if isinstance(trace.layers[name], _BatchNorm)]
-    scored = {trace.labels.find(label) for name in norms for label in trace.outputs[name].tolist()}
+    scored = {root for name in norms for root in _roots(trace, trace.outputs[name].tolist())}
     for name, labels in trace.outputs.items():
-        bare = [label for label in labels.tolist() if trace.labels.find(label) not in scored]
+        bare = [root for root in _roots(trace, labels.tolist()) if root not in scored]
         trace.labels.freeze(torch.tensor(bare, dtype=torch.long), f"no BatchNorm after {name}", plainer=True)
 
 
@@ -65,10 +69,45 @@ def _tie(trace: Trace, cut: Cut, parts: list[list[int]], bundles: dict[int, Bund
     """Tie parts one to one unless each is one bundle, which can be counted; return whether that was news."""
     if cut.tied or all(_countable(part, bundles) for part in parts):
         return False
+    size = _block(parts, bundles)
+    if size:  # parts of parts, such as what attention gives the shape of its heads, can be counted as well
+        cut.parts = [part[i : i + size] for part in cut.parts for i in range(0, len(part), size)]
+        return True
     for part in cut.parts[1:]:
         trace.labels.unite(torch.tensor(cut.parts[0]), torch.tensor(part), cut.reason)
     cut.tied = True
     return True
+
+
+def _block(parts: list[list[int]], bundles: dict[int, Bundle]) -> int:
+    """Return the size of equal blocks of all parts that can be counted, or 0."""
+    mixed = next(part for part in parts if not _countable(part, bundles))
+    size = next((i for i, root in enumerate(mixed) if bundles.get(root) != bundles.get(mixed[0])), 0)
+    if not size or len(mixed) % size:
+        return 0
+    blocks = [part[i : i + size] for part in parts for i in range(0, len(part), size)]
+    return size if all(_countable(block, bundles) for block in blocks) else 0
+
+
+def link_width(trace: Trace, module: str) -> bool:
+    """Demand that what enters a module keeps as many channels as what the module views in the same shape.
+
+    Attention gives its output the shape of its input, so that every head must keep its share of the input's width.
+
+    Returns:
+        Whether there is anything of that width.
+    """
+    found = False
+    for rows in trace.shaped[module]:
+        width, size = len(rows) * len(rows[0]), len(rows[0])
+        for labels in trace.entering[module]:
+            entering = core(labels).flatten()
+            same = _roots(trace, entering.tolist()) == _roots(trace, [label for row in rows for label in row])
+            if len(entering) == width and not same:
+                parts = [*torch.split(entering, size), *(torch.tensor(row) for row in rows)]
+                trace.cut((f"width of {module}", ""), f"view in {module}", parts)
+                found = True
+    return found
 
 
 def _countable(part: list[int], bundles: dict[int, Bundle]) -> bool:
@@ -91,5 +130,5 @@ def follower_of(trace: Trace) -> dict[str, str]:
     }
 
 
-def _roots(trace: Trace, labels: Iterable[int]) -> list[int]:
-    return [trace.labels.find(label) for label in labels]
+def _roots(trace: Trace, labels: Sequence[int]) -> list[int]:
+    return trace.labels.find_all(labels)

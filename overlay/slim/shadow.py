@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SIDES = (64, 128, 256, 640)  # pixels; a transformer's top-k wants more positions than 64 pixels give
 
+PLAIN = (bool, int, float, str, tuple, type(None))  # a tuple is looked into no further: it is sizes, or as constant
+
 # What a model's code may raise when shapes do not suit it.
 FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
@@ -25,10 +27,26 @@ FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, Runtim
 def shadow(model: nn.Module) -> nn.Module:
     """Copy a model's structure, buffers and caches, but share its weights; without hooks, float32, in eval mode."""
     memo: dict[int, Any] = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in model.parameters()}
-    for module in model.modules():
+    modules = list(model.modules())
+    memo |= {id(module): type(module).__new__(type(module)) for module in modules}
+    for module in modules:
         # Not copied first and cleared then: what a hook has caught in training carries gradients and cannot be copied.
         memo |= {id(hooks): OrderedDict() for hooks in (module._forward_hooks, module._forward_pre_hooks)}  # noqa: SLF001
-    return copy.deepcopy(model, memo).float().eval()
+    for module in modules:
+        # Attribute by attribute, of which most are plain: deepcopy takes five times as long to find that out.
+        memo[id(module)].__dict__.update({key: _copied(value, memo) for key, value in vars(module).items()})
+    twin: nn.Module = memo[id(model)]
+    return twin.float().eval()
+
+
+def _copied(value: Any, memo: dict[int, Any]) -> Any:
+    if isinstance(value, PLAIN):
+        return value
+    if type(value) is OrderedDict and not value:  # hooks: each module has eight such
+        return OrderedDict()
+    if type(value) is dict and all(type(key) is str for key in value):
+        return {key: _copied(item, memo) for key, item in value.items()}
+    return memo[id(value)] if id(value) in memo else copy.deepcopy(value, memo)
 
 
 def train_branches(twin: nn.Module) -> None:
@@ -55,6 +73,20 @@ def image(twin: nn.Module, side: int, batch: int = 1) -> Tensor:
     said = [yaml.get("channels"), yaml.get("ch")] if isinstance(yaml, dict) else []
     channels = next((count for count in said if isinstance(count, int)), first.in_channels)
     return torch.zeros(batch, channels, side, side, device=first.weight.device)
+
+
+def passes(twin: nn.Module, shown: Tensor) -> Iterator[Any]:
+    """Run a model in all the ways in which it is used, and yield what it says; YOLOE is also given prompts.
+
+    Only with a prompt of each kind do the encoders of prompts in its head run, of which one reads feature maps.
+    """
+    yield twin(shown)
+    layers = getattr(twin, "model", None)
+    head: Any = layers[-1] if isinstance(layers, nn.Sequential) else None
+    if hasattr(head, "savpe"):
+        side = shown.shape[2] // int(min(twin.stride))  # type: ignore[arg-type]
+        visual = shown.new_ones(len(shown), 1, side, side)
+        yield twin(shown, tpe=shown.new_zeros(len(shown), 1, head.embed), vpe=visual)
 
 
 @contextmanager

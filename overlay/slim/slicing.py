@@ -17,9 +17,16 @@ if TYPE_CHECKING:
 
 def slice_model(model: nn.Module, channels: Channels, lost: set[int]) -> None:
     """Take groups of channels out of a model, in place, and update the attributes that hold a part's size."""
+    for name, indices, key, power in channels.rescaled:
+        row = channels.attributes.get(key, ())
+        if len(_kept(row, lost)) < len(row):
+            _rescale(model.get_submodule(name), indices, (len(row) / len(_kept(row, lost))) ** power)
     for name, groups in channels.outputs.items():
         entering = channels.inputs.get(name)
         slice_layer(model.get_submodule(name), _kept(groups, lost), None if entering is None else _kept(entering, lost))
+    for name, groups in channels.vectors.items():
+        owner, _, own = name.rpartition(".")
+        _slice_vector(model.get_submodule(owner), own, _kept(groups, lost))
     for key, part in channels.attributes.items():
         module, _, attribute = key.rpartition(":")
         setattr(model.get_submodule(module), attribute, len(_kept(part, lost)))
@@ -51,6 +58,21 @@ def slice_layer(layer: nn.Module, leaving: Sequence[int], entering: Sequence[int
 
 def _kept(groups: Sequence[int], lost: set[int]) -> list[int]:
     return [index for index, group in enumerate(groups) if group not in lost]
+
+
+def _slice_vector(module: nn.Module, name: str, kept: Sequence[int]) -> None:
+    values = getattr(module, name)
+    if len(kept) < values.numel():
+        shape = [len(kept) if size > 1 else 1 for size in values.shape]
+        _replace(module, name, values.flatten()[list(kept)].view(shape))
+
+
+def _rescale(norm: nn.Module, channels: Sequence[int], factor: float) -> None:
+    """Make up for a factor that code computes from a size: multiply some outputs of a BatchNorm."""
+    for name in ("weight", "bias"):
+        values = getattr(norm, name).detach().clone()
+        values[list(channels)] *= factor
+        _replace(norm, name, values)
 
 
 def _slice_norm(layer: _BatchNorm, leaving: Sequence[int]) -> None:

@@ -30,10 +30,18 @@ class UnknownOperatorError(Exception):
 
 @dataclass
 class Tracked:
-    """What is known of a live tensor: the layer whose raw output it is, and who read it, "" if that is no layer."""
+    """What is known of a live tensor.
+
+    Attributes:
+        labels: One label a value, in the tensor's shape.
+        made_by: The layer whose raw output it is, "" if that is no layer.
+        norm: The BatchNorm whose values it holds, however they were moved about since; "" after any arithmetic.
+        readers: The layers that read it, "" for an operator without weights.
+    """
 
     labels: Tensor
     made_by: str
+    norm: str = ""
     readers: list[str] = field(default_factory=list)
 
 
@@ -57,11 +65,29 @@ class Call:
 
 @dataclass
 class Cut:
-    """Parts of one tensor (labels, equally long) that keep equally many channels, why, and whether one to one."""
+    """Parts of one tensor (labels, equally long) that keep equally many channels.
+
+    Attributes:
+        reason: Why.
+        parts: The labels of each.
+        row: The part whose number of channels the attribute holds under which code knows it.
+        tied: Whether the parts keep the same channels, one to one.
+    """
 
     reason: str
     parts: list[list[int]] = field(default_factory=list)
+    row: list[int] = field(default_factory=list)
     tied: bool = False
+
+
+@dataclass(frozen=True)
+class Rescaled:
+    """Outputs of a BatchNorm that code multiplies by a power of an attribute which changes when channels go."""
+
+    norm: str
+    channels: tuple[int, ...]
+    attribute: tuple[str, str]
+    power: float
 
 
 def unknown(trace: Trace, call: Call) -> list[Tensor | None]:
@@ -84,10 +110,16 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         self.inputs: dict[str, Tensor] = {}  # convolution or Linear -> labels of its input channels
         self.tainted: dict[str, str] = {}  # layer -> why its weights must stay as they are
         self.cuts: dict[tuple[str, str], Cut] = {}  # (module, attribute) or (reason, "") -> cut
+        self.vectors: dict[str, Tensor] = {}  # parameter with a value a channel -> its labels, in its own shape
         self.raw: list[Tracked] = []  # every layer's output, to learn who reads it
         self.stack: list[tuple[str, nn.Module]] = [("", model)]
+        self.wholes: dict[tuple[str, str], list[int]] = {}  # like a cut's, of all heads together
+        self.shaped: defaultdict[str, list[list[list[int]]]] = defaultdict(list)  # module -> rows of what it has viewed
+        self.rescaled: list[Rescaled] = []
+        self.computed: dict[tuple[str, str], str] = {}  # (module, attribute) -> the arithmetic that it enters
         self.entering: defaultdict[str, list[Tensor]] = defaultdict(list)  # module -> labels of its arguments
         self.caller = ""
+        self.asked: Any = ()  # the caller's own arguments: PyTorch dispatches a view without its -1
         self.in_training = False  # whether the branches of training were taken as well
         for name, layer in self.layers.items():
             for tensor in (layer.weight, layer.running_mean if isinstance(layer, _BatchNorm) else None):
@@ -95,6 +127,11 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
                     first = self.owner.setdefault(id(tensor), name)
                     if first != name:
                         self.tainted[first] = self.tainted[name] = f"weight shared by {first} and {name}"
+
+        for name, parameter in model.named_parameters():
+            if id(parameter) not in self.owner and 1 < parameter.numel() == max(parameter.shape):
+                self.vectors[name] = self.labels.new(parameter.numel()).view(parameter.shape)
+                self.tracked[parameter] = Tracked(-self.vectors[name], "")
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -108,6 +145,8 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         name, inputs = operator_name(func), tensors((*args, *kwargs.values()))
+        if name in {"mul", "div"} and len(args) > 1 and isinstance(args[1], float):
+            self._note_number(name, args[0], args[1])
         if name not in SHAPE_ONLY and any(t in self.tracked or self.layer_of(t) for t in inputs):
             self._follow(Call(name, func, args, kwargs, tensors(result), self.caller, self.where), inputs)
         return result
@@ -115,6 +154,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
     def _follow(self, call: Call, inputs: list[Tensor]) -> None:
         # Sources first: an in-place operator replaces what is known of its own input.
         sources = [self.tracked[t] for t in inputs if t in self.tracked]
+        norm = sources[0].norm if len(sources) == 1 and call.name in MOVES else ""
         layer = next((name for t in inputs if (name := self.layer_of(t))), "")
         rule = (self.layer_rules if layer else self.rules).get(call.name, unknown)
         try:
@@ -126,9 +166,32 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
             source.readers.append(layer)
         for output, label in zip(call.outputs, labels):
             if label is not None:
-                self.tracked[output] = known = Tracked(label, layer)
+                norm = layer if isinstance(self.layers.get(layer), _BatchNorm) else norm
+                self.tracked[output] = known = Tracked(label, layer, norm)
                 if layer:
                     self.raw.append(known)
+
+    def _note_number(self, name: str, tensor: Any, number: float) -> None:
+        """Note that code multiplies by a power of a size, as attention does by that of a head, to the power -1/2.
+
+        A number that the module keeps as it is does not change with the size.
+        """
+        where, module = self.stack[-1]
+        if any(type(value) is float and value == number for value in vars(module).values()):
+            return
+        for attribute, size in vars(module).items():
+            powers = (1, -1, 0.5, -0.5) if type(size) is int and size > 1 else ()
+            power = next((power for power in powers if float(size) ** power == number), None)
+            if power is None:
+                continue
+            known = self.tracked.get(tensor)
+            if known is None or not known.norm:
+                self.computed[where, attribute] = f"{name} in {where}"
+                continue
+            index = {label: i for i, label in enumerate(self.outputs[known.norm].tolist())}
+            channels = tuple(index[abs(label)] for label in core(known.labels).flatten().tolist())
+            sign = -1 if name == "div" else 1
+            self.rescaled.append(Rescaled(known.norm, channels, (where, attribute), sign * power))
 
     def _give_up(self, call: Call, inputs: list[Tensor]) -> None:
         for tensor in inputs:
@@ -177,6 +240,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         cut = self.cuts.setdefault(key, Cut(reason))
         for part in parts:
             row = [abs(label) for label in part.tolist()]
+            cut.row = cut.row or row
             if row not in cut.parts:
                 cut.parts.append(row)
 
@@ -194,9 +258,15 @@ class Caller(TorchFunctionMode):
         """Note the name and go on."""
         del types
         self.trace.caller = getattr(func, "__name__", "")
+        self.trace.asked = args[1] if len(args) == 2 and isinstance(args[1], (tuple, list)) else args[1:]  # noqa: PLR2004
         return func(*args, **(kwargs or {}))
 
 
+# These put values elsewhere and do nothing else to them.
+MOVES = {
+    *("view", "_unsafe_view", "reshape", "_reshape_alias", "permute", "transpose", "expand", "squeeze", "unsqueeze"),
+    *("clone", "detach", "alias", "contiguous", "split", "split_with_sizes", "slice"),
+}
 # These read a tensor's shape or type, never its values.
 SHAPE_ONLY = {
     *("zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .counting import bundles
-from .shadow import FAILURES, shadow, train_branches, undisturbed, watched
+from .shadow import FAILURES, passes, shadow, train_branches, undisturbed, watched
 from .slicing import slice_model
 
 if TYPE_CHECKING:
@@ -18,32 +18,40 @@ if TYPE_CHECKING:
     from .channels import Channels
 
 
-def failing_modules(model: nn.Module, channels: Channels, shown: Tensor, *, in_training: bool) -> list[str]:
+def failing_modules(
+    model: nn.Module, channels: Channels, shown: Tensor, viewed: set[int], *, in_training: bool
+) -> list[str]:
     """Name the modules, innermost first, in which a copy of the model fails that lacks a channel of every bundle.
 
     Args:
         model: The model; it is only copied.
         channels: Its channels as known so far.
         shown: An image on which the whole model runs.
+        viewed: Groups to drop another number of, since code has given them another shape, perhaps that of something
+            that would lose as many by chance.
         in_training: Whether to take the branches of training as well.
     """
     twin = shadow(model)
-    slice_model(twin, channels, _one_of_each(channels))
+    slice_model(twin, channels, _one_of_each(channels, viewed))
     stack: list[str] = []
     with watched(twin, lambda name, _, __: stack.append(name), stack.pop), undisturbed(twin):
         try:
-            twin(shown)
+            list(passes(twin, shown))
             if in_training:
                 train_branches(twin)
-                twin(shown)
+                list(passes(twin, shown))
         except FAILURES:
             return stack[::-1]
     return []
 
 
-def _one_of_each(channels: Channels) -> set[int]:
-    """Return a group of each bundle, where all the bundles that stay even can spare one."""
+def _one_of_each(channels: Channels, viewed: set[int]) -> set[int]:
+    """Return a group of each bundle, or two, where all the bundles that stay even can spare as many."""
     counts = bundles(channels).values()
     spare = {count.bundle: [g for g in count.groups if g not in channels.frozen] for count in counts}
-    stuck = {id(count.even) for count in counts if not spare[count.bundle] or count.even.size == 1}
-    return {spare[count.bundle][-1] for count in counts if id(count.even) not in stuck}
+    room = {id(count.even): count.even.size - 1 for count in counts}
+    for count in counts:
+        room[id(count.even)] = min(room[id(count.even)], len(spare[count.bundle]))
+    twice = {id(count.even) for count in counts if not viewed.isdisjoint(count.groups)}
+    drop = {even: min(most, 2 if even in twice else 1) for even, most in room.items()}
+    return {group for count in counts for group in spare[count.bundle][: drop[id(count.even)]]}

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from . import journey, plots
-from .command import common_arguments
+from .command import common_arguments, report_argument
 from .journey import Files, Interface, Line
 from .measure import count_parameters
 from .penalty import NORMS
@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     add("-r", "--rate", type=int, default=1, help="keep a multiple of this many channels a layer, rounded up")
     add("--target", help=f"instead of -p or -t, drop no more than it takes to get there: {EXAMPLES}")
     add("--plan", type=Path, help="apply a plan that was saved before")
+    report_argument(parser)
     common_arguments(parser, "(default: <save-dir>/pruned_<digits of prob>.pt, pruned_auto.pt with --thres)")
     parser.set_defaults(prob=None)
     return parser

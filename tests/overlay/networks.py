@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import copy
 import functools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from slim.channels import Channels, analyse
 from slim.trace import tensors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def randomise(model: nn.Module, seed: int = 0) -> nn.Module:
@@ -41,7 +44,7 @@ def stock(name: str) -> tuple[Any, Channels]:
     return copy.deepcopy(model), channels
 
 
-def run(model: nn.Module, image: Tensor) -> list[Tensor]:
+def run(model: Callable[[Tensor], Any], image: Tensor) -> list[Tensor]:
     """Return all tensors a model gives out, in order."""
     with torch.no_grad():
         return tensors(model(image))

@@ -245,5 +245,5 @@ class Auxiliary(Net):
 
 PRUNABLE = [
     *(Residual, Depthwise, Grouped, Chunk, SplitByAttribute, SliceByAttribute, SplitByNumber, ChunkOfTwoLayers),
-    *(ChunkWithImage, Gate, Twice, Upsampled, NormAfterCat, Classifier, Auxiliary),
+    *(ChunkWithImage, Gate, LayerScale, Twice, Upsampled, NormAfterCat, Classifier, Auxiliary),
 ]

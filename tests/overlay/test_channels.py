@@ -53,13 +53,27 @@ def test_a_group_lists_every_place_it_lies_in() -> None:
     ]
 
 
-def test_attention_is_frozen_and_says_why() -> None:
+def test_heads_of_attention_stay_as_many_and_equally_wide() -> None:
     _, channels = stock("yolo11n")
-    reasons = channels.reasons()
-    assert reasons["model.10.m.0.attn.qkv.bn"] == "view in model.10.m.0.attn"
-    assert reasons["model.10.m.0.attn.proj.bn"] == "fixed width in model.10.m.0.attn"
-    assert all(name.startswith("model.10.") for name in reasons)
-    assert all(channels.prunable("model.10.m.0.ffn.0.bn")), "the hidden layer beside it is free"
+    assert channels.reasons() == {}
+    qkv = channels.outputs["model.10.m.0.attn.qkv.bn"]
+    heads = qkv[:128], qkv[128:]
+    for head in heads:
+        assert head[:32] == head[32:64], "a query goes with its key"
+    values = [head[64:] for head in heads]
+    stream = channels.outputs["model.10.m.0.attn.proj.bn"]
+    cut = next(cut for cut in channels.cuts if stream[:64] in cut and values[0] in cut)
+    assert {*values, stream[:64], stream[64:]} <= {*cut}, "the output of attention has the shape of its input"
+    assert channels.attributes["model.10.m.0.attn:key_dim"] == qkv[:32]
+    assert channels.attributes["model.10.m.0.attn:head_dim"] == values[0]
+
+
+def test_a_number_that_code_computes_from_the_size_of_a_head_is_made_up_for() -> None:
+    model, channels = stock("yolo12n")
+    rescaled = {norm: (key, power) for norm, _, key, power in channels.rescaled}
+    assert rescaled["model.6.m.0.0.attn.qkv.bn"] == ("model.6.m.0.0.attn:head_dim", -0.5)
+    assert model.model[6].m[0][0].attn.head_dim == len(channels.attributes["model.6.m.0.0.attn:head_dim"]) == 32
+    assert len(channels.attributes["model.6.m.0.0.attn:all_head_dim"]) == 64
 
 
 @pytest.mark.parametrize("name", ["yolov8n", "yolo11n", "yolo26n"])
@@ -113,9 +127,8 @@ def test_half_precision_weights_are_traced_as_well() -> None:
 @pytest.mark.parametrize(
     ("network", "frozen"),
     [
-        (small.Attention, {"stem.1": "fixed width in attend", "attend.qkv.1": "view in attend"}),
+        (small.Attention, {"stem.1": "fixed width in attend", "attend.qkv.1": "split_with_sizes in attend"}),
         (small.FixedView, {"stem.1": "fixed width in inside"}),
-        (small.LayerScale, {"stem.1": "mul in the model"}),
         (small.Sorted, {"stem.1": "sort in the model"}),
         (small.SortedThenAdded, {"stem.1": "sort in the model", "second.1": "sort in the model"}),
         (small.SigmoidOnly, {"stem.1": "no BatchNorm before convolution in head"}),
@@ -193,7 +206,6 @@ def test_prunable_batchnorms_are_masks_over_their_channels() -> None:
     model, channels = stock("yolo11n")
     masks = prunable_batchnorms(model)
     assert masks["model.0.bn"].tolist() == [True] * 16
-    assert "model.10.m.0.attn.qkv.bn" not in masks
     assert sum(int(mask.sum()) for mask in masks.values()) == sum(prunable(channels).values())
 
 

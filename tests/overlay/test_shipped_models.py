@@ -1,61 +1,116 @@
-"""The proof for every model that the installed release ships, at its smallest scale."""
+"""The proof for every model that the installed release ships: pruned is masked, and stock upstream trains it on."""
 
 from __future__ import annotations
 
 import copy
-import importlib.util
-from pathlib import Path
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import torch
 
-from slim.channels import analyse
+from slim.channels import Channels, analyse
+from slim.checkpoint import save_checkpoint
 from slim.measure import count_parameters
-from slim.plan import make_plan
+from slim.plan import Plan, make_plan
 from slim.surgery import apply_plan, mask_plan
 
 from .networks import assert_same, differ, photo, randomise, run
+from .shipped import build, same_choices, scaled, shipped, targets
 
 if TYPE_CHECKING:
-    import torch
+    from pathlib import Path
+
+    from torch import Tensor
+
+SIDE = 64
+SMALL = [(name, "n") for name in shipped()]
+LARGE = [(name, "x") for name in scaled("x", "v8", "11", "12", "26")]
+CANNOT_BE_BUILT: dict[str, str] = {}  # name -> reason; a name that can be built is not a reason
 
 
-def shipped() -> list[str]:
-    """Name every model file of the installed release, without importing it."""
-    spec = importlib.util.find_spec("ultralytics")
-    assert spec is not None
-    assert spec.origin is not None
-    return sorted(path.stem for path in (Path(spec.origin).parent / "cfg" / "models").rglob("*.yaml"))
+@dataclass(frozen=True)
+class Pruned:
+    """A model before and after, and what both say of one image."""
+
+    name: str
+    channels: Channels
+    plan: Plan
+    model: Any
+    before: int
+    full: list[Tensor]
+    masked: list[Tensor]
+    outputs: list[Tensor]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", shipped())
-def test_pruned_is_masked_for_every_model_that_is_shipped(name: str) -> None:
-    from ultralytics import RTDETR, YOLO
-
-    try:
-        masked: Any = randomise((RTDETR if "rtdetr" in name else YOLO)(f"{name}.yaml").model)
-    except (OSError, ImportError) as error:  # text encoders are downloaded
-        pytest.skip(f"cannot be built here: {error}")
-    channels = analyse(masked)
-    pruned = copy.deepcopy(masked)
-    # A transformer decoder sorts its queries by scores that a random network makes all but equal, so that rounding
-    # decides: there the proof is what the decoder is given.
-    look = entering_the_head if "rtdetr" in name else run
-    full = look(masked, photo())
-    plan = make_plan(masked, channels, ratio=0.5, round_to=8)
+@pytest.fixture(
+    scope="module",
+    params=[
+        *(pytest.param(case, id=case[0]) for case in SMALL if case[0] not in CANNOT_BE_BUILT),
+        *(pytest.param(case, id="-".join(case), marks=pytest.mark.slow) for case in LARGE),
+    ],
+)
+def pruned(request: pytest.FixtureRequest) -> Pruned:
+    """Prune a model once for all that is asked of it."""
+    torch.manual_seed(0)
+    name, scale = request.param
+    masked = randomise(build(name, scale))
+    channels, before, full = analyse(masked), count_parameters(masked), say(masked, [])
+    plan = make_plan(masked, channels, ratio=0.4)
+    model = copy.deepcopy(masked)
+    apply_plan(model, plan, channels, fold=False)
     mask_plan(masked, plan, channels)
-    apply_plan(pruned, plan, channels, fold=False)
-    assert_same(look(pruned, photo()), look(masked, photo()))
-    assert differ(full, look(masked, photo()))
-    assert count_parameters(pruned) < 0.9 * count_parameters(masked)
-    run(pruned, photo())
+    choices: list[Tensor] = []
+    wanted = say(masked, choices)
+    outputs = say(model, choices, replay=True)
+    return Pruned(name, channels, plan, model, before, full, wanted, outputs)
 
 
-def entering_the_head(model: Any, image: torch.Tensor) -> list[torch.Tensor]:
-    """Return the feature maps that the last layer is given."""
-    seen: list[torch.Tensor] = []
-    handle = model.model[-1].register_forward_pre_hook(lambda _, args: seen.extend(args[0]))
-    run(model, image)
-    handle.remove()
-    return seen
+def say(model: Any, choices: list[Tensor], *, replay: bool = False) -> list[Tensor]:
+    """Return all outputs for an image; of YOLOE also those for two visual prompts."""
+    outputs = []
+    with same_choices(choices, replay=replay):
+        if hasattr(model.model[-1], "savpe"):
+            visual = (torch.arange(SIDE // 8) < 3).float().expand(1, 2, SIDE // 8, SIDE // 8)
+            outputs += run(partial(model, vpe=visual), photo(SIDE))
+        return outputs + run(model, photo(SIDE))  # last, since it puts the number of classes back
+
+
+def test_pruned_is_masked(pruned: Pruned) -> None:
+    assert_same(pruned.outputs, pruned.masked)
+    assert differ(pruned.full, pruned.masked), "the mask must matter"
+
+
+def test_much_of_the_model_goes(pruned: Pruned) -> None:
+    assert count_parameters(pruned.model) < 0.9 * pruned.before
+
+
+def test_stock_ultralytics_loads_the_checkpoint_and_trains_it(pruned: Pruned, tmp_path: Path) -> None:
+    from ultralytics.cfg import get_cfg
+
+    from ultralytics import YOLO
+
+    save_checkpoint(tmp_path / "pruned.pt", pruned.model, {"train_args": {}}, pruned.plan)
+    loaded: Any = YOLO(tmp_path / "pruned.pt").model
+    for (key, theirs), ours in zip(loaded.state_dict().items(), pruned.model.state_dict().values()):
+        assert torch.equal(theirs, ours.half().to(theirs)), key
+
+    for parameter in loaded.parameters():
+        parameter.requires_grad_(True)
+    loaded.args, loaded.nc = get_cfg(overrides=loaded.args), len(loaded.names)  # as upstream's trainer sets them
+    before = {key: value.clone() for key, value in loaded.named_parameters()}
+    optimizer = torch.optim.SGD(loaded.train().parameters(), lr=1e-4)
+    loss, _ = loaded.loss(targets(loaded, SIDE))
+    loss.sum().backward()
+    optimizer.step()
+    assert torch.isfinite(loss).all()
+    assert all(torch.isfinite(parameter).all() for parameter in loaded.parameters())
+    moved = [key for key, value in loaded.named_parameters() if not torch.equal(value, before[key])]
+    assert len(moved) > 0.5 * len(before)
+
+
+def test_what_is_left_out_cannot_be_built() -> None:
+    for name in CANNOT_BE_BUILT:
+        with pytest.raises((OSError, ImportError)):
+            build(name, "n")
