@@ -129,7 +129,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
                         self.tainted[first] = self.tainted[name] = f"weight shared by {first} and {name}"
 
         for name, parameter in model.named_parameters():
-            if id(parameter) not in self.owner and 1 < parameter.numel() == max(parameter.shape):
+            if name.rpartition(".")[0] not in self.layers and 1 < parameter.numel() == max(parameter.shape, default=1):
                 self.vectors[name] = self.labels.new(parameter.numel()).view(parameter.shape)
                 self.tracked[parameter] = Tracked(-self.vectors[name], "")
 
