@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import journey, plots
 from .choosing import SCORES
@@ -54,6 +54,9 @@ def common_arguments(parser: argparse.ArgumentParser, where: str) -> None:
     add = parser.add_argument
     add("--score", choices=SCORES, default="gamma", help="go by |γ|, or weigh it with what the channel costs")
     add("--min-channels", type=int, default=1, help="keep at least this many channels a layer")
+    pattern: dict[str, Any] = {"action": "append", "default": [], "metavar": "PATTERN"}
+    add("--keep", "--skip", **pattern, help="layers that lose no channel, as model.22 or '*.cv1'; may be repeated")
+    add("--only", **pattern, help="layers that alone may lose channels; may be repeated")
     add("--data", type=Path, help="data YAML; re-estimates BatchNorm statistics on its training pictures")
     add("--pictures", type=int, default=512, help="how many pictures for that (default: 512)")
     add("--imgsz", type=int, help="image size for statistics, FLOPs, ONNX and latency (default: the checkpoint's)")

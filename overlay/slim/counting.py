@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,10 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass
 class Even:
-    """A number of channels that all bundles of one size keep alike, since code cuts them evenly."""
+    """A number of channels that all bundles of one size keep alike, since code cuts them evenly.
+
+    Attributes:
+        size: Channels of each bundle.
+        keep: How many to keep.
+        step: What `keep` is a multiple of, or else `size`: for the layers that are made of these bundles alone.
+    """
 
     size: int
     keep: int = 0
+    step: int = 1
 
 
 @dataclass(frozen=True)
@@ -40,13 +48,16 @@ def keep_counts(
     dropped for the sake of a number.
     """
     counts = bundles(channels)
+    layers = _layers(counts)
+    _set_steps(channels, counts, layers, round_to)
     emptied = []
     for count in counts.values():
         wanted = sum(group not in dropped for group in count.groups)
         if wanted == 0:
             emptied.append(count)
-        count.even.keep = max(count.even.keep, _round_up(max(wanted, min_channels), round_to, count.even.size))
-    _round_layers(channels, counts, round_to)
+        even = count.even
+        even.keep = max(even.keep, min(even.size, _round_up(max(wanted, min_channels), even.step)))
+    _round_layers(channels, counts, layers, round_to)
     return list(counts.values()), [_emptied(channels, count) for count in emptied]
 
 
@@ -66,12 +77,31 @@ def bundles(channels: Channels) -> dict[Bundle, Count]:
     return {places: Count(places, members, even[places]) for places, members in groups.items()}
 
 
-def _round_layers(channels: Channels, counts: dict[Bundle, Count], round_to: int) -> None:
-    """Keep more, one at a time, where a layer of several bundles is neither a multiple nor whole."""
+def _layers(counts: dict[Bundle, Count]) -> dict[str, Counter[Bundle]]:
+    """Return for each layer the bundles it is made of, and how often."""
     layers: defaultdict[str, Counter[Bundle]] = defaultdict(Counter)
     for bundle in counts:
         for name, times in Counter(name for name, part in bundle if part < 0).items():
             layers[name][bundle] = times
+    return layers
+
+
+def _set_steps(
+    channels: Channels, counts: dict[Bundle, Count], layers: dict[str, Counter[Bundle]], round_to: int
+) -> None:
+    """A bundle that alone makes up a layer is a multiple by itself; n even ones together need but an n-th of it."""
+    for name, parts in layers.items():
+        evens = {id(counts[bundle].even) for bundle in parts}
+        if len(evens) == 1 and FIXED not in channels.outputs[name]:
+            even = counts[next(iter(parts))].even
+            needed = round_to // math.gcd(round_to, sum(parts.values()))
+            even.step = even.step * needed // math.gcd(even.step, needed)
+
+
+def _round_layers(
+    channels: Channels, counts: dict[Bundle, Count], layers: dict[str, Counter[Bundle]], round_to: int
+) -> None:
+    """Keep more, a step at a time, where a layer of several bundles is neither a multiple nor whole."""
     changed = True
     while changed:
         changed = False
@@ -79,14 +109,20 @@ def _round_layers(channels: Channels, counts: dict[Bundle, Count], round_to: int
             fixed = channels.outputs[name].count(FIXED)
             total = fixed + sum(counts[bundle].even.keep * times for bundle, times in parts.items())
             if total % round_to and total < len(channels.outputs[name]):
-                roomy = [counts[bundle].even for bundle in parts]
-                widest = max((even for even in roomy if even.keep < even.size), key=lambda even: even.keep)
-                widest.keep += 1
+                roomy = [even for even in (counts[bundle].even for bundle in parts) if even.keep < even.size]
+                # The finest step first: a part that is a multiple for another layer's sake leaps.
+                even = min(roomy, key=lambda even: (even.step, -even.keep))
+                even.keep = min(even.size, even.keep + even.step)
                 changed = True
 
 
-def _round_up(number: int, multiple: int, limit: int) -> int:
-    return min(limit, -(-number // multiple) * multiple)
+def _round_up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple
+
+
+def unrounded(channels: Channels, kept: dict[str, list[int]], round_to: int) -> list[str]:
+    """Name the BatchNorms that keep all their channels because these are no multiple of `round_to`."""
+    return [name for name in channels.norms if name in kept and len(kept[name]) % round_to]
 
 
 def _emptied(channels: Channels, count: Count) -> str:

@@ -20,6 +20,7 @@ from .checkpoint import save_checkpoint
 from .choosing import Chooser
 from .comparing import measured
 from .fitting import lost_groups
+from .patterns import protect
 from .plan import Plan
 from .report import report
 from .scoring import Scores
@@ -152,10 +153,11 @@ def prune(line: Line, interface: Interface, options: argparse.Namespace) -> dict
     dense, said = interface.prepare(dense, options)
     imgsz = _imgsz(options.imgsz, dense, checkpoint)
     channels = analyse(dense)
+    allowed = protect(channels, keep=options.keep, only=options.only)
     if options.plan:
         plan = _read(options.plan)
     else:
-        chooser = Chooser.of(interface, options, dense, channels, imgsz)
+        chooser = Chooser.of(interface, options, dense, allowed, imgsz)
         plan = chooser.plan_for(target) if target else chooser.choose(None)
     pruned = deepcopy(dense)
     doubts = _doubts(dense, channels, plan, interface)
@@ -192,6 +194,8 @@ def _check_paths(options: argparse.Namespace, out: Path) -> None:
     """Refuse what would only be found out after the work is done."""
     weights = options.weights
     _check_weights(weights)
+    if options.plan and (options.keep or options.only):
+        raise ValueError("--plan says already which channels stay: leave --keep and --only to the run that makes it")
     if out.suffix != ".pt":
         raise ValueError(f"--out {out}: must end in .pt, as upstream expects of a checkpoint")
     if out.resolve() == weights.resolve():

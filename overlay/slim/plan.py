@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from .counting import keep_counts
+from .counting import keep_counts, unrounded
 from .scoring import Scores, drop_below, drop_ratio
 
 if TYPE_CHECKING:
@@ -127,8 +127,12 @@ def make_plan(
     counts, notes = keep_counts(channels, dropped, round_to=round_to, min_channels=min_channels)
     lost = {group for count in counts for group in scores.ranked(count.groups)[count.even.keep :]}
     prunable = [name for name in channels.outputs if any(channels.prunable(name))]
+    keep = {name: [i for i, g in enumerate(channels.outputs[name]) if g not in lost] for name in prunable}
+    odd = unrounded(channels, keep, round_to)
+    if odd:
+        notes.append(f"no multiple of {round_to}, and so whole: {some(odd)}")
     return Plan(
-        keep={name: [i for i, g in enumerate(channels.outputs[name]) if g not in lost] for name in prunable},
+        keep=keep,
         widths=channels.widths,
         threshold=threshold,
         ratio=ratio,

@@ -94,14 +94,44 @@ def test_equal_scores_take_an_equal_share_of_every_layer_and_are_reported() -> N
     assert any("all scores are equal" in note for note in plan.notes)
 
 
-@pytest.mark.parametrize("name", ["yolov8n", "yolo11n", "yolov9t"])
-@pytest.mark.parametrize("round_to", [8, 16])
+def odd(plan: Plan) -> list[str]:
+    """Name the layers that keep some of their channels, but no multiple."""
+    return [name for name, keep in plan.keep.items() if len(keep) % plan.round_to and len(keep) < plan.widths[name]]
+
+
+@pytest.mark.parametrize("name", ["yolov8n", "yolo11n", "yolo26n", "yolov9t", "yolov5n"])
+@pytest.mark.parametrize("round_to", [8, 16, 32])
 def test_kept_counts_are_multiples_or_whole(name: str, round_to: int) -> None:
     model, channels = stock(name)
-    plan = make_plan(model, channels, ratio=0.6, round_to=round_to)
-    for layer, keep in plan.keep.items():
-        assert len(keep) % round_to == 0 or len(keep) == channels.widths[layer], layer
+    plan, plain = (make_plan(model, channels, ratio=0.6, round_to=number) for number in (round_to, 1))
+    assert odd(plan) == []
     assert sum(map(len, plan.keep.values())) < sum(channels.widths[layer] for layer in plan.keep)
+    assert all(set(plan.keep[layer]) >= set(keep) for layer, keep in plain.keep.items()), "only ever up"
+    whole = [layer for layer in channels.norms if layer in plan.keep and channels.widths[layer] % round_to]
+    said = [note for note in plan.notes if note.startswith(f"no multiple of {round_to}, and so whole: ")]
+    assert bool(said) == bool(whole)
+
+
+@pytest.mark.parametrize("network", small.PRUNABLE)
+@pytest.mark.parametrize("round_to", [2, 3, 4, 8, 16])
+def test_counts_are_multiples_whatever_is_done_with_channels(network: type[small.Net], round_to: int) -> None:
+    for seed in range(5):
+        model = randomise(network(), seed)
+        channels = analyse(model)
+        for ratio in (0.2, 0.5, 0.9):
+            plan = make_plan(model, channels, ratio=ratio, round_to=round_to)
+            assert odd(plan) == [], (seed, ratio)
+            kept = {g for name, keep in plan.keep.items() for i, g in enumerate(channels.outputs[name]) if i in keep}
+            for parts in channels.cuts:
+                assert len({sum(group in kept or group in channels.frozen for group in part) for part in parts}) == 1
+
+
+def test_the_groups_of_a_convolution_share_a_multiple() -> None:
+    """Four groups of four: two of each make eight together."""
+    halves = [0.9, 0.8, *[0.01] * 2] * 4
+    model, channels = net(small.Grouped, group_1=halves, stem_1=[1.0] * 16)
+    plan = make_plan(model, channels, threshold=0.5, round_to=8)
+    assert plan.keep["group.1"] == [0, 1, 4, 5, 8, 9, 12, 13]
 
 
 def test_a_layer_made_of_two_is_rounded_as_a_whole() -> None:
