@@ -76,9 +76,10 @@ def _dress(model: nn.Module, built: nn.Module) -> None:
         # Stripped checkpoints are saved frozen (write-up, section 3). What upstream builds as a constant, DFL's
         # integral, stays one: no gradient ever reaches it, which fails on several GPUs in early releases.
         parameter.requires_grad_(name not in constant)
+    ours = dict(model.named_modules())
     for name, module in built.named_modules():
-        if isinstance(module, nn.Dropout):  # upstream has set it to `dropout=`
-            cast("nn.Dropout", model.get_submodule(name)).p = module.p
+        if isinstance(module, nn.Dropout) and name in ours:  # upstream has set it to `dropout=`
+            cast("nn.Dropout", ours[name]).p = module.p
     if anchors_of(model):
         take_anchors(model, built)
 
@@ -130,9 +131,10 @@ def _identity(model: nn.Module) -> tuple[Any, ...]:
 
 
 def _is_fused(model: nn.Module, built: nn.Module) -> bool:
-    """Tell whether BatchNorms are gone and the biases they became are there."""
+    """Tell whether BatchNorms are gone whose convolutions are there, with the biases they became; not whole blocks."""
     ours, theirs = _shapes(built).keys(), _shapes(model).keys()
-    return any(name.endswith("running_mean") for name in ours - theirs) and bool(theirs - ours)
+    gone = [name.rsplit(".", 2)[0] + "." for name in ours - theirs if name.endswith(".running_mean")]
+    return bool(theirs - ours) and any(name.startswith(tuple(gone)) for name in theirs)
 
 
 def _shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:

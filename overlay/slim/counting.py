@@ -7,10 +7,13 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .blocks import within
 from .bundles import bundle_of
 from .labels import FIXED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .bundles import Bundle
     from .channels import Channels
 
@@ -40,9 +43,11 @@ class Count:
 
 
 def keep_counts(
-    channels: Channels, dropped: set[int], *, round_to: int, min_channels: int
+    channels: Channels, dropped: set[int], removed: Iterable[str] = (), *, round_to: int, min_channels: int
 ) -> tuple[list[Count], list[str]]:
     """Return how many of each bundle of groups to keep, and notes on what would have lost everything.
+
+    What lies in removed blocks is counted, so that a plan is whole without them, but not noted.
 
     Parts that must stay even keep as many as the one that wants most: what lies above the threshold is never
     dropped for the sake of a number.
@@ -53,7 +58,7 @@ def keep_counts(
     emptied = []
     for count in counts.values():
         wanted = sum(group not in dropped for group in count.groups)
-        if wanted == 0:
+        if wanted == 0 and not all(part >= 0 or any(within(n, block) for block in removed) for n, part in count.bundle):
             emptied.append(count)
         even = count.even
         even.keep = max(even.keep, min(even.size, _round_up(max(wanted, min_channels), even.step)))

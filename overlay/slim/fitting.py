@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .blocks import carried_on, within
 from .plan import PlanError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from .channels import Channels
     from .plan import Plan
 
@@ -19,14 +22,12 @@ def lost_groups(plan: Plan, channels: Channels) -> set[int]:
             that belong to it, or the parts of a chunk become uneven.
     """
     _check_layers(plan, channels)
+    kept_of = {name: set(plan.keep.get(name, range(len(groups)))) for name, groups in channels.outputs.items()}
     lost = {
-        group
-        for name, keep in ((name, set(kept)) for name, kept in plan.keep.items())
-        for index, group in enumerate(channels.outputs[name])
-        if index not in keep
+        group for name in plan.keep for index, group in enumerate(channels.outputs[name]) if index not in kept_of[name]
     }
     for name, groups in channels.outputs.items():
-        kept = set(plan.keep.get(name, range(len(groups))))
+        kept = kept_of[name]
         for index, group in enumerate(groups):
             if group in lost:
                 _check_channel(plan, channels, name, index, kept=index in kept)
@@ -35,6 +36,25 @@ def lost_groups(plan: Plan, channels: Channels) -> set[int]:
             name, _, _ = channels.members(parts[0][0])[0]
             raise PlanError(f"the plan keeps unequal parts of {name}, whose output is cut evenly: make a plan anew")
     return lost
+
+
+def check_blocks(model: nn.Module, plan: Plan, channels: Channels) -> None:
+    """Refuse a plan that removes what nothing carries on.
+
+    Raises:
+        PlanError: A block is not there, the BatchNorms it is said to have lost are not in it, or the model needs it.
+    """
+    modules = dict(model.named_modules())
+    for block, norms in plan.removed.items():
+        if block not in modules or not block:
+            raise PlanError(f"the plan is for another model: this one has no block {block}; make a plan for it")
+        for name in norms:
+            if name not in channels.norms or not within(name, block):
+                raise PlanError(f"the plan removes {block} for {name}, which is no BatchNorm in it; make a plan anew")
+    carried = carried_on(model, channels, plan.removed) if plan.removed else set()
+    for block in plan.removed:
+        if block not in carried:
+            raise PlanError(f"the plan removes {block}, without which nothing carries on; make a plan anew")
 
 
 def _check_layers(plan: Plan, channels: Channels) -> None:

@@ -1,9 +1,12 @@
 """Folding: what a dropped channel still says when its gamma is zero goes into what follows it.
 
-A channel with gamma = 0 says act(beta) everywhere, and pooling, resizing, joining and adding keep it constant. A
-layer that reads it adds a constant to each of its outputs, so the constant moves to the layer's bias, or to the
-running mean of the BatchNorm behind it. The constants are not derived but observed, on a copy of the model whose
-dropped gammas are zero: what is the same at every pixel of two random images is constant.
+A channel with gamma = 0 says act(beta) everywhere, and pooling, resizing, joining and adding keep it constant. So does
+the branch of a block that is removed. A layer that reads it adds a constant to each of its outputs, so the constant
+moves to the layer's bias, or to the running mean of the BatchNorm behind it. The constants are not derived but
+observed, on two copies of the model: in one the dropped gammas are zero, in the other the betas too, and blocks are
+removed. What every layer reads is noted in the one; in the other it is compared, and then handed on in place of what
+arrived, so that each layer answers for its own share alone. What is the same at every pixel of two random images is
+constant.
 
 Not exact are the borders of a convolution that pads with zeros, which count as interior, and a transposed
 convolution, of whose taps the mean is taken. A channel that turns out not to be constant is not folded.
@@ -11,17 +14,21 @@ convolution, of whose taps the mean is taken. A channel that turns out not to be
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from .blocks import keep_constants, pads_with_zeros, remove_blocks, within
+from .masking import silence_channels, silence_norms
 from .plan import some
 from .shadow import passes, shadow, train_branches, undisturbed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .channels import Channels
 
 TOLERANCE = 1e-4  # relative spread that still counts as constant: float32 error of bilinear resizing is 1e-6
@@ -32,38 +39,42 @@ UNEVEN = "not folded where a dropped channel is not constant"
 NOTES = (BORDER, MEAN, UNEVEN)
 
 
-def fold_constants(model: nn.Module, channels: Channels, lost: set[int]) -> list[str]:
-    """Fold the constants of dropped channels into a model that is still at full width, in place.
+def fold_constants(model: nn.Module, channels: Channels, lost: set[int], removed: Mapping[str, list[str]]) -> list[str]:
+    """Fold the constants of dropped channels and blocks into a model that is still at full width, in place.
 
     Args:
         model: The bare model.
         channels: Its channels.
         lost: The groups that will be dropped.
+        removed: The blocks that will be removed, and the BatchNorms in them that lost everything.
 
     Returns:
         Notes, a line each: where folding is approximate, and what could not be folded.
     """
-    readers = {name: [i for i, g in enumerate(groups) if g in lost] for name, groups in channels.inputs.items()}
-    readers = {name: gone for name, gone in readers.items() if gone and not _depthwise(model.get_submodule(name))}
     found: dict[str, list[str]] = {note: [] for note in NOTES}
-    for name, seen in _observe(model, channels, lost, readers).items():
+    for name, missing in _missing(model, channels, lost, removed).items():
         layer: Any = model.get_submodule(name)
-        values, share = _constants(seen)
-        _shift(model, channels, name, _effect(layer, readers[name], values * (share >= MAJORITY)))
+        if _depthwise(layer):  # an output whose one input is dropped goes with it
+            gone = torch.tensor([group in lost for group in channels.inputs[name]], device=missing[0].device)
+            missing = [values.masked_fill(gone[:, None, None], 0) for values in missing]  # noqa: PLW2901
+        if not any(bool(values.any()) for values in missing):
+            continue
+        values, share = _constants(missing)
+        _shift(model, channels, name, _effect(layer, values * (share >= MAJORITY)))
         if bool((share < MAJORITY).any()):
             found[UNEVEN].append(name)
         elif isinstance(layer, _ConvTransposeNd):
             found[MEAN].append(name)
-        elif bool((share < 1).any()) or _pads_with_zeros(layer):
+        elif bool((share < 1).any()) or pads_with_zeros(layer):
             found[BORDER].append(name)
     return [f"{note}: {some(names)}" for note, names in found.items() if names]
 
 
 def _constants(calls: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Return the value most pixels have, and the least share of pixels that have it in any image; shapes (dropped,).
+    """Return the value most pixels have, and the least share of pixels that have it in any image; shapes (channels,).
 
     Args:
-        calls: Values in each call of a layer, shape (dropped, images, pixels).
+        calls: Values in each call of a layer, shape (channels, images, pixels).
     """
     middle = calls[0][:, 0].median(1).values
     limit = TOLERANCE * middle.abs().clamp_min(1)
@@ -71,41 +82,50 @@ def _constants(calls: list[Tensor]) -> tuple[Tensor, Tensor]:
     return middle, torch.cat(shares, 1).amin(1)
 
 
-def _observe(
-    model: nn.Module, channels: Channels, lost: set[int], readers: dict[str, list[int]]
+def _missing(
+    model: nn.Module, channels: Channels, lost: set[int], removed: Mapping[str, list[str]]
 ) -> dict[str, list[Tensor]]:
-    """Return for each call of each reader the values of its dropped inputs, shape (dropped, images, pixels)."""
-    twin = shadow(model)
-    for name in channels.norms:
-        norm: Any = twin.get_submodule(name)
-        gone = [index for index, group in enumerate(channels.outputs[name]) if group in lost]
-        if gone:
-            norm.weight = nn.Parameter(norm.weight.index_fill(0, torch.tensor(gone, device=norm.weight.device), 0))
-    seen: defaultdict[str, list[Tensor]] = defaultdict(list)
+    """Return for each call of each layer what its inputs will lack, shape (channels, images, pixels)."""
+    speaking, silent = shadow(model), shadow(model)
+    silence_channels(speaking, channels, lost, shift=False)
+    silence_norms(speaking, [name for norms in removed.values() for name in norms], shift=False)
+    keep_constants(speaking, removed)
+    silence_channels(silent, channels, lost, shift=True)
+    remove_blocks(silent, removed)
+    heard: defaultdict[str, deque[Tensor]] = defaultdict(deque)
+    missing: defaultdict[str, list[Tensor]] = defaultdict(list)
 
-    def note(name: str, layer: Any, x: Tensor) -> None:
-        dim = -1 if isinstance(layer, nn.Linear) else x.ndim - layer.weight.ndim + 1
-        values = x.movedim(dim, 0)[readers[name]]
-        seen[name].append(values.reshape(*values.shape[:2], -1))
+    def compare(name: str, layer: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        wanted = heard[name].popleft()
+        dim = -1 if isinstance(layer, nn.Linear) else wanted.ndim - layer.weight.ndim + 1
+        lacking = (wanted - arguments[0]).movedim(dim, 0)
+        missing[name].append(lacking.reshape(*lacking.shape[:2], -1))
+        return (wanted, *arguments[1:])
 
+    readers = [name for name in channels.inputs if not any(within(name, block) for block in removed)]
     for name in readers:
-        twin.get_submodule(name).register_forward_pre_hook(lambda layer, args, name=name: note(name, layer, args[0]))
+        # Copied, for an activation may work in place on what a layer was given.
+        speaking.get_submodule(name).register_forward_pre_hook(
+            lambda _, args, name=name: heard[name].append(args[0].clone())
+        )
+        silent.get_submodule(name).register_forward_pre_hook(lambda layer, args, name=name: compare(name, layer, args))
     noise = torch.rand((2, *channels.example[1:]), generator=torch.Generator().manual_seed(0))
     noise[0] *= 0.2  # two images of other means, or a gate that looks at the whole image would seem constant
-    with undisturbed(twin):
-        noise = noise.to(next(twin.parameters()).device)
-        list(passes(twin, noise))
-        if len(seen) < len(readers):
-            train_branches(twin)
+    with undisturbed(silent):
+        noise = noise.to(next(silent.parameters()).device)
+        for twin in (speaking, silent):
             list(passes(twin, noise))
-    return seen
+        if len(missing) < len(readers):
+            for twin in (speaking, silent):
+                train_branches(twin)
+                list(passes(twin, noise))
+    return missing
 
 
-def _effect(layer: Any, gone: list[int], values: Tensor) -> Tensor:
-    """Return what constant inputs add to each output, shape (out,), in float32."""
+def _effect(layer: Any, constants: Tensor) -> Tensor:
+    """Return what constant inputs, shape (in,), add to each output, shape (out,), in float32."""
     weight = layer.weight.detach().float()
-    width, groups = (weight.shape[1], 1) if isinstance(layer, nn.Linear) else (layer.in_channels, layer.groups)
-    constants = values.new_zeros(width).index_copy(0, torch.tensor(gone, device=values.device), values)
+    groups = getattr(layer, "groups", 1)  # a Linear has none
     taps = weight.flatten(2).sum(2) if weight.ndim > 2 else weight  # noqa: PLR2004 - a Linear has no kernel
     blocks = taps.view(groups, -1, taps.shape[1])
     if isinstance(layer, _ConvTransposeNd):  # (in, out / groups): each output meets one tap in stride ** dims
@@ -130,8 +150,3 @@ def _shift(model: nn.Module, channels: Channels, name: str, effect: Tensor) -> N
 def _depthwise(layer: nn.Module) -> bool:
     """Whether each output reads one input, and so goes with it."""
     return isinstance(layer, _ConvNd) and not isinstance(layer, _ConvTransposeNd) and layer.groups == layer.in_channels
-
-
-def _pads_with_zeros(layer: Any) -> bool:
-    padding = getattr(layer, "_reversed_padding_repeated_twice", ())  # also right where `padding` is a word
-    return any(padding) and layer.padding_mode == "zeros"

@@ -25,9 +25,9 @@ class PatternError(ValueError):
 def protect(channels: Channels, *, keep: Sequence[str] = (), only: Sequence[str] = ()) -> Channels:
     """Return the channels of a model with fewer that may go.
 
-    A layer loses no channel, nor do those that must lose the same ones, as behind a residual, when it matches `keep`, or
-    when `only` is given and it matches none of that. A pattern is a shell's, of a layer's name or of any module's around
-    it: `model.22` is the whole of that module, `*.cv1` every layer in a module of that name.
+    A layer loses no channel, nor do those that must lose the same ones, as behind a residual, when it matches `keep`,
+    or when `only` is given and it matches none of that. A pattern is a shell's, of a layer's name or of any module's
+    around it: `model.22` is the whole of that module, `*.cv1` every layer in a module of that name.
 
     Raises:
         PatternError: A pattern matches nothing, or nothing may go.

@@ -11,8 +11,9 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from .blocks import removable_blocks, within
 from .counting import keep_counts, unrounded
-from .scoring import Scores, drop_below, drop_ratio
+from .scoring import Scores, drop_below, drop_ratio, fallen_norms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +38,7 @@ class Plan:
         keep: Layer (convolution, BatchNorm, Linear) -> kept output channels, ascending. A layer that is not here
             has no channel that may go, and keeps all its outputs.
         widths: Layer -> output channels before pruning; a model with others is refused.
+        removed: Block that goes as a whole, since a residual path carries on -> the BatchNorms in it that lost all.
         threshold: The highest score that was dropped, or the threshold asked for.
         ratio: The ratio asked for, or None.
         round_to: Kept counts were rounded up to multiples of this.
@@ -46,6 +48,7 @@ class Plan:
 
     keep: dict[str, list[int]]
     widths: dict[str, int]
+    removed: dict[str, list[str]]
     threshold: float
     ratio: float | None
     round_to: int
@@ -124,7 +127,9 @@ def make_plan(
     else:
         threshold = float(threshold or 0.0)
         dropped = drop_below(scores, threshold, strictly=strictly)
-    counts, notes = keep_counts(channels, dropped, round_to=round_to, min_channels=min_channels)
+    including = threshold == 0 if ratio else ratio is None and not strictly  # equal scales must not condemn a block
+    removed = removable_blocks(model, channels, fallen_norms(model, channels, threshold, including=including))
+    counts, notes = keep_counts(channels, dropped, removed, round_to=round_to, min_channels=min_channels)
     lost = {group for count in counts for group in scores.ranked(count.groups)[count.even.keep :]}
     prunable = [name for name in channels.outputs if any(channels.prunable(name))]
     keep = {name: [i for i, g in enumerate(channels.outputs[name]) if g not in lost] for name in prunable}
@@ -134,11 +139,12 @@ def make_plan(
     return Plan(
         keep=keep,
         widths=channels.widths,
+        removed=removed,
         threshold=threshold,
         ratio=ratio,
         round_to=round_to,
         min_channels=min_channels,
-        notes=[*_summary(channels, scores, dropped, lost), *notes],
+        notes=[*_summary(channels, scores, dropped, lost, removed), *_gone(removed), *notes],
     )
 
 
@@ -155,10 +161,16 @@ def _check(ratio: float | None, threshold: float | None, round_to: int, min_chan
         raise ValueError(f"min_channels is {min_channels}: a layer without channels computes nothing; use at least 1")
 
 
-def _summary(channels: Channels, scores: Scores, dropped: set[int], lost: set[int]) -> list[str]:
+def _summary(
+    channels: Channels, scores: Scores, dropped: set[int], lost: set[int], removed: dict[str, list[str]]
+) -> list[str]:
     total = sum(scores.weight.values())
     below = sum(scores.weight[group] for group in dropped)
-    gone = sum(scores.weight[group] for group in lost)
+    gone = sum(
+        may and (group in lost or any(within(name, block) for block in removed))
+        for name in channels.norms
+        for group, may in zip(channels.outputs[name], channels.prunable(name))
+    )
     notes = [f"{gone} of {total} prunable BatchNorm channels dropped ({gone / total:.1%})"]
     if scores.by != "gamma":
         notes.append(f"chosen by |γ| weighed with {scores.by}: what costs more goes at a larger |γ|")
@@ -169,6 +181,13 @@ def _summary(channels: Channels, scores: Scores, dropped: set[int], lost: set[in
     if channels.unreached:
         notes.append(f"no forward pass reached these layers, which stay as they are: {some(channels.unreached)}")
     return notes
+
+
+def _gone(removed: dict[str, list[str]]) -> list[str]:
+    return [
+        f"{block}: goes as a whole, for all scales of {some(norms)} fell under the threshold, and a residual carries on"
+        for block, norms in removed.items()
+    ]
 
 
 def some(names: Sequence[str]) -> str:

@@ -108,3 +108,13 @@ def drop_below(scores: Scores, threshold: float, *, strictly: bool = False) -> s
     return {
         group for group, score in scores.of_group.items() if score < threshold or (score == threshold and not strictly)
     }
+
+
+def fallen_norms(model: nn.Module, channels: Channels, threshold: float, *, including: bool) -> list[str]:
+    """Return the BatchNorms all of whose |gamma| lie below a threshold, or at it."""
+    scales = {name: gammas(model, name) for name in channels.norms}
+    return [
+        name
+        for name, values in scales.items()
+        if values and all(value < threshold or (including and value == threshold) for value in values)
+    ]

@@ -5,13 +5,15 @@ A pruned model computes what the masked one does, in eval mode, up to floating-p
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from .blocks import remove_blocks, within
 from .channels import Channels, analyse
-from .fitting import lost_groups
+from .fitting import check_blocks, lost_groups
 from .folding import fold_constants
+from .masking import silence_channels, silence_norms
 from .slicing import slice_model
 
 if TYPE_CHECKING:
@@ -41,13 +43,15 @@ def apply_plan(model: nn.Module, plan: Plan, channels: Channels | None = None, *
     """
     channels = channels or analyse(model)
     lost = lost_groups(plan, channels)
-    notes = fold_constants(model, channels, lost) if fold and lost else []
+    check_blocks(model, plan, channels)
+    notes = fold_constants(model, channels, lost, plan.removed) if fold and (lost or plan.removed) else []
     slice_model(model, channels, lost)
+    remove_blocks(model, plan.removed)
     return notes
 
 
 def mask_plan(model: nn.Module, plan: Plan, channels: Channels | None = None, *, fold: bool = False) -> None:
-    """Silence the dropped channels of a model in place, at full size, through its BatchNorms and nothing else.
+    """Silence the dropped channels and blocks of a model in place, at full size, through its BatchNorms alone.
 
     Args:
         model: The model the plan was made for.
@@ -61,11 +65,11 @@ def mask_plan(model: nn.Module, plan: Plan, channels: Channels | None = None, *,
     """
     channels = channels or analyse(model)
     lost = lost_groups(plan, channels)
-    with torch.no_grad():
-        for name in channels.norms:
-            gone = [index for index, group in enumerate(channels.outputs[name]) if group in lost]
-            if gone:
-                norm: Any = model.get_submodule(name)
-                norm.weight[gone] = 0
-                if not fold:
-                    norm.bias[gone] = 0
+    check_blocks(model, plan, channels)
+    silence_channels(model, channels, lost, shift=not fold)
+    if fold:
+        silence_norms(model, [name for norms in plan.removed.values() for name in norms], shift=False)
+        return
+    for block in plan.removed:
+        inside = [name for name, m in model.named_modules() if isinstance(m, _BatchNorm) and within(name, block)]
+        silence_norms(model, inside, shift=True)

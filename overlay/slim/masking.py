@@ -1,0 +1,42 @@
+"""Silencing channels through BatchNorms: gamma to zero, and beta with it or not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .channels import Channels
+
+
+def silence_channels(model: nn.Module, channels: Channels, lost: set[int], *, shift: bool) -> None:
+    """Zero the gamma of dropped channels, and with `shift` the beta, in Parameters of the model's own.
+
+    Args:
+        model: A model at full width; what shares its weights, as a shadow's original, does not change.
+        channels: Its channels.
+        lost: The groups that are dropped.
+        shift: Whether they say nothing at all, or still act(beta).
+    """
+    for name in channels.norms:
+        gone = [index for index, group in enumerate(channels.outputs[name]) if group in lost]
+        if gone:
+            _zero(model.get_submodule(name), gone, shift=shift)
+
+
+def silence_norms(model: nn.Module, names: Iterable[str], *, shift: bool) -> None:
+    """Zero all of these BatchNorms, as `silence_channels`."""
+    for name in names:
+        norm: Any = model.get_submodule(name)
+        _zero(norm, range(norm.num_features), shift=shift)
+
+
+def _zero(norm: Any, gone: Iterable[int], *, shift: bool) -> None:
+    for name in ("weight", "bias") if shift else ("weight",):
+        old: Tensor = getattr(norm, name)
+        values = old.detach().index_fill(0, torch.tensor(list(gone), device=old.device), 0)
+        setattr(norm, name, nn.Parameter(values, requires_grad=old.requires_grad))
