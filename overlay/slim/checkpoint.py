@@ -31,7 +31,8 @@ def save_checkpoint(
         path: Where to.
         model: The model, in float; it is left as it is.
         checkpoint: What it was loaded from; its training arguments and metadata go along.
-        plan: What was pruned; it rides along as plain data, as `slim` on the model.
+        plan: What was pruned; it rides along as plain data, as `slim` on the model, with the plans of earlier rounds
+            under `before`, the first one first.
         trainable: Whether its parameters ask for gradients; those that upstream strips do not.
     """
     half: Any = deepcopy(model).half()
@@ -39,13 +40,21 @@ def save_checkpoint(
         attributes.pop("criterion", None)
     forget_grids(half)
     if plan is not None:
-        half.slim = plan.to_dict()
+        half.slim = {**plan.to_dict(), "before": _rounds(model)}
     if hasattr(half, "args"):
         half.args = dict(half.args)
     for parameter in half.parameters():
         parameter.requires_grad = trainable
     stale = dict.fromkeys((*STALE, *(key for key in STALE_V5 if key in checkpoint)))
     write_atomically(path, {**checkpoint, **stale, "model": half, "epoch": -1})
+
+
+def _rounds(model: Any) -> list[dict[str, Any]]:
+    """Return the plans that have made a model what it is."""
+    last = getattr(model, "slim", None)
+    if not isinstance(last, dict):
+        return []
+    return [*last.get("before", []), {key: value for key, value in last.items() if key != "before"}]
 
 
 def write_atomically(path: Path, value: Any) -> None:

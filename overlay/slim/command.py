@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Line", "main"]
 
+ADVICE = "show |γ| of every layer and how far pruning can go, and do nothing"
+
 
 def main(line: Line, arguments: Sequence[str] | None = None) -> int:
     """Run the script; returns its exit code (0 done, 2 usage or input)."""
@@ -39,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     amount.add_argument("--target", help=f"drop no more than it takes to get there: {EXAMPLES}")
     amount.add_argument("--plan", type=Path, help="apply a plan that was saved before")
     report_argument(amount)
+    amount.add_argument("--advice", action="store_true", help=ADVICE)
     add("--round-to", type=int, default=1, help="keep a multiple of this many channels a layer: 8 fp16, 16 int8")
     common_arguments(parser, "(default: <weights>-pruned.pt); the rest lies beside it")
     return parser
@@ -57,6 +60,8 @@ def common_arguments(parser: argparse.ArgumentParser, where: str) -> None:
     pattern: dict[str, Any] = {"action": "append", "default": [], "metavar": "PATTERN"}
     add("--keep", "--skip", **pattern, help="layers that lose no channel, as model.22 or '*.cv1'; may be repeated")
     add("--only", **pattern, help="layers that alone may lose channels; may be repeated")
+    add("--plan-out", type=Path, help="write the plan to this .json as well, also with --dry-run")
+    add("--val", action="store_true", help="validate on --data: dense, pruned, folded, re-estimated")
     add("--data", type=Path, help="data YAML; re-estimates BatchNorm statistics on its training pictures")
     add("--pictures", type=int, default=512, help="how many pictures for that (default: 512)")
     add("--imgsz", type=int, help="image size for statistics, FLOPs, ONNX and latency (default: the checkpoint's)")
@@ -100,5 +105,6 @@ INTERFACE = Interface(
     choose=_choose,
     remarks=lambda *_: [],
     draw=_draw,
-    sparse="sparsity=",
+    amount="--ratio 0.5",
+    sparse="yolo train model={weights} data={data} sparsity=1.5",
 )

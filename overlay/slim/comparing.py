@@ -42,7 +42,7 @@ def measured(
         if export is None:
             before = measure.measure(dense, imgsz=imgsz, pt=dense_pt)
             return before, measure.measure(pruned, imgsz=imgsz, pt=written)
-        with _quiet():  # upstream tells at length what to do with each file, the one thrown away included
+        with quiet():  # upstream tells at length what to do with each file, the one thrown away included
             models = [_exported(export, path, imgsz) for path in (dense_pt, written)]
         times = measure.latencies(models, imgsz=imgsz)
         return (
@@ -61,7 +61,8 @@ def _exported(export: Export, path: Path, imgsz: int) -> Path:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
+    """Keep upstream's logger from saying less than a warning."""
     logger = upstreams()
     level = logger.level
     logger.setLevel(logging.WARNING)

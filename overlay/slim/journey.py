@@ -14,17 +14,21 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, TextIO
 
+import torch
+
 from . import calibrate, measure
+from .advice import advise, doubts, table
 from .channels import analyse
 from .checkpoint import save_checkpoint
 from .choosing import Chooser
 from .comparing import measured
-from .fitting import lost_groups
+from .loading import check_options, check_weights, image_size, load, read_plan, write_plan
 from .patterns import protect
-from .plan import Plan
+from .plan import Plan, PlanError
 from .report import report
-from .scoring import Scores
-from .surgery import apply_plan
+from .shadow import image
+from .stages import accuracies, accuracy_table, folding_error
+from .surgery import apply_plan, mask_plan
 from .target import Target
 
 if TYPE_CHECKING:
@@ -35,9 +39,11 @@ if TYPE_CHECKING:
     from torch import nn
 
     from .channels import Channels
+    from .scoring import Scores
+    from .stages import Validate
 
 BATCH = 16  # pictures at a time for BatchNorm statistics
-LARGE_GAMMA = 0.1  # a dropped |γ| above this is no channel that sparse training emptied
+SAMPLE = 4  # pictures on which the error of folding is measured
 
 
 @dataclass(frozen=True)
@@ -47,10 +53,12 @@ class Line:
     Attributes:
         load: Path of a checkpoint to its model and the checkpoint itself, with upstream's own loader.
         export: Path of a checkpoint and image size; writes the ONNX file beside it and returns its path.
+        validate: Path of a checkpoint, of a data set's YAML, and image size; upstream's metrics by name.
     """
 
     load: Callable[[Path], tuple[nn.Module, dict[str, Any]]]
     export: Callable[[Path, int], Path]
+    validate: Validate | None = None
 
 
 @dataclass(frozen=True)
@@ -69,14 +77,15 @@ class Interface:
     """What differs between the prune scripts of the two upstreams.
 
     Attributes:
-        parser: Makes the parser. These options are common: weights, plan, target, score, report, out, data, pictures,
-            imgsz, no_fold, no_onnx, dry_run, json.
+        parser: Makes the parser. Besides those of `common_arguments` every script has weights, plan, target, report and
+            advice.
         out: Where the pruned checkpoint goes.
         prepare: Makes the loaded model the one to prune; says what it did, a line each.
         choose: Makes the plan, unless `--plan` names one, by these scores; at this ratio where there is one.
         remarks: What to say of the result, a line each.
         draw: Writes the pictures beside the result, and returns their paths.
-        sparse: How a model is trained sparse, for the doubts about one that was not.
+        amount: How it is said how much to prune, for the command that makes a plan.
+        sparse: The command that trains a model, {weights} on {data}, sparse, for the doubts about one that was not.
         trainable: Whether parameters ask for gradients in the checkpoint that is written.
     """
 
@@ -86,6 +95,7 @@ class Interface:
     choose: Callable[[nn.Module, Channels, Scores, argparse.Namespace, float | None], Plan]
     remarks: Callable[[nn.Module, nn.Module, Plan, int], list[str]]
     draw: Callable[[Files, nn.Module, nn.Module, Channels], list[Path]]
+    amount: str
     sparse: str
     trainable: bool = False
 
@@ -125,18 +135,23 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
+def tell(*lines: str) -> None:
+    """Print lines."""
+    for text in lines:
+        say(text)
+
+
 def look(line: Line, interface: Interface, options: argparse.Namespace) -> dict[str, Any]:
     """Say what of a checkpoint can be pruned, what stays and why; write nothing.
 
     Raises:
         ValueError: The checkpoint does not fit.
     """
-    _check_weights(options.weights)
-    dense, _ = _load(line, options.weights)
+    check_weights(options.weights)
+    dense, _ = load(line, options.weights)
     dense, said = interface.prepare(dense, options)
     found = report(dense, analyse(dense))
-    for text in (*said, *found.lines()):
-        say(text)
+    tell(*said, *found.lines())
     return found.to_dict()
 
 
@@ -146,102 +161,127 @@ def prune(line: Line, interface: Interface, options: argparse.Namespace) -> dict
     Raises:
         ValueError: The checkpoint, the plan or the options do not fit.
     """
-    target = Target.parse(options.target) if options.target else None
     files = Files(interface.out(options))
-    _check_paths(options, files.checkpoint)
-    dense, checkpoint = _load(line, options.weights)
+    check_options(line, options, files.checkpoint)
+    dense, checkpoint = load(line, options.weights)
     dense, said = interface.prepare(dense, options)
-    imgsz = _imgsz(options.imgsz, dense, checkpoint)
+    imgsz = image_size(options.imgsz, dense, checkpoint)
     channels = analyse(dense)
     allowed = protect(channels, keep=options.keep, only=options.only)
-    if options.plan:
-        plan = _read(options.plan)
-    else:
-        chooser = Chooser.of(interface, options, dense, allowed, imgsz)
-        plan = chooser.plan_for(target) if target else chooser.choose(None)
-    pruned = deepcopy(dense)
-    doubts = _doubts(dense, channels, plan, interface)
-    notes = [*plan.notes, *doubts, *apply_plan(pruned, plan, channels, fold=not options.no_fold)]
-    for text in (*said, *(f"note: {note}" for note in notes)):
-        say(text)
-    if options.data:
-        say(f"re-estimating BatchNorm statistics on pictures of {options.data}")
-        batches = calibrate.image_batches(options.data, imgsz=imgsz, batch=BATCH, limit=options.pictures)
-        calibrate.reestimate(pruned, batches)
-    for text in interface.remarks(dense, pruned, plan, imgsz):
-        say(text)
+    known = advise(dense, allowed)
+    if options.advice:
+        tell(*said, *table(known))
+        return {"advice": known.to_dict()}
+    with _next_step(interface, options):
+        plan = _plan(interface, options, dense, allowed, imgsz)
+        pruned, notes = _pruned(dense, plan, channels, options, imgsz)
+    warnings = [f"{doubt}; next: {_sparse(interface, options)}" for doubt in doubts(known, dense, channels, plan)]
+    tell(*said, *(f"WARNING: {text}" for text in warnings), *(f"note: {text}" for text in notes))
+    accuracy = _reestimated(line, dense, pruned, (plan, channels, checkpoint), options, imgsz)
+    tell(*interface.remarks(dense, pruned, plan, imgsz))
+    if options.plan_out:
+        write_plan(options.plan_out, plan)
     if options.dry_run:
         drawn, before, after = [], measure.measure(dense, imgsz=imgsz), measure.measure(pruned, imgsz=imgsz)
     else:
         save_checkpoint(files.checkpoint, pruned, checkpoint, plan, trainable=interface.trainable)
-        files.beside(".json").write_text(plan.to_json(), encoding="utf-8")
+        write_plan(files.beside(".json"), plan)
         drawn = interface.draw(files, dense, pruned, channels)
         export = None if options.no_onnx else line.export
         before, after = measured(export, files.checkpoint, dense, pruned, checkpoint, imgsz)
     lines, rows = measure.table(before, after)
-    for text in (*lines, *([] if options.dry_run else _made(files, drawn))):
-        say(text)
+    tell(*lines, *([] if options.dry_run else _made(files, drawn)), *_planned(options))
     return {
+        "accuracy": accuracy,
         "checkpoint": None if options.dry_run else str(files.checkpoint),
         "imgsz": imgsz,
         "notes": notes,
         "rows": rows,
         "threshold": plan.threshold,
+        "warnings": warnings,
     }
 
 
-def _check_paths(options: argparse.Namespace, out: Path) -> None:
-    """Refuse what would only be found out after the work is done."""
-    weights = options.weights
-    _check_weights(weights)
-    if options.plan and (options.keep or options.only):
-        raise ValueError("--plan says already which channels stay: leave --keep and --only to the run that makes it")
-    if out.suffix != ".pt":
-        raise ValueError(f"--out {out}: must end in .pt, as upstream expects of a checkpoint")
-    if out.resolve() == weights.resolve():
-        raise ValueError(f"--out {out}: is the checkpoint to prune; write the pruned one elsewhere")
-    if options.data:
-        calibrate.image_paths(options.data)
+def _plan(interface: Interface, options: argparse.Namespace, dense: nn.Module, allowed: Channels, imgsz: int) -> Plan:
+    """Return the plan that the options name, or ask for."""
+    if options.plan:
+        return read_plan(options.plan)
+    chooser = Chooser.of(interface, options, dense, allowed, imgsz)
+    return chooser.plan_for(Target.parse(options.target)) if options.target else chooser.choose(None)
 
 
-def _check_weights(weights: Path) -> None:
-    if not weights.is_file():
-        raise FileNotFoundError(f"{weights}: no such checkpoint; a training run leaves one in its weights/ folder")
+def _pruned(
+    dense: nn.Module, plan: Plan, channels: Channels, options: argparse.Namespace, imgsz: int
+) -> tuple[nn.Module, list[str]]:
+    """Return the pruned model, and what there is to say of it."""
+    pruned = deepcopy(dense)
+    notes = apply_plan(pruned, plan, channels, fold=not options.no_fold)
+    if notes:
+        masked = deepcopy(dense)
+        mask_plan(masked, plan, channels, fold=True)
+        if options.data:
+            shown, pictures = calibrate.image_batches(options.data, imgsz=imgsz, limit=SAMPLE), "pictures"
+        else:
+            black = image(dense, imgsz, batch=SAMPLE)
+            shown, pictures = iter([torch.rand(black.shape, generator=torch.Generator().manual_seed(0))]), "noise"
+        mean, largest = folding_error(masked, pruned, channels, shown)
+        notes.append(f"folding leaves the outputs {mean:.2%} off in the mean, {largest:.2%} at most, on {pictures}")
+    return pruned, [*plan.notes, *notes]
 
 
-def _imgsz(asked: int | None, model: nn.Module, checkpoint: dict[str, Any]) -> int:
-    """Return the image size to work at: as asked, or as trained."""
-    trained: Any = checkpoint.get("train_args") or checkpoint.get("opt") or {}  # YOLOv5 keeps it from v6.2 on
-    imgsz = int(trained.get("imgsz", 640)) if asked is None else asked
-    stride = max(32, int(max(getattr(model, "stride", [32]))))
-    if imgsz < stride or imgsz % stride:
-        raise ValueError(f"--imgsz {imgsz}: must be a multiple of the model's stride, {stride}")
-    return imgsz
+def _reestimated(
+    line: Line,
+    dense: nn.Module,
+    pruned: nn.Module,
+    made: tuple[Plan, Channels, dict[str, Any]],
+    options: argparse.Namespace,
+    imgsz: int,
+) -> dict[str, dict[str, float]]:
+    """Re-estimate BatchNorm statistics where there are pictures; return the accuracy after each step, if asked for."""
+    if not options.data:
+        return {}
+    plan, channels, checkpoint = made
+    steps: dict[str, nn.Module] = {}
+    if options.val:
+        raw = deepcopy(dense)
+        apply_plan(raw, plan, channels, fold=False)
+        folded = {} if options.no_fold else {"folded": deepcopy(pruned)}
+        steps = {"dense": dense, "pruned, not folded": raw, **folded, "re-estimated": pruned}
+    say(f"re-estimating BatchNorm statistics on pictures of {options.data}")
+    batches = calibrate.image_batches(options.data, imgsz=imgsz, batch=BATCH, limit=options.pictures)
+    calibrate.reestimate(pruned, batches)
+    if line.validate is None or not options.val:
+        return {}
+    say(f"validating {len(steps)} models on {options.data}")
+    found = accuracies(line.validate, steps, checkpoint, options.data, imgsz)
+    tell(*accuracy_table(found))
+    return found
 
 
-def _load(line: Line, weights: Path) -> tuple[nn.Module, dict[str, Any]]:
+@contextmanager
+def _next_step(interface: Interface, options: argparse.Namespace) -> Iterator[None]:
+    """Let a plan that does not fit be refused with the command that makes one that does."""
     try:
-        model, checkpoint = line.load(weights)
-        for parameter in model.parameters():
-            parameter.requires_grad = True  # the write-up's point 4: stripped checkpoints are frozen
-    except Exception as error:  # a pickle may raise anything
-        reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
-        raise ValueError(f"{weights}: not a checkpoint that this fork can load ({reason})") from error
-    return model.float().eval(), checkpoint
+        yield
+    except PlanError as error:
+        if not options.plan:
+            raise
+        new = f"python prune.py --weights {options.weights} {interface.amount} --dry-run --plan-out new.json"
+        raise PlanError(f"--plan {options.plan}: {error}: {new}") from error
 
 
-def _read(plan: Path) -> Plan:
-    return Plan.from_json(plan.read_text(encoding="utf-8"))
+def _sparse(interface: Interface, options: argparse.Namespace) -> str:
+    return interface.sparse.format(weights=options.weights, data=options.data or "data.yaml")
 
 
-def _doubts(dense: nn.Module, channels: Channels, plan: Plan, interface: Interface) -> list[str]:
-    """Say so when the channels that are dropped are not near zero: the model was not trained sparse."""
-    gamma = Scores.of(dense, channels).of_group
-    largest = max((gamma[group] for group in lost_groups(plan, channels)), default=0.0)
-    if largest <= LARGE_GAMMA:
+def _planned(options: argparse.Namespace) -> list[str]:
+    """Say where the plan lies, and what it is for."""
+    if not options.plan_out:
         return []
-    known = f"a model trained with {interface.sparse} has none that large to lose"
-    return [f"channels with |γ| up to {largest:.3g} go; {known}"]
+    return [
+        f"wrote the plan {options.plan_out}; to apply it:",
+        f"  python prune.py --weights {options.weights} --plan {options.plan_out}",
+    ]
 
 
 def _made(files: Files, drawn: list[Path]) -> list[str]:

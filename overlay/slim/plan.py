@@ -71,6 +71,10 @@ class Plan:
         missing = [field.name for field in fields(cls) if field.name not in data]
         if missing:
             raise PlanError(f"the plan lacks {', '.join(missing)}: make it again")
+        for name, kind in (("keep", list), ("widths", int), ("removed", list)):
+            if not isinstance(data[name], dict):
+                raise PlanError(f"the plan's {name} is not by layer: make it again")
+            _check_items(name, kind, data[name])
         return cls(**{field.name: data[field.name] for field in fields(cls)})
 
     def to_json(self) -> str:
@@ -146,6 +150,15 @@ def make_plan(
         min_channels=min_channels,
         notes=[*_summary(channels, scores, dropped, lost, removed), *_gone(removed), *notes],
     )
+
+
+def _check_items(name: str, kind: type, layers: dict[str, Any]) -> None:
+    """Refuse what stands for a layer and is not of its type: channels by number, blocks by name."""
+    inside = str if name == "removed" else int
+    for layer, value in layers.items():
+        items = value if isinstance(value, list) else []
+        if type(value) is not kind or any(type(item) is not inside for item in items):
+            raise PlanError(f"the plan's {name} of {layer} is {json.dumps(value)[:40]}: correct it, or make it again")
 
 
 def _check(ratio: float | None, threshold: float | None, round_to: int, min_channels: int) -> None:

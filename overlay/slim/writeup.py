@@ -17,8 +17,9 @@ import torch
 from torch import nn
 
 from . import journey, plots
-from .command import common_arguments, report_argument
+from .command import ADVICE, common_arguments, report_argument
 from .journey import Files, Interface, Line
+from .log import OFFICIAL
 from .measure import count_parameters
 from .penalty import NORMS
 from .plan import Plan, make_plan
@@ -54,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--target", help=f"instead of -p or -t, drop no more than it takes to get there: {EXAMPLES}")
     add("--plan", type=Path, help="apply a plan that was saved before")
     report_argument(parser)
+    add("--advice", action="store_true", help=ADVICE)
     common_arguments(parser, "(default: <save-dir>/pruned_<digits of prob>.pt, pruned_auto.pt with --thres)")
     parser.set_defaults(prob=None)
     return parser
@@ -160,6 +162,7 @@ INTERFACE = Interface(
     choose=_choose,
     remarks=_remarks,
     draw=_draw,
-    sparse="--sl",
+    amount="--prob 0.5",
+    sparse=("python train.py" if OFFICIAL else "yolov5 train") + " --weights {weights} --data {data} --sl 1.5",
     trainable=True,
 )

@@ -28,11 +28,18 @@ if TYPE_CHECKING:
     from torch import nn
 
 FAILED = ("fail", "error")  # words of the line in which upstream says why there is no file
+# What every release prints of a validation: "all", pictures, labels, metrics; a segmenter then those of its masks.
+ALL = re.compile(r"^\s*all\s+\d+\s+\d+((?:\s+[\d.eE+-]+){4})", re.MULTILINE)
+METRICS = ("precision", "recall", "mAP50", "mAP50-95")
 
 
 def line_of(package: str) -> Line:
     """Return the line of a release whose modules are in a package, `yolov5` or none."""
-    return Line(load=lambda path: load(path, package), export=lambda path, imgsz: export(path, imgsz, package))
+    return Line(
+        load=lambda path: load(path, package),
+        export=lambda path, imgsz: export(path, imgsz, package),
+        validate=lambda path, data, imgsz: validate(path, data, imgsz, package),
+    )
 
 
 def load(path: Path, package: str) -> tuple[nn.Module, dict[str, Any]]:
@@ -87,6 +94,24 @@ def export(path: Path, imgsz: int, package: str) -> Path:
             lines = [text.strip() for text in said.splitlines() if any(word in text.lower() for word in FAILED)]
             raise RuntimeError(lines[-1] if lines else "upstream's export has written no ONNX file")
         return Path(shutil.move(str(written), str(path.with_suffix(".onnx"))))
+
+
+def validate(path: Path, data: Path, imgsz: int, package: str) -> dict[str, float]:
+    """Return the metrics that upstream's own script prints of all classes together.
+
+    Raises:
+        RuntimeError: Upstream has printed none; with the line in which it says why.
+    """
+    script = next(name for name in ("val", "test") if importlib.util.find_spec(_dotted(package, name)))
+    with tempfile.TemporaryDirectory(prefix="slim-") as scratch:
+        where = ["--project", scratch, "--name", "val", "--exist-ok"]
+        size = ["--img-size", str(imgsz), "--batch-size", "16"]
+        said = _called(_dotted(package, script), ["--weights", str(path), "--data", str(data), *size, *where])
+    found = ALL.findall(said)
+    if not found:
+        lines = [text.strip() for text in said.splitlines() if any(word in text.lower() for word in FAILED)]
+        raise RuntimeError(lines[-1] if lines else "upstream's validator has printed no metrics")
+    return dict(zip(METRICS, map(float, found[-1].split())))
 
 
 def _dotted(package: str, module: str) -> str:

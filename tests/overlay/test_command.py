@@ -192,7 +192,7 @@ def test_json_is_one_document_on_stdout(prune, weights, data, more):
     code, out, err = prune("--weights", weights, "--ratio", 0.5, "--data", data, "--json", *more)
     report = json.loads(out)
     assert code == 0
-    assert list(report) == ["checkpoint", "imgsz", "notes", "rows", "threshold"]
+    assert list(report) == ["accuracy", "checkpoint", "imgsz", "notes", "rows", "threshold", "warnings"]
     assert report["checkpoint"] == (None if "--dry-run" in more else str(weights.with_name("last-pruned.pt")))
     assert ("latency_ms" in report["rows"]) == (not more)
     assert (report["imgsz"], bool(report["notes"])) == (64, True)
@@ -220,7 +220,8 @@ def test_data_puts_the_statistics_right(prune, weights, data):
 
 def test_a_dense_model_is_doubted(prune, weights):
     _, out, _ = prune("--weights", weights, "--ratio", 0.5, "--dry-run")
-    assert re.search(r"note: channels with \|γ\| up to 0\.\d+ go; a model trained with sparsity= has none", out)
+    assert re.search(r"WARNING: channels with \|γ\| up to 0\.\d+ go, and none of this model is near zero", out)
+    assert f"next: yolo train model={weights} data=data.yaml sparsity=1.5" in out
 
 
 def test_a_sparse_model_is_not(prune, tmp_path):

@@ -7,6 +7,7 @@ gained. Then fine-tune: `yolo train model=last-pruned.pt data=data.yaml`.
 from __future__ import annotations
 
 import sys
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 from ultralytics.slim.command import Line, main
@@ -29,5 +30,17 @@ def export(path: Path, imgsz: int) -> Path:
     return path.with_suffix(".onnx")
 
 
+def validate(path: Path, data: Path, imgsz: int) -> dict[str, float]:
+    """Return the metrics of upstream's validator; before 8.0.28 `val` does not return them."""
+    yolo, made = YOLO(str(path)), []
+    kind = getattr(yolo, "ValidatorClass", None)
+    if kind is not None:
+        yolo.ValidatorClass = lambda **settings: made.append(kind(**settings)) or made[0]
+    with tempfile.TemporaryDirectory(prefix="slim-") as scratch:
+        found = yolo.val(data=str(data), imgsz=imgsz, plots=False, verbose=False, project=scratch, name="val")
+    metrics = (found or made[0].metrics).results_dict
+    return {name.partition("/")[2]: float(value) for name, value in metrics.items() if name.startswith("metrics/")}
+
+
 if __name__ == "__main__":
-    sys.exit(main(Line(load=load, export=export)))
+    sys.exit(main(Line(load=load, export=export, validate=validate)))
