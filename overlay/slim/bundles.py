@@ -16,10 +16,12 @@ def bundle_of(outputs: Mapping[str, Iterable[int]], cuts: Iterable[Sequence[Sequ
     """Return for every group the places it lies in; groups with equal places are one bundle."""
     places: defaultdict[int, list[Place]] = defaultdict(list)
     for name, groups in outputs.items():
+        place = (name, -1)
         for group in groups:
-            places[group].append((name, -1))
+            places[group].append(place)
     for number, parts in enumerate(cuts):
         for index, part in enumerate(parts):
+            place = (f"cut {number}", index)
             for group in part:
-                places[group].append((f"cut {number}", index))
+                places[group].append(place)
     return {group: tuple(where) for group, where in places.items()}

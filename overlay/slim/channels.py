@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from .labels import Array
+
 
 @dataclass(frozen=True)
 class Channels:
@@ -177,11 +179,11 @@ def _plain(trace: Trace, example: tuple[int, ...]) -> tuple[Channels, set[int]]:
     """
     numbers = {FIXED: FIXED}
 
-    def row(labels: Sequence[int]) -> tuple[int, ...]:
+    def row(labels: Sequence[int] | Array) -> tuple[int, ...]:
         return tuple([numbers.setdefault(root, len(numbers)) for root in trace.labels.find_all(labels)])
 
-    outputs = {name: row(trace.outputs[name].tolist()) for name in trace.layers if name in trace.outputs}
-    inputs = {name: row(trace.inputs[name].tolist()) for name in trace.layers if name in trace.inputs}
+    outputs = {name: row(trace.outputs[name].numpy()) for name in trace.layers if name in trace.outputs}
+    inputs = {name: row(trace.inputs[name].numpy()) for name in trace.layers if name in trace.inputs}
     cuts = {key: tuple(row(part) for part in cut.parts) for key, cut in trace.cuts.items()}
     counted = {**trace.wholes, **{key: cut.row for key, cut in trace.cuts.items() if key[1]}}
     reasons = {number: trace.labels.reason(label) for label, number in numbers.items()}
@@ -193,7 +195,7 @@ def _plain(trace: Trace, example: tuple[int, ...]) -> tuple[Channels, set[int]]:
         frozen={number: reason for number, reason in reasons.items() if reason is not None},
         cuts=tuple(dict.fromkeys(cuts[key] for key, cut in trace.cuts.items() if not cut.tied)),
         attributes={":".join(key): row(labels) for key, labels in counted.items()},
-        vectors={name: row(labels.flatten().tolist()) for name, labels in trace.vectors.items()},
+        vectors={name: row(labels.flatten().numpy()) for name, labels in trace.vectors.items()},
         rescaled=tuple(dict.fromkeys((r.norm, r.channels, ":".join(r.attribute), r.power) for r in trace.rescaled)),
         followed_by=follower_of(trace),
         unreached=tuple(name for name in trace.layers if name not in trace.outputs),

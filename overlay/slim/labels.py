@@ -7,7 +7,7 @@ BatchNorm's scale and shift are: before the BatchNorm, or after a sigmoid. Such 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    Array = np.ndarray[Any, np.dtype[np.int64]]
 
 FIXED = 0
 
@@ -24,7 +26,7 @@ class Labels:
 
     def __init__(self) -> None:
         self._parent = [FIXED]
-        self._roots: np.ndarray[tuple[int], np.dtype[np.int64]] | None = None  # of all labels, until two are united
+        self._roots: Array | None = None  # of all labels, until two are united
         self._reasons: dict[int, str] = {FIXED: "not the output of a layer"}
 
     def new(self, width: int) -> Tensor:
@@ -42,7 +44,7 @@ class Labels:
             self._parent[label], label = root, self._parent[label]
         return root
 
-    def find_all(self, labels: Sequence[int]) -> list[int]:
+    def find_all(self, labels: Sequence[int] | Array) -> list[int]:
         """Return the representative of each label, all at once."""
         if self._roots is None:
             roots, parents = np.asarray(self._parent), None
@@ -70,7 +72,7 @@ class Labels:
 
     def freeze(self, labels: Tensor, reason: str, *, plainer: bool = False) -> None:
         """Forbid dropping any of these labels; a plainer reason takes the place of what was found before."""
-        for root in dict.fromkeys(self.find_all(core(labels).flatten().tolist())):
+        for root in dict.fromkeys(self.find_all(core(labels).flatten().numpy())):
             if plainer and root != FIXED:
                 self._reasons[root] = reason
             self._reasons.setdefault(root, reason)

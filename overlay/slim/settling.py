@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .bundles import Bundle
+    from .labels import Array
     from .trace import Cut, Trace
 
 
@@ -35,9 +36,9 @@ def settle(trace: Trace) -> None:
 
 def _freeze_unscored(trace: Trace) -> None:
     norms = [name for name in trace.outputs if isinstance(trace.layers[name], _BatchNorm)]
-    scored = {root for name in norms for root in _roots(trace, trace.outputs[name].tolist())}
+    scored = {root for name in norms for root in _roots(trace, trace.outputs[name].numpy())}
     for name, labels in trace.outputs.items():
-        bare = [root for root in _roots(trace, labels.tolist()) if root not in scored]
+        bare = [root for root in _roots(trace, labels.numpy()) if root not in scored]
         trace.labels.freeze(torch.tensor(bare, dtype=torch.long), f"no BatchNorm after {name}", plainer=True)
 
 
@@ -55,7 +56,7 @@ def _freeze_siblings(trace: Trace, cut: Cut) -> bool:
 def _settle_cuts(trace: Trace) -> bool:
     """Look at every cut once; return whether anything changed."""
     rows = [[_roots(trace, part) for part in cut.parts] for cut in trace.cuts.values()]
-    bundles = bundle_of({name: _roots(trace, row.tolist()) for name, row in trace.outputs.items()}, rows)
+    bundles = bundle_of({name: _roots(trace, row.numpy()) for name, row in trace.outputs.items()}, rows)
     changed = False
     for cut, parts in zip(trace.cuts.values(), rows):
         if _freeze_siblings(trace, cut):
@@ -130,5 +131,5 @@ def follower_of(trace: Trace) -> dict[str, str]:
     }
 
 
-def _roots(trace: Trace, labels: Sequence[int]) -> list[int]:
+def _roots(trace: Trace, labels: Sequence[int] | Array) -> list[int]:
     return trace.labels.find_all(labels)
