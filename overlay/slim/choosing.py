@@ -1,14 +1,18 @@
-"""The plan that the options of `prune.py` ask for: read, by a ratio or threshold, or whatever reaches a target."""
+"""The plan that the options of `prune.py` ask for: by a ratio or threshold, or whatever reaches a target."""
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from .costs import Costs
+from .aiming import Trials, aim
+from .costs import KINDS, Costs, prices
 from .fitting import lost_groups
+from .latency import ROUND_TO, Latency
 from .scoring import Scores
-from .target import Target, reach
+from .target import TargetError, reach
 
 if TYPE_CHECKING:
     import argparse
@@ -17,10 +21,12 @@ if TYPE_CHECKING:
     from torch import nn
 
     from .channels import Channels
+    from .comparing import Export
     from .journey import Interface
     from .plan import Plan
+    from .target import Target
 
-SCORES = ("gamma", "params", "flops")
+SCORES = ("gamma", *KINDS)
 
 
 @dataclass(frozen=True)
@@ -42,19 +48,20 @@ class Chooser:
         Raises:
             ValueError: Nothing can be pruned.
         """
-        costs = Costs.of(model, channels, imgsz)
-        scores = scored(model, channels, costs, options.score)
+        scores = Scores.of(model, channels)
+        if options.score != "gamma":
+            scores = scores.weighed(prices(model, channels, options.score, imgsz), options.score)
 
         def choose(ratio: float | None = None) -> Plan:
             return interface.choose(model, channels, scores, options, ratio)
 
-        return cls(channels, scores, costs, choose, fold=not options.no_fold)
+        return cls(channels, scores, Costs.of(model, channels, imgsz), choose, fold=not options.no_fold)
 
     def price(self, plan: Plan, kind: str) -> int:
         """Return what a plan leaves, of parameters or FLOPs."""
         return self.costs.total(self.channels, lost_groups(plan, self.channels), fold=self.fold).of(kind)
 
-    def plan_for(self, target: Target) -> Plan:
+    def small(self, target: Target) -> Plan:
         """Return the plan that reaches a target in parameters or FLOPs.
 
         Raises:
@@ -67,10 +74,35 @@ class Chooser:
         note = f"target {target.text}: {target.said(left)} are left of {target.said(dense)} ({left / dense:.1%})"
         return replace(plan, notes=[note, *plan.notes])
 
+    def fast(self, target: Target, export: Export, dense: nn.Module, checkpoint: dict[str, Any], imgsz: int) -> Plan:
+        """Return the plan that reaches a target in latency.
 
-def scored(model: nn.Module, channels: Channels, costs: Costs, by: str) -> Scores:
-    """Return the scores to choose by, one of `SCORES`."""
-    scores = Scores.of(model, channels)
-    if by == "gamma":
-        return scores
-    return scores.weighed({group: total.of(by) for group, total in costs.of_groups(channels).items()}, by)
+        Raises:
+            TargetError: It cannot be reached.
+            ValueError: The export failed, or a package is missing.
+        """
+        with tempfile.TemporaryDirectory(prefix="slim-") as folder:
+            trials = Trials(export, dense, checkpoint, self.channels, imgsz, Path(folder))
+            return aim(target, self, Latency.of(dense, self.channels, imgsz), trials)
+
+
+def settle_options(options: argparse.Namespace, target: Target | None) -> None:
+    """Choose what to round to, where the user has not.
+
+    Raises:
+        TargetError: A latency is asked for, and no ONNX file.
+    """
+    fast = target is not None and target.kind == "latency"
+    if fast and options.no_onnx:
+        raise TargetError(f"--target {options.target}: is measured on the ONNX file; leave out --no-onnx")
+    if options.round_to is None:
+        options.round_to = ROUND_TO if fast else 1
+
+
+def predicted(model: nn.Module, channels: Channels, plan: Plan, imgsz: int) -> list[str]:
+    """Say what the layers take before and after, if this machine's table has them all."""
+    latency = Latency.of(model, channels, imgsz)
+    if not latency.known:
+        return []
+    before, after = (latency.total(channels, lost) for lost in ((), lost_groups(plan, channels)))
+    return [f"this machine's table of layers predicts {before:.2f} ms before, {after:.2f} ms after, for layers alone"]

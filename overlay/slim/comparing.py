@@ -51,6 +51,16 @@ def measured(
         )
 
 
+def exported(export: Export, path: Path, model: nn.Module, checkpoint: dict[str, Any], imgsz: int) -> Path:
+    """Write a model as a checkpoint, and its ONNX file beside it, which is returned.
+
+    Raises:
+        ValueError: The export failed.
+    """
+    save_checkpoint(path, model, checkpoint)
+    return _exported(export, path, imgsz)
+
+
 def _exported(export: Export, path: Path, imgsz: int) -> Path:
     try:
         return export(path, imgsz)

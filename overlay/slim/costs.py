@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from .channels import Channels
     from .flops import Operation
 
-KINDS = ("params", "flops")
+KINDS = ("params", "flops", "latency")
+CHEAP = 0.01  # of the mean is the least that a group is said to cost
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Totals:
         return Totals(self.params - other.params, self.flops - other.flops)
 
     def of(self, kind: str) -> int:
-        """Return the one of `KINDS`."""
+        """Return the one or the other."""
         return self.params if kind == "params" else self.flops
 
 
@@ -163,6 +164,30 @@ def _numel(shape: Iterable[int]) -> int:
     return product
 
 
+def prices(model: nn.Module, channels: Channels, kind: str, imgsz: int) -> dict[int, float]:
+    """Return what each prunable group costs, in parameters, FLOPs, or milliseconds on this machine; never nothing.
+
+    What only training runs, such as the second head of an end-to-end detector, costs next to nothing.
+
+    Raises:
+        ValueError: If the kind is none of `KINDS`, or latency cannot be measured here.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"{kind} is not one of {', '.join(KINDS)}")
+    if kind == "latency":
+        from .latency import Latency  # noqa: PLC0415 - the one kind that takes seconds and needs ONNX Runtime
+
+        latency = Latency.of(model, channels, imgsz)
+        latency.measure()
+        found = latency.of_groups(channels)
+    else:
+        costs = Costs.of(model, channels, imgsz).of_groups(channels)
+        found = {group: float(total.of(kind)) for group, total in costs.items()}
+    prunable = {group for name in channels.norms for group in channels.outputs[name]} - channels.frozen.keys()
+    least = CHEAP * sum(found.get(group, 0.0) for group in prunable) / max(1, len(prunable))
+    return {group: max(least, found.get(group, 0.0)) for group in sorted(prunable)}
+
+
 def penalty_weights(model: nn.Module, channels: Channels, kind: str, *, imgsz: int = 640) -> dict[str, float]:
     """Return how much to penalise the scales of each BatchNorm, so that what costs more is pressed more.
 
@@ -178,10 +203,8 @@ def penalty_weights(model: nn.Module, channels: Channels, kind: str, *, imgsz: i
         BatchNorm -> weight, for every one with prunable channels; the mean over all those channels is 1.
 
     Raises:
-        ValueError: If the kind is not known, or nothing can be pruned.
+        ValueError: If the kind is not known, latency cannot be measured, or nothing can be pruned.
     """
-    if kind not in KINDS:
-        raise ValueError(f"{kind} is not one of {', '.join(KINDS)}")
     members = {name: [g for g in channels.outputs[name] if g not in channels.frozen] for name in channels.norms}
     members = {name: groups for name, groups in members.items() if groups}
     scales: defaultdict[int, int] = defaultdict(int)
@@ -190,7 +213,7 @@ def penalty_weights(model: nn.Module, channels: Channels, kind: str, *, imgsz: i
             scales[group] += 1
     if not scales:
         raise ValueError("no BatchNorm channel can be pruned: is the model fused, or built without BatchNorm?")
-    costs = Costs.of(model, channels, imgsz).of_groups(channels)
-    shares = {name: [costs[g].of(kind) / scales[g] for g in groups] for name, groups in members.items()}
+    costs = prices(model, channels, kind, imgsz)
+    shares = {name: [costs[g] / scales[g] for g in groups] for name, groups in members.items()}
     mean = sum(map(sum, shares.values())) / sum(map(len, shares.values()))
     return {name: sum(share) / len(share) / mean for name, share in shares.items()}

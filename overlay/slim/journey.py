@@ -20,7 +20,7 @@ from . import calibrate, measure
 from .advice import advise, doubts, table
 from .channels import analyse
 from .checkpoint import save_checkpoint
-from .choosing import Chooser
+from .choosing import Chooser, predicted, settle_options
 from .comparing import measured
 from .loading import check_options, check_weights, image_size, load, read_plan, write_plan
 from .patterns import protect
@@ -161,6 +161,8 @@ def prune(line: Line, interface: Interface, options: argparse.Namespace) -> dict
     Raises:
         ValueError: The checkpoint, the plan or the options do not fit.
     """
+    target = Target.parse(options.target) if options.target else None
+    settle_options(options, target)
     files = Files(interface.out(options))
     check_options(line, options, files.checkpoint)
     dense, checkpoint = load(line, options.weights)
@@ -173,7 +175,11 @@ def prune(line: Line, interface: Interface, options: argparse.Namespace) -> dict
         tell(*said, *table(known))
         return {"advice": known.to_dict()}
     with _next_step(interface, options):
-        plan = _plan(interface, options, dense, allowed, imgsz)
+        if options.plan:
+            plan = read_plan(options.plan)
+        else:
+            chooser = Chooser.of(interface, options, dense, allowed, imgsz)
+            plan = chooser.plan_for(target, line.export, checkpoint)
         pruned, notes = _pruned(dense, plan, channels, options, imgsz)
     warnings = [f"{doubt}; next: {_sparse(interface, options)}" for doubt in doubts(known, dense, channels, plan)]
     tell(*said, *(f"WARNING: {text}" for text in warnings), *(f"note: {text}" for text in notes))
@@ -190,7 +196,8 @@ def prune(line: Line, interface: Interface, options: argparse.Namespace) -> dict
         export = None if options.no_onnx else line.export
         before, after = measured(export, files.checkpoint, dense, pruned, checkpoint, imgsz)
     lines, rows = measure.table(before, after)
-    tell(*lines, *([] if options.dry_run else _made(files, drawn)), *_planned(options))
+    tell(*lines, *(predicted(dense, channels, plan, imgsz) if options.dry_run else _made(files, drawn)))
+    tell(*_planned(options))
     return {
         "accuracy": accuracy,
         "checkpoint": None if options.dry_run else str(files.checkpoint),
@@ -200,14 +207,6 @@ def prune(line: Line, interface: Interface, options: argparse.Namespace) -> dict
         "threshold": plan.threshold,
         "warnings": warnings,
     }
-
-
-def _plan(interface: Interface, options: argparse.Namespace, dense: nn.Module, allowed: Channels, imgsz: int) -> Plan:
-    """Return the plan that the options name, or ask for."""
-    if options.plan:
-        return read_plan(options.plan)
-    chooser = Chooser.of(interface, options, dense, allowed, imgsz)
-    return chooser.plan_for(Target.parse(options.target)) if options.target else chooser.choose(None)
 
 
 def _pruned(

@@ -6,6 +6,9 @@ Runtime's CPU, both models in turn, so that a noisy machine is noisy for both.
 
 from __future__ import annotations
 
+import json
+import os
+import tempfile
 import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -82,13 +85,18 @@ def file_size(path: Path | str) -> int:
         raise MeasureError(f"{path}: no such file to measure") from None
 
 
-def latency(onnx: Path | str, *, imgsz: int, threads: int = 2, runs: int = 50, warmup: int = 10) -> float:
+def default_threads() -> int:
+    """Return how many threads inference takes where nobody says: the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def latency(onnx: Path | str, *, imgsz: int, threads: int | None = None, runs: int = 50, warmup: int = 10) -> float:
     """Return one model's median latency; see `latencies`."""
     return latencies([onnx], imgsz=imgsz, threads=threads, runs=runs, warmup=warmup)[0]
 
 
 def latencies(
-    models: Sequence[Path | str], *, imgsz: int, threads: int = 2, runs: int = 50, warmup: int = 10
+    models: Sequence[Path | str], *, imgsz: int, threads: int | None = None, runs: int = 50, warmup: int = 10
 ) -> list[float]:
     """Return the median latency of each model on ONNX Runtime's CPU, in milliseconds.
 
@@ -98,14 +106,14 @@ def latencies(
     Args:
         models: ONNX files.
         imgsz: Side of the picture, in pixels, where the model leaves it open.
-        threads: Of ONNX Runtime, in each model.
+        threads: Of ONNX Runtime, in each model; `default_threads` when None.
         runs: How often each model is timed.
         warmup: How often each model is run before that.
 
     Raises:
         MeasureError: A file is missing or is no ONNX model.
     """
-    calls = [_runner(path, imgsz, threads) for path in models]
+    calls = [_runner(_session(path, threads), imgsz) for path in models]
     for _ in range(warmup):
         for call in calls:
             call()
@@ -119,19 +127,51 @@ def latencies(
     return [median(each) for each in times]
 
 
-def _runner(path: Path | str, imgsz: int, threads: int) -> Callable[[], Any]:
-    """Load an ONNX model, and return a function that runs it once on noise."""
-    import numpy as np  # noqa: PLC0415 - with the next line: only where latency is measured
+def undisturbed_latency(onnx: Path | str, *, imgsz: int, threads: int | None = None, runs: int = 12) -> float:
+    """Return the sum of the fastest runs of a model's operators, in milliseconds: what else the machine does drops out.
+
+    Args:
+        onnx: The model.
+        imgsz: Side of the picture, in pixels, where the model leaves it open.
+        threads: Of ONNX Runtime; `default_threads` when None.
+        runs: How often each operator is timed.
+
+    Raises:
+        MeasureError: The file is missing or is no ONNX model.
+    """
+    with tempfile.TemporaryDirectory(prefix="slim-") as folder:
+        session = _session(onnx, threads, profile=str(Path(folder) / "profile"))
+        call = _runner(session, imgsz)
+        for _ in range(runs):
+            call()
+        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+    fastest: dict[str, float] = {}
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith("kernel_time"):
+            fastest[event["name"]] = min(event["dur"] / 1000, fastest.get(event["name"], float("inf")))
+    return sum(fastest.values())
+
+
+def _session(path: Path | str, threads: int | None, profile: str = "") -> Any:
+    """Load an ONNX model."""
     import onnxruntime as ort  # noqa: PLC0415 - not every fork has it
 
     options = ort.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.intra_op_num_threads, options.inter_op_num_threads = threads or default_threads(), 1
     # Waiting threads of the one model would otherwise spin on the cores that the other one is timed on.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if profile:
+        options.enable_profiling, options.profile_file_prefix = True, profile
     try:
-        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 - ONNX Runtime's errors have no public base class
         raise MeasureError(f"{path}: ONNX Runtime cannot load it: {str(error).splitlines()[0]}") from None
+
+
+def _runner(session: Any, imgsz: int) -> Callable[[], Any]:
+    """Return a function that runs a model once on noise."""
+    import numpy as np  # noqa: PLC0415 - only where latency is measured
+
     feed = session.get_inputs()[0]
     shape = [size if isinstance(size, int) else (1, 3, imgsz, imgsz)[axis] for axis, size in enumerate(feed.shape)]
     dtype = np.float16 if feed.type == "tensor(float16)" else np.float32

@@ -78,6 +78,17 @@ class Target:
         return f"{cost:,.0f} parameters" if self.kind == "params" else f"{cost / 1e9:.3f} GFLOPs"
 
 
+class UnreachableError(TargetError):
+    """No plan is small enough; `plan` is the smallest."""
+
+    def __init__(self, target: Target, plan: Plan, *, least: float, limit: float) -> None:
+        super().__init__(
+            f"--target {target.text}: cannot be reached: at least {target.said(least)} are left, {target.said(limit)} "
+            "are asked for; layers that must stay, --round-to and --min-channels set the bound"
+        )
+        self.plan = plan
+
+
 def reach(
     target: Target, scores: Scores, choose: Callable[[float], Plan], price: Callable[[Plan], float], limit: float
 ) -> Plan:
@@ -93,7 +104,7 @@ def reach(
         limit: The most it may cost.
 
     Raises:
-        TargetError: Even the smallest plan costs more; says how much.
+        UnreachableError: Even the smallest plan costs more; says how much.
     """
     total = sum(scores.weight.values())
     zeros = sum(number for group, number in scores.weight.items() if scores.of_group[group] == 0)
@@ -105,10 +116,7 @@ def reach(
     plan = dropping(enough)
     least = price(plan)
     if least > limit:
-        raise TargetError(
-            f"--target {target.text}: cannot be reached: at least {target.said(least)} are left, {target.said(limit)} "
-            "are asked for; layers that must stay, --round-to and --min-channels set the bound"
-        )
+        raise UnreachableError(target, plan, least=least, limit=limit)
     while enough - short > 1:
         middle = (enough + short) // 2
         tried = dropping(middle)

@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--save-dir", type=Path, help="folder of the results (default: that of the weights)")
     add("-p", "--prob", type=float, help="share of all BatchNorm scales below the threshold (default: 0.5)")
     add("-t", "--thres", type=float, default=0.0, help="the threshold itself; 0 takes --prob")
-    add("-r", "--rate", type=int, default=1, help="keep a multiple of this many channels a layer, rounded up")
+    add("-r", "--rate", dest="round_to", type=int, help="keep a multiple of this many channels a layer, rounded up")
     add("--target", help=f"instead of -p or -t, drop no more than it takes to get there: {EXAMPLES}")
     add("--plan", type=Path, help="apply a plan that was saved before")
     report_argument(parser)
@@ -88,8 +88,8 @@ def _check(options: argparse.Namespace) -> None:
         raise ValueError("--prob and --thres: give one of them; --thres is a threshold, --prob finds one")
     if options.target and (options.thres or options.prob is not None or options.plan):
         raise ValueError("--target finds the threshold: leave out --prob, --thres and --plan")
-    if options.rate < 1:
-        raise ValueError(f"--rate {options.rate}: must be at least 1; 8 suits fp16, 16 or 32 int8")
+    if options.round_to is not None and options.round_to < 1:
+        raise ValueError(f"--rate {options.round_to}: must be at least 1; 8 suits fp16, 16 or 32 int8")
 
 
 def _prepare(model: nn.Module, options: argparse.Namespace) -> tuple[nn.Module, list[str]]:
@@ -123,7 +123,7 @@ def _choose(
         ratio=ratio,
         threshold=threshold,
         strictly=bool(threshold) or (not options.thres and prob == 0),
-        round_to=options.rate,
+        round_to=options.round_to,
         min_channels=options.min_channels,
         scores=scores,
     )

@@ -187,6 +187,15 @@ def test_dry_run_reports_and_writes_nothing(prune, weights, data):
     assert files(data.parent) == ["data.yaml", "images"]
 
 
+def test_dry_run_predicts_latency_where_the_layers_have_been_timed(prune, weights, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    predicted = re.compile(r"table of layers predicts ([\d.]+) ms before, ([\d.]+) ms after, for layers alone")
+    assert not predicted.search(prune("--weights", weights, "--ratio", 0.5, "--dry-run")[1])
+    assert prune("--weights", weights, "--ratio", 0.5, "--score", "latency", "--no-onnx")[0] == 0
+    before, after = map(float, predicted.search(prune("--weights", weights, "--ratio", 0.9, "--dry-run")[1]).groups())
+    assert 0 <= after < before
+
+
 @pytest.mark.parametrize("more", [("--dry-run",), ("--no-onnx",), ()])
 def test_json_is_one_document_on_stdout(prune, weights, data, more):
     code, out, err = prune("--weights", weights, "--ratio", 0.5, "--data", data, "--json", *more)
@@ -258,6 +267,7 @@ class TestRefused:
         [
             (("--ratio", 1.5), "ratio is 1.5"),
             (("--target", "params"), "--target params: give one of params, flops, latency"),
+            (("--target", "latency=0.5", "--no-onnx"), "is measured on the ONNX file; leave out --no-onnx"),
             (("--target", "params=0.001"), "--target params=0.001: cannot be reached: at least"),
             (("--target", "flops=0.1", "--min-channels", 99), "--min-channels set the bound"),
             (("--ratio", -0.1), "ratio is -0.1"),
