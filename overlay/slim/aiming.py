@@ -97,7 +97,8 @@ class Prediction:
 
     def __call__(self, plan: Plan) -> float:
         """Predict."""
-        layers, whole = (self.latency.total(self.channels, lost) for lost in (lost_groups(plan, self.channels), ()))
+        layers = self.latency.total(self.channels, lost_groups(plan, self.channels), plan.removed)
+        whole = self.latency.total(self.channels, ())
         return self.factor * (self.rest + layers) / (self.rest + whole)
 
 

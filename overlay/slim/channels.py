@@ -41,6 +41,8 @@ class Channels:
         frozen: Group -> why it may not be dropped, as "<operator> in <layer>".
         cuts: Parts of tensors, each a row of groups of one bundle, that keep equally many channels.
         attributes: "<module>:<attribute>" -> the row of groups whose kept number that attribute holds.
+        products: "<module>:<number>" of a product of two activations, numbered from 1 in the order of a pass -> the row
+            of groups that it is the more expensive the longer, as heads' queries or values.
         vectors: Parameter of its own, with a value a channel -> group of each value.
         rescaled: BatchNorm, channels, key of `attributes`, power: code multiplies these outputs by that power of the
             attribute, for which their scales and shifts must make up.
@@ -55,6 +57,7 @@ class Channels:
     frozen: dict[int, str]
     cuts: tuple[tuple[tuple[int, ...], ...], ...]
     attributes: dict[str, tuple[int, ...]]
+    products: dict[str, tuple[int, ...]]
     vectors: dict[str, tuple[int, ...]]
     rescaled: tuple[tuple[str, tuple[int, ...], str, float], ...]
     followed_by: dict[str, str]
@@ -195,6 +198,7 @@ def _plain(trace: Trace, example: tuple[int, ...]) -> tuple[Channels, set[int]]:
         frozen={number: reason for number, reason in reasons.items() if reason is not None},
         cuts=tuple(dict.fromkeys(cuts[key] for key, cut in trace.cuts.items() if not cut.tied)),
         attributes={":".join(key): row(labels) for key, labels in counted.items()},
+        products={key: row(labels) for key, labels in trace.products.items()},
         vectors={name: row(labels.flatten().numpy()) for name, labels in trace.vectors.items()},
         rescaled=tuple(dict.fromkeys((r.norm, r.channels, ":".join(r.attribute), r.power) for r in trace.rescaled)),
         followed_by=follower_of(trace),

@@ -33,7 +33,9 @@ SCORES = ("gamma", *KINDS)
 class Chooser:
     """What plans are made from; `choose` takes a ratio, or None for what the options say."""
 
+    model: nn.Module
     channels: Channels
+    imgsz: int
     scores: Scores
     costs: Costs
     choose: Callable[[float | None], Plan]
@@ -55,18 +57,27 @@ class Chooser:
         def choose(ratio: float | None = None) -> Plan:
             return interface.choose(model, channels, scores, options, ratio)
 
-        return cls(channels, scores, Costs.of(model, channels, imgsz), choose, fold=not options.no_fold)
+        costs = Costs.of(model, channels, imgsz)
+        return cls(model, channels, imgsz, scores, costs, choose, fold=not options.no_fold)
 
     def price(self, plan: Plan, kind: str) -> int:
         """Return what a plan leaves, of parameters or FLOPs."""
-        return self.costs.total(self.channels, lost_groups(plan, self.channels), fold=self.fold).of(kind)
+        lost = lost_groups(plan, self.channels)
+        return self.costs.total(self.channels, lost, plan.removed, fold=self.fold).of(kind)
 
-    def small(self, target: Target) -> Plan:
-        """Return the plan that reaches a target in parameters or FLOPs.
+    def plan_for(self, target: Target | None, export: Export, checkpoint: dict[str, Any]) -> Plan:
+        """Return the plan that the options ask for, or that reaches a target.
 
         Raises:
             TargetError: It cannot be reached.
+            ValueError: An option is out of range, the export failed, or a package is missing.
         """
+        if target is None:
+            return self.choose(None)
+        return self._fast(target, export, checkpoint) if target.kind == "latency" else self._small(target)
+
+    def _small(self, target: Target) -> Plan:
+        """Reach a target in parameters or FLOPs."""
         dense = self.costs.total(self.channels, ()).of(target.kind)
         limit = target.limit(dense)
         plan = reach(target, self.scores, self.choose, lambda tried: self.price(tried, target.kind), limit)
@@ -74,16 +85,11 @@ class Chooser:
         note = f"target {target.text}: {target.said(left)} are left of {target.said(dense)} ({left / dense:.1%})"
         return replace(plan, notes=[note, *plan.notes])
 
-    def fast(self, target: Target, export: Export, dense: nn.Module, checkpoint: dict[str, Any], imgsz: int) -> Plan:
-        """Return the plan that reaches a target in latency.
-
-        Raises:
-            TargetError: It cannot be reached.
-            ValueError: The export failed, or a package is missing.
-        """
+    def _fast(self, target: Target, export: Export, checkpoint: dict[str, Any]) -> Plan:
+        """Reach a target in latency."""
         with tempfile.TemporaryDirectory(prefix="slim-") as folder:
-            trials = Trials(export, dense, checkpoint, self.channels, imgsz, Path(folder))
-            return aim(target, self, Latency.of(dense, self.channels, imgsz), trials)
+            trials = Trials(export, self.model, checkpoint, self.channels, self.imgsz, Path(folder))
+            return aim(target, self, Latency.of(self.model, self.channels, self.imgsz), trials)
 
 
 def settle_options(options: argparse.Namespace, target: Target | None) -> None:
@@ -104,5 +110,5 @@ def predicted(model: nn.Module, channels: Channels, plan: Plan, imgsz: int) -> l
     latency = Latency.of(model, channels, imgsz)
     if not latency.known:
         return []
-    before, after = (latency.total(channels, lost) for lost in ((), lost_groups(plan, channels)))
+    before, after = latency.total(channels, ()), latency.total(channels, lost_groups(plan, channels), plan.removed)
     return [f"this machine's table of layers predicts {before:.2f} ms before, {after:.2f} ms after, for layers alone"]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from .blocks import within
 from .flops import operations
 
 if TYPE_CHECKING:
@@ -85,9 +86,16 @@ class Work:
 
 @dataclass(frozen=True)
 class Costs:
-    """What a model costs, layer by layer, and what it costs however few channels are kept."""
+    """What a model costs.
+
+    Attributes:
+        layers: Layer -> what it does with its channels.
+        products: Product of activations, by its name in `Channels` -> FLOPs for each channel that it takes longer for.
+        fixed: What there is, however few channels are kept.
+    """
 
     layers: dict[str, Work]
+    products: dict[str, int]
     fixed: Totals
 
     @classmethod
@@ -99,33 +107,55 @@ class Costs:
             channels: Its channels.
             imgsz: Side of the picture in pixels.
         """
+        found = operations(model, imgsz)
         calls: defaultdict[str, list[Operation]] = defaultdict(list)
-        for operation in operations(model, imgsz):
+        for operation in found:
             calls[operation.layer].append(operation)
+        batched = [2 * operation.multiply_adds for operation in found if operation.batched]
+        products = {
+            name: batched[int(name.rpartition(":")[2]) - 1] // len(row) for name, row in channels.products.items()
+        }
         layers = {name: _work(model.get_submodule(name), name, channels, calls[name]) for name in channels.outputs}
         whole = Totals(
             params=sum(parameter.numel() for parameter in model.parameters()),
-            flops=2 * sum(call.multiply_adds for found in calls.values() for call in found),
+            flops=2 * sum(operation.multiply_adds for operation in found),
         )
-        flexible = cls(layers, Totals(0, 0)).total(channels, frozenset())
-        return cls(layers, whole - flexible)
+        flexible = cls(layers, products, Totals(0, 0)).total(channels, ())
+        return cls(layers, products, whole - flexible)
 
-    def total(self, channels: Channels, lost: Iterable[int], *, fold: bool = True) -> Totals:
+    def total(
+        self, channels: Channels, lost: Iterable[int], removed: Iterable[str] = (), *, fold: bool = True
+    ) -> Totals:
         """Return what the model costs without some groups of channels.
 
         Args:
             channels: The model's channels.
             lost: The groups that are dropped.
+            removed: The blocks that go as a whole.
             fold: Whether the constants of dropped channels are folded, which may cost a bias.
         """
-        gone = set(lost)
+        gone, blocks = set(lost), list(removed)
         total = self.fixed
         for name, work in self.layers.items():
+            if any(within(name, block) for block in blocks):
+                continue
             entering = channels.inputs.get(name, ())
             kept = sum(group not in gone for group in entering)
             leaving = sum(group not in gone for group in channels.outputs[name])
             total += work.cost(kept, leaving, lighter=fold and kept < len(entering))
+        for row, each, name in self._rows(channels):
+            if not any(within(name, block) for block in blocks):
+                number = sum(group not in gone for group in row)
+                total += Totals(number * each.params, number * each.flops)
         return total
+
+    def _rows(self, channels: Channels) -> list[tuple[tuple[int, ...], Totals, str]]:
+        """Return what costs in proportion to a row of channels: the row, each of its channels, and where it is."""
+        products = [
+            (channels.products[name], Totals(0, flops), name.rpartition(":")[0])
+            for name, flops in self.products.items()
+        ]
+        return [*products, *((row, Totals(1, 0), name) for name, row in channels.vectors.items())]
 
     def of_groups(self, channels: Channels) -> dict[int, Totals]:
         """Return what each prunable group costs: what its channels cost as outputs and as inputs, at full width."""
@@ -137,9 +167,11 @@ class Costs:
                 (entering, work.an_input(len(leaving))),
             ):
                 for group in groups:
-                    if group not in channels.frozen:
-                        found[group] += each
-        return dict(found)
+                    found[group] += each
+        for row, each, _ in self._rows(channels):
+            for group in row:
+                found[group] += each
+        return {group: total for group, total in found.items() if group not in channels.frozen}
 
 
 def _work(layer: Any, name: str, channels: Channels, calls: list[Operation]) -> Work:

@@ -23,12 +23,14 @@ class Operation:
 
     Attributes:
         layer: The layer whose weight it multiplies with, "" for a product of two activations.
+        batched: Whether it is a product of batches of matrices, the only kind whose channels can be followed.
         multiply_adds: How many it takes.
         entering: Shape of what it reads beside the weight.
         leaving: Shape of what it writes.
     """
 
     layer: str
+    batched: bool
     multiply_adds: int
     entering: tuple[int, ...]
     leaving: tuple[int, ...]
@@ -86,7 +88,8 @@ class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
             entering = args[1] if "addmm" in name or "baddbmm" in name else args[0]
             first = out if isinstance(out, torch.Tensor) else out[0]
             count = _COUNTS[name](args, first)
-            self.found.append(Operation("".join(owners[:3]), count, tuple(entering.shape), tuple(first.shape)))
+            shapes = tuple(entering.shape), tuple(first.shape)
+            self.found.append(Operation("".join(owners[:3]), name == "aten::bmm", count, *shapes))
         return out
 
 

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from .single_layer import Block, timed
+from .blocks import within
 from .flops import operations
+from .single_layer import Block, timed
 from .timings import Timings
 
 if TYPE_CHECKING:
@@ -133,11 +134,13 @@ class Latency:
         if missing:
             self.timings.write()
 
-    def total(self, channels: Channels, lost: Iterable[int]) -> float:
-        """Return the milliseconds of all layers without some groups of channels."""
-        gone = set(lost)
+    def total(self, channels: Channels, lost: Iterable[int], removed: Iterable[str] = ()) -> float:
+        """Return the milliseconds of all layers without some groups of channels, and without some blocks."""
+        gone, blocks = set(lost), list(removed)
         total = 0.0
         for name, layer in self.layers.items():
+            if any(within(name, block) for block in blocks):
+                continue
             kept = [sum(g not in gone for g in side[name]) for side in (channels.inputs, channels.outputs)]
             total += layer.in_blocks(self.timings, *kept)
         return total

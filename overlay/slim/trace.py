@@ -116,6 +116,8 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         self.wholes: dict[tuple[str, str], list[int]] = {}  # like a cut's, of all heads together
         self.shaped: defaultdict[str, list[list[list[int]]]] = defaultdict(list)  # module -> rows of what it has viewed
         self.rescaled: list[Rescaled] = []
+        self.multiplied = 0  # products of two activations so far in this pass
+        self.products: dict[str, list[int]] = {}  # "<module>:<number>" of such a product -> what it takes longer for
         self.computed: dict[tuple[str, str], str] = {}  # (module, attribute) -> the arithmetic that it enters
         self.entering: defaultdict[str, list[Tensor]] = defaultdict(list)  # module -> labels of its arguments
         self.caller = ""
@@ -145,6 +147,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         name, inputs = operator_name(func), tensors((*args, *kwargs.values()))
+        self.multiplied += name == "bmm"
         if name in {"mul", "div"} and len(args) > 1 and isinstance(args[1], float):
             self._note_number(name, args[0], args[1])
         if name not in SHAPE_ONLY and any(t in self.tracked or self.layer_of(t) for t in inputs):
@@ -205,6 +208,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
 
     def enter(self, name: str, module: nn.Module, arguments: Any) -> None:
         """Note that a module runs, and what enters it."""
+        self.multiplied = self.multiplied if name else 0
         self.stack.append((name, module))
         self.entering[name] += [known.labels for t in tensors(arguments) if (known := self.tracked.get(t)) is not None]
 

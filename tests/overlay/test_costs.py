@@ -59,9 +59,10 @@ def test_so_does_every_kind_of_layer(kind, fold):
 
 
 def test_knows_what_attention_multiplies_without_weights():
-    model, _ = stock("yolo11n")
+    model, channels = stock("yolo11n")
     found = operations(model, IMGSZ)
     assert sum(not operation.layer for operation in found) == 2  # queries with keys, weights with values
+    assert channels.products.keys() == {1, 2}
     assert {operation.layer for operation in found} >= {"model.0.conv", "model.10.m.0.attn.qkv.conv"}
 
 

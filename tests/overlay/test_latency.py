@@ -13,7 +13,6 @@ import pytest
 import torch
 
 from slim.aiming import MARGIN, Outcome, Trials, aim
-from slim.single_layer import Block, timed
 from slim.channels import analyse
 from slim.choosing import Chooser
 from slim.command import INTERFACE
@@ -22,6 +21,7 @@ from slim.fitting import lost_groups
 from slim.latency import Latency
 from slim.measure import latencies, undisturbed_latency
 from slim.plan import make_plan
+from slim.single_layer import Block, timed
 from slim.target import Target, TargetError
 from slim.timings import Timings
 from tests.overlay import small
