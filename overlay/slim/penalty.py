@@ -8,83 +8,31 @@ rate: γ ← sign(γ)·max(|γ| - lr·λ, 0), the proximal step of λ‖γ‖₁
 Neither clipping, loss scale, accumulation nor the optimizer's rule touches it, and γ becomes exactly zero.
 
 `gradient` and `loss` are the write-ups' ways, here to reproduce them: sign(γ) joins γ's gradient, or the mean over all
-BatchNorms of ‖γ‖₁ joins the loss. Both then pass whatever a gradient passes on its way to a step.
+BatchNorms of ‖γ‖₁ joins the loss. Both then pass whatever a gradient passes on its way to a step. `unclipped` is
+`gradient` right before the step, where neither clipping nor the loss scale comes after it; the optimizer still does.
 
-In each λ falls linearly over the run: λ(epoch) = strength·(1 - decay·epoch/epochs).
+λ may be weighed by what a BatchNorm's channels cost (`costs`); `strength` has how it changes over the run.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable
 
 import torch
 from torch import Tensor, nn
 
-from .channels import prunable_batchnorms
+from .channels import analyse
+from .costs import penalty_weights
+from .gamma_log import NEAR_ZERO, GammaLog, Row, leads
 from .log import tell, warn
+from .strength import TRAVEL
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from pathlib import Path
 
-NEAR_ZERO = 1e-3  # |γ| below this no longer shows in fp16 activations of order one
+    from .strength import Settings, Standing
+
 NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)
-
-
-@dataclass(frozen=True)
-class Spelling:
-    """How the options of a binding are written: `sparsity_mode=` or `--sl-mode `."""
-
-    name: str
-    joint: str
-    equals: str
-
-    def of(self, part: str) -> str:
-        """Return the name of an option."""
-        return f"{self.name}{self.joint}{part}"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the user has asked for: λ at the start, for γ and for β, its fall over the run, and the mode."""
-
-    mode: str
-    strength: float
-    decay: float
-    bias: float
-    spelling: Spelling
-
-    def check(self, modes: Sequence[str]) -> None:
-        """Refuse what makes no sense.
-
-        Raises:
-            ValueError: The mode is none of `modes`, or a number is out of range.
-        """
-        spelling = self.spelling
-        if self.mode not in modes:
-            raise ValueError(f"{spelling.of('mode')}{spelling.equals}{self.mode} is not one of {', '.join(modes)}")
-        if not (self.strength >= 0 and self.bias >= 0 and 0 <= self.decay <= 1):
-            raise ValueError(
-                f"{spelling.name} and {spelling.of('bias')} must not be negative, and {spelling.of('decay')} "
-                "lies in 0..1"
-            )
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Where a run stands, and what is left of its learning rate.
-
-    Attributes:
-        epoch: The current one, from 0.
-        epochs: How many there are.
-        steps: Optimizer steps an epoch; 0 while that is not known.
-        schedule: Epoch -> what the initial learning rate is multiplied by.
-    """
-
-    epoch: int
-    epochs: int
-    steps: float
-    schedule: Callable[[int], float]
 
 
 def bare(model: nn.Module) -> nn.Module:
@@ -105,47 +53,101 @@ class GammaPenalty:
         optimizer: torch.optim.Optimizer,
         settings: Settings,
         standing: Callable[[], Standing],
+        *,
+        imgsz: int = 640,
+        folder: Path | None = None,
     ) -> None:
+        """Find the scales to penalise and settle how strongly.
+
+        Args:
+            model: What is trained, in whatever wrappers.
+            optimizer: Its optimizer.
+            settings: What the user asked for.
+            standing: Tells where the run stands.
+            imgsz: Side of a picture in pixels, for weights by cost.
+            folder: The run folder, for `gamma.csv` and its like; None keeps none.
+
+        Raises:
+            ValueError: There is no scale to act on, or nothing that `auto` could go by.
+        """
         self.optimizer, self.settings, self.standing = optimizer, settings, standing
-        self.norms = _penalised(bare(model), everything=settings.mode != "decoupled")
+        self.norms = _penalised(bare(model), settings, imgsz)
         if not self.norms:
             raise ValueError("sparsity has nothing to act on: no BatchNorm scale that can be pruned is being trained")
         self.groups = [_Group(group, self.norms) for group in optimizer.param_groups]
         self.epoch = -1
-        self.hook = optimizer.register_step_post_hook(self._after_step) if settings.mode == "decoupled" else None
+        self.log = GammaLog(folder if leads() else None, known=folder)
+        self.strength = self._automatic() if settings.strength is None else settings.strength
+        self.hook = self._hook()
+
+    def _hook(self) -> Any:
+        if self.settings.mode == "decoupled":
+            return self.optimizer.register_step_post_hook(self._after_step)
+        if self.settings.mode == "unclipped":
+            return self.optimizer.register_step_pre_hook(lambda *_: self.add_gradient())
+        return None
 
     def detach(self) -> None:
         """Let the optimizer go."""
+        self.log.close()
         if self.hook is not None:
             self.hook.remove()
 
     def strength_now(self) -> float:
         """λ of the current epoch."""
-        return self._strength_at(self.standing())
+        standing = self.standing()
+        return self._strength_at(standing.epoch, standing.epochs)
 
-    def _strength_at(self, standing: Standing, epoch: int | None = None) -> float:
-        epoch = standing.epoch if epoch is None else epoch
-        return self.settings.strength * (1 - self.settings.decay * epoch / max(standing.epochs, 1))
+    def _strength_at(self, epoch: int, epochs: int) -> float:
+        return self.strength * self.settings.shape(epoch, epochs)
+
+    def _automatic(self) -> float:
+        """Return the strength of `auto`: from what is left of the run, or the one that a resumed run began with."""
+        standing, settings = self.standing(), self.settings
+        before = [row for row in self.log.rows if 0 < row["epoch"] <= standing.epoch and row["lambda"] > 0]
+        if before:
+            last = before[-1]
+            return last["lambda"] / settings.shape(int(last["epoch"]) - 1, standing.epochs)
+        budget = self._budget()
+        if not budget > 0:
+            raise ValueError(f"{settings.spelling.name}{settings.spelling.equals}auto: the learning rate is zero")
+        return float(f"{TRAVEL * self.distance() / budget:.3g}")  # as one would type it
+
+    def _budget(self) -> float:
+        most = max(self.groups, key=lambda g: sum(weight.numel() for weight, _ in g.gammas)).group  # MuSGD has several
+        return self.standing().budget(most.get("initial_lr", most["lr"]), self.settings)
 
     def travel(self) -> float:
-        """Return how far the penalty alone can move a γ in the rest of the run: Σ lr·λ over its optimizer steps.
+        """Return how far the penalty alone can move a γ of weight 1 in the rest of the run: Σ lr·λ over its steps."""
+        return self.strength * self._budget()
 
-        Warm-up is left out, so the run may fall a little short of it.
-        """
-        standing = self.standing()
-        most = max(self.groups, key=lambda g: sum(weight.numel() for weight, _ in g.gammas)).group  # MuSGD has several
-        lr0 = most.get("initial_lr", most["lr"])
-        epochs = range(standing.epoch, standing.epochs)
-        return float(standing.steps * sum(lr0 * standing.schedule(e) * self._strength_at(standing, e) for e in epochs))
+    @torch.no_grad()
+    def distance(self) -> float:
+        """Return the median of |γ| ÷ weight: the `travel` that takes half of the channels to zero."""
+        ways = [(n.weight.detach().float().abs().cpu() / m.cpu())[m.cpu() > 0] for n, m in self.norms]
+        return float(torch.cat(ways).median())
 
     def say_travel(self) -> None:
         """Say how far the run can take the scales, and warn when that is not to zero."""
-        travel, median = self.travel(), self.magnitudes().median().item()
-        tell(f"slim: the penalty can move each scale by {travel:.3g} in this run; their median is {median:.3g}")
-        if 0 < travel < median:
-            wanted = self.settings.strength * 1.5 * median / travel  # half as much again: the loss pulls the other way
-            option = f"{self.settings.spelling.name}{self.settings.spelling.equals}{wanted:.2g}"
-            warn(f"slim: too short to reach zero; more epochs, or {option} for this length")
+        travel, distance, spelling = self.travel(), self.distance(), self.settings.spelling
+        if self.settings.weight == "none":
+            tell(f"slim: the penalty can move each scale by {travel:.3g} in this run; their median is {distance:.3g}")
+        else:
+            way = f"{travel:.3g} times its weight by {self.settings.weight}"
+            tell(
+                f"slim: the penalty can move each scale by {way} in this run; {distance:.3g} takes half of them to zero"
+            )
+        if 0 < travel < distance:
+            wanted = self.strength * 1.5 * distance / travel  # half as much again: the loss pulls the other way
+            warn(
+                "slim: too short to reach zero; more epochs, or "
+                f"{spelling.name}{spelling.equals}{wanted:.2g} for this length"
+            )
+
+    def record(self, done: int) -> Row:
+        """Note in the run folder where the scales stand after so many epochs; return the row."""
+        strength = self._strength_at(done - 1, self.standing().epochs) if done else 0.0
+        return self.log.record(done, strength, self.magnitudes())
 
     def say_epoch(self) -> bool:
         """Say once an epoch how the run stands; return whether this was the first batch of one."""
@@ -157,13 +159,13 @@ class GammaPenalty:
         return True
 
     def add_gradient(self) -> None:
-        """Mode `gradient`: add λ·sign(γ) to the gradients of this batch."""
+        """Modes `gradient` and `unclipped`: add λ·sign(γ) to the gradients as they stand."""
         for group in self.groups:
             group.add_gradient(self.strength_now(), self.settings.bias)
 
     def term(self, device: torch.device) -> Tensor:
         """Mode `loss`: λ times the mean over all BatchNorms of ‖γ‖₁, a float32 scalar whatever autocast is on."""
-        sums = [norm.weight.float().abs().sum() for norm, _ in self.norms]
+        sums = [(norm.weight.float().abs() * mask.to(norm.weight.device)).sum() for norm, mask in self.norms]
         return self.strength_now() * torch.stack(sums).mean().to(device)
 
     @torch.no_grad()
@@ -177,7 +179,7 @@ class GammaPenalty:
     @torch.no_grad()
     def magnitudes(self) -> Tensor:
         """|γ| of every channel that is penalised, in one vector."""
-        return torch.cat([norm.weight.detach()[mask.to(norm.weight.device)].abs().float() for norm, mask in self.norms])
+        return torch.cat([n.weight.detach()[m.to(n.weight.device) > 0].abs().float() for n, m in self.norms])
 
     def report(self) -> str:
         """One line for the training log: λ and where the scales stand."""
@@ -190,7 +192,7 @@ class GammaPenalty:
 
 
 class _Group:
-    """The penalised scales and biases of one parameter group, and how much of each may shrink (0 or 1 a channel)."""
+    """The penalised scales and biases of one parameter group, and the weight of each: 0 for a channel that stays."""
 
     def __init__(self, group: dict[str, Any], norms: list[tuple[Any, Tensor]]) -> None:
         members = {id(p) for p in group["params"] if p.requires_grad}
@@ -206,13 +208,13 @@ class _Group:
     @torch.no_grad()
     def add_gradient(self, strength: float, bias: float) -> None:
         for pairs, scale in ((self.gammas, strength), (self.betas, bias)):
-            for parameter, _ in pairs:
+            for parameter, weight in pairs:
                 if parameter.grad is not None and scale:
-                    parameter.grad.add_(torch.sign(parameter), alpha=scale)
+                    parameter.grad.addcmul_(torch.sign(parameter), weight, value=scale)
 
 
 def _soft_threshold(pairs: list[tuple[nn.Parameter, Tensor]], amount: float) -> None:
-    """Set w ← w - clamp(w, ±amount·mask), which is sign(w)·max(|w| - amount·mask, 0); a few kernels for all at once."""
+    """Set w ← w - clamp(w, ±amount·weight), which is sign(w)·max(|w| - amount·weight, 0); a few kernels for all."""
     if not pairs or not amount:
         return
     weights = [parameter.data for parameter, _ in pairs]
@@ -222,11 +224,16 @@ def _soft_threshold(pairs: list[tuple[nn.Parameter, Tensor]], amount: float) -> 
     torch._foreach_sub_(weights, inside)
 
 
-def _penalised(model: nn.Module, *, everything: bool) -> list[tuple[Any, Tensor]]:
-    """Return the BatchNorms to penalise with their prunable channels; all of them, as the write-ups do, if asked."""
+def _penalised(model: nn.Module, settings: Settings, imgsz: int) -> list[tuple[Any, Tensor]]:
+    """Return the BatchNorms to penalise with the weight of each channel; the write-ups' modes take them all."""
     norms: dict[str, Any] = {name: m for name, m in model.named_modules() if isinstance(m, NORMS) and m.affine}
     norms = {name: m for name, m in norms.items() if m.weight.requires_grad}
-    if everything:
-        return [(m, torch.ones(m.num_features, dtype=torch.bool)) for m in norms.values()]
-    masks = prunable_batchnorms(model)
-    return [(norms[name], mask) for name, mask in masks.items() if name in norms and bool(mask.any())]
+    everything = settings.mode in {"gradient", "loss"}
+    if not norms or (everything and settings.weight == "none"):
+        return [(m, torch.ones(m.num_features)) for m in norms.values()]
+    channels = analyse(model)
+    weights = {} if settings.weight == "none" else penalty_weights(model, channels, settings.weight, imgsz=imgsz)
+    masks = {n: torch.tensor([1.0 if everything else float(p) for p in channels.prunable(n)]) for n in channels.norms}
+    return [
+        (norms[name], mask * weights.get(name, 1.0)) for name, mask in masks.items() if name in norms and mask.any()
+    ]

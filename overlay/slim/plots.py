@@ -90,6 +90,40 @@ def channels(path: Path, *, before: Mapping[str, int], after: Mapping[str, int])
     return _save(figure, path)
 
 
+def scales_over_time(
+    path: Path, *, rows: Sequence[Mapping[str, float]], first: tuple[int, ArrayLike], now: tuple[int, ArrayLike]
+) -> Path:
+    """Draw |gamma| while it is trained: a histogram, and quantiles by epoch.
+
+    Args:
+        path: The PNG to write.
+        rows: By epoch: `epoch`, the quantiles `p5`, `p25`, `median`, `p75`, `p95`, and the share `near_zero`.
+        first: Epochs done and scales, any shape, of what the histogram is set against.
+        now: The same as it stands.
+    """
+    figure = _figure(9, 3.6)
+    axes: Sequence[Axes] = figure.subplots(1, 2)
+    values = [np.abs(np.asarray(each[1], float)).ravel() for each in (first, now)]
+    top = max((float(each.max()) for each in values if each.size), default=1.0) or 1.0
+    counts = [np.histogram(each, BINS, (0, top))[0] for each in values]
+    for (epoch, _), count, colour, alpha in zip((first, now), counts, (BEFORE, AFTER), (0.55, 0.8)):
+        edges = np.linspace(0, top, BINS + 1)
+        axes[0].stairs(count, edges, fill=True, color=colour, alpha=alpha, label=f"after {epoch} epochs")
+    axes[0].set(yscale="log", ylim=(0.7, 2.0 * max(1, *(count.max() for count in counts))))
+    axes[0].set(xlabel=r"$|\gamma|$", ylabel="channels")
+    _dress(axes[0], f"{values[1].size} prunable channels, {rows[-1]['near_zero']:.0%} near zero")
+    _legend(axes[0], "upper right")
+    epochs = [row["epoch"] for row in rows]
+    for low, high, alpha in (("p5", "p95", 0.2), ("p25", "p75", 0.4)):
+        band = [row[low] for row in rows], [row[high] for row in rows]
+        axes[1].fill_between(epochs, *band, color=AFTER, alpha=alpha, linewidth=0, label=f"{low} to {high}")
+    axes[1].plot(epochs, [row["median"] for row in rows], color=INK, linewidth=1.8, marker=".", label="median")
+    axes[1].set(xlabel="epochs", ylabel=r"$|\gamma|$", ylim=(0, None))
+    _dress(axes[1], f"quantiles; median {rows[-1]['median']:.3g}")
+    _legend(axes[1], "upper right")
+    return _save(figure, path)
+
+
 def precision_recall(
     path: Path, *, recall: ArrayLike, before: ArrayLike, after: ArrayLike, names: tuple[str, str] = ("before", "after")
 ) -> Path:
@@ -135,7 +169,7 @@ def _dress(ax: Axes, title: str) -> None:
     ax.tick_params(labelsize=8, colors=INK)
 
 
-def _legend(ax: Axes, place: Literal["upper left", "lower left"]) -> None:
+def _legend(ax: Axes, place: Literal["upper left", "upper right", "lower left"]) -> None:
     ax.legend(loc=place, frameon=False, fontsize=9, labelcolor=INK)
 
 

@@ -1,17 +1,21 @@
 """Sparse training in ultralytics: a penalty on BatchNorm scales that drives channels to zero, so that they can go.
 
-`penalize(trainer)` stands after `backward` in the trainer and is all that upstream knows of this module. It reads four
-train arguments; with `sparsity=0` it does nothing at all. What the penalty does is in `penalty`: `decoupled`, the
-default, and `gradient`, the write-up's way (section 2.1, after Liu et al., arXiv:1708.06519): sign(γ) joins γ's
-gradient after `backward`. The optimizer step then clips the gradient's norm to 10, fp16's loss scale divides it, and
-AdamW and MuSGD normalise it, so γ hardly moves.
+`penalize(trainer)` stands after `backward` in the trainer and is all that upstream knows of this module. It reads the
+train arguments that begin with `sparsity`; with `sparsity=0` it does nothing at all. What the penalty does is in
+`penalty`: `decoupled`, the default, and `gradient`, the write-up's way (section 2.1, after Liu et al.,
+arXiv:1708.06519): sign(γ) joins γ's gradient after `backward`. The optimizer step then clips the gradient's norm to
+10, fp16's loss scale divides it, and AdamW and MuSGD normalise it, so γ hardly moves. `unclipped` comes after both.
+
+Each epoch adds to `results.csv`, through what every release writes there as its learning rates.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .penalty import GammaPenalty, Settings, Spelling, Standing, bare
+from .penalty import GammaPenalty, bare
+from .strength import Settings, Spelling, Standing
 
 if TYPE_CHECKING:
     import torch
@@ -19,8 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["MODES", "Penalty", "bare", "penalize"]
 
-MODES = ("decoupled", "gradient")
+MODES = ("decoupled", "gradient", "unclipped")
 SPELLING = Spelling("sparsity", "_", "=")
+EPOCH_END = "on_train_epoch_end"
 
 
 class Trainer(Protocol):
@@ -29,6 +34,8 @@ class Trainer(Protocol):
     args: Any
     model: nn.Module
     optimizer: torch.optim.Optimizer
+    callbacks: dict[str, list[Any]]
+    save_dir: Path
     epoch: int
     epochs: int
 
@@ -37,11 +44,9 @@ def penalize(trainer: Trainer) -> None:
     """Apply the sparsity penalty of one batch; stands after `backward`.
 
     Raises:
-        ValueError: `sparsity_mode` is neither decoupled nor gradient, a strength is negative, or the model has no scale
-            to act on.
+        ValueError: An argument is out of range, or the model has no scale to act on.
     """
-    strength = float(getattr(trainer.args, "sparsity", 0.0) or 0.0)
-    if strength == 0.0:
+    if SPELLING.strength(getattr(trainer.args, "sparsity", 0.0)) == 0:
         return
     penalty: Penalty | None = getattr(trainer, "slim_penalty", None)
     if penalty is None or penalty.optimizer is not trainer.optimizer:  # retries after out-of-memory rebuild it
@@ -56,24 +61,44 @@ class Penalty(GammaPenalty):
     """The penalty of one trainer on its optimizer."""
 
     def __init__(self, trainer: Trainer) -> None:
-        args = trainer.args
-        settings = Settings(
-            mode=str(getattr(args, "sparsity_mode", MODES[0])),
-            strength=float(args.sparsity),
-            decay=float(args.sparsity_decay),
-            bias=float(args.sparsity_bias),
-            spelling=SPELLING,
-        )
+        settings = _settings(trainer.args)
         settings.check(MODES)
-        super().__init__(trainer.model, trainer.optimizer, settings, lambda: _standing(trainer))
+        imgsz = max(trainer.args.imgsz) if isinstance(trainer.args.imgsz, (list, tuple)) else int(trainer.args.imgsz)
+        how: Any = {"imgsz": imgsz, "folder": Path(trainer.save_dir)}
+        super().__init__(trainer.model, trainer.optimizer, settings, lambda: _standing(trainer), **how)
         if settings.mode == "decoupled":
             self.say_travel()
+        self.record(trainer.epoch)
+        listeners = trainer.callbacks.get(EPOCH_END, [])
+        if note_epoch not in listeners:  # a list of its own, since early releases share theirs among all trainers
+            trainer.callbacks[EPOCH_END] = [*listeners, note_epoch]
 
     def after_backward(self) -> None:
         """Say how the run stands once an epoch; in gradient mode, add the penalty's gradient."""
         self.say_epoch()
         if self.settings.mode == "gradient":
             self.add_gradient()
+
+
+def note_epoch(trainer: Any) -> None:
+    """Note where the scales stand after an epoch, beside the learning rates, which go to `results.csv`."""
+    penalty: Penalty | None = getattr(trainer, "slim_penalty", None)
+    if penalty is not None:
+        row = penalty.record(trainer.epoch + 1)
+        trainer.lr.update({f"gamma/{name}": value for name, value in row.items() if name != "epoch"})
+
+
+def _settings(args: Any) -> Settings:
+    """Read the train arguments; a run of an older fork that is resumed lacks some."""
+    return Settings(
+        mode=str(getattr(args, "sparsity_mode", MODES[0])),
+        strength=SPELLING.strength(args.sparsity),
+        decay=float(args.sparsity_decay),
+        warmup=float(getattr(args, "sparsity_warmup", 0.0)),
+        bias=float(args.sparsity_bias),
+        weight=str(getattr(args, "sparsity_weight", "none")),
+        spelling=SPELLING,
+    )
 
 
 def _standing(trainer: Any) -> Standing:

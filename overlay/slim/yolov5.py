@@ -9,14 +9,15 @@ batch of 64 whatever the batch size, since upstream accumulates to that: sl·64 
 
 from __future__ import annotations
 
+import argparse
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
-from .penalty import GammaPenalty, Settings, Spelling, Standing
+from .penalty import GammaPenalty
+from .strength import AUTO, WEIGHTS, Settings, Spelling, Standing
 
 if TYPE_CHECKING:
-    import argparse
-
     import torch
     from torch import Tensor, nn
 
@@ -30,10 +31,25 @@ FINAL = 0.01  # `lrf` where no hyp file says otherwise
 def sparse_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of sparse training; stands after the parser is made."""
     add = parser.add_argument_group("sparse training (slim)").add_argument
-    add("--sl", type=float, help="strength of the penalty on BatchNorm scales (default: the hyp file's sl, 0 is off)")
+    add(
+        "--sl",
+        type=_strength,
+        help="strength of the penalty on BatchNorm scales, or auto (default: the hyp file's sl, 0 is off)",
+    )
     add("--sl-mode", choices=MODES, default=MODES[0], help="decoupled from the optimizer, or a term of the loss")
     add("--sl-decay", type=float, help="share of the strength that is gone at the end (default: 0.9; 0 in mode loss)")
+    add("--sl-warmup", type=float, default=0.0, help="epochs in which the strength climbs to its highest")
+    add("--sl-weight", choices=WEIGHTS, default=WEIGHTS[0], help="press channels more that cost more")
     add("--sl-bias", type=float, default=0.0, help="strength on BatchNorm shifts (mode decoupled)")
+
+
+def _strength(text: str) -> float | str:
+    """Read `--sl`; what is not parsed from a command line may be of the same two kinds."""
+    try:
+        number = SPELLING.strength(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return AUTO if number is None else number
 
 
 def keep_out_of_evolution(meta: dict[str, Any], hyp: dict[str, Any]) -> None:
@@ -41,8 +57,15 @@ def keep_out_of_evolution(meta: dict[str, Any], hyp: dict[str, Any]) -> None:
 
     Upstream looks every key of the file up in its table, and pairs the two by their order: so a zero goes, and anything
     else comes last, between limits that are its own value.
+
+    Raises:
+        ValueError: It is no number, and upstream would calculate with it.
     """
     strength = hyp.pop("sl", None)
+    if isinstance(strength, str):
+        raise ValueError(  # noqa: TRY004 - as all that is asked for and cannot be
+            f"sl: {strength} in the hyp file and --evolve do not go together; take --sl {strength}"
+        )
     if strength:
         hyp["sl"] = strength
         meta["sl"] = (False, strength, strength)  # v7.0's successors ask `is False`; before, it counts as a gain of 0
@@ -57,6 +80,7 @@ def penalize(
     epoch: int,
     epochs: int,
     images: Tensor,
+    batches: int,
 ) -> Tensor:
     """Apply the sparsity penalty of one batch; stands after the loss and before the world-size factor.
 
@@ -69,6 +93,7 @@ def penalize(
         epoch: The current one, from 0.
         epochs: How many there are.
         images: The batch, (b, 3, h, w).
+        batches: How many there are in an epoch.
 
     Returns:
         The very same loss, or in mode `loss` a float32 one with the write-up's term.
@@ -82,10 +107,9 @@ def penalize(
         if settings.strength == 0:
             return loss
         _check(settings)
-        penalty = Penalty(model, optimizer, settings, _Run(opt, hyp))
+        penalty = Penalty(model, optimizer, settings, _Run(opt, hyp, epoch, epochs, batches), images.shape[-1])
         optimizer.slim_penalty = penalty  # type: ignore[attr-defined]
-    penalty.run.sees(epoch, epochs)
-    penalty.say()
+    penalty.sees(epoch, epochs)
     if penalty.settings.mode == "decoupled":
         return loss
     return loss.float() + penalty.term(loss.device) * images.shape[0]
@@ -97,9 +121,11 @@ def _settings(opt: Any, hyp: dict[str, Any]) -> Settings:
     strength, decay = getattr(opt, "sl", None), getattr(opt, "sl_decay", None)
     return Settings(
         mode=mode,
-        strength=float((hyp.get("sl") or 0.0) if strength is None else strength),
+        strength=SPELLING.strength(hyp.get("sl") if strength is None else strength),
         decay=float(DECAY.get(mode, 0.0) if decay is None else decay),
+        warmup=float(getattr(opt, "sl_warmup", None) or 0.0),
         bias=float(getattr(opt, "sl_bias", None) or 0.0),
+        weight=str(getattr(opt, "sl_weight", None) or WEIGHTS[0]),
         spelling=SPELLING,
     )
 
@@ -111,29 +137,21 @@ def _check(settings: Settings) -> None:
 
 
 class _Run:
-    """Where a run of upstream's stands, learned from batch to batch: there is no trainer to ask."""
+    """Where a run of upstream's stands: there is no trainer to ask."""
 
-    def __init__(self, opt: Any, hyp: dict[str, Any]) -> None:
+    def __init__(self, opt: Any, hyp: dict[str, Any], epoch: int, epochs: int, batches: int) -> None:
         self.opt, self.hyp = opt, hyp
-        self.epoch, self.epochs, self.first = -1, 0, -1
-        self.batches = 0  # of the first epoch that was seen
-
-    def sees(self, epoch: int, epochs: int) -> None:
-        """Take note of a batch."""
-        if self.first < 0:
-            self.first = epoch
-        self.epoch, self.epochs = epoch, epochs
-        self.batches += epoch == self.first
-
-    @property
-    def one_epoch_later(self) -> bool:
-        """Whether a whole epoch has been seen, and its batches counted."""
-        return self.epoch == self.first + 1
+        self.epoch, self.epochs, self.batches = epoch, epochs, batches
 
     def standing(self) -> Standing:
-        """Return it with the optimizer's steps an epoch, once they are known; warm-up takes more and is left out."""
-        steps = self.batches / self._accumulate() if self.epoch > self.first else 0.0
+        """Return it; the learning rate's warm-up takes more steps, which are left out."""
+        steps = self.batches / self._accumulate()
         return Standing(epoch=self.epoch, epochs=self.epochs, steps=steps, schedule=self._schedule())
+
+    def folder(self) -> Path | None:
+        """Return the run folder, where this release tells it."""
+        folder = getattr(self.opt, "save_dir", None)
+        return Path(folder) if folder else None
 
     def _accumulate(self) -> int:
         """Return the batches a step; the classifier's trainer, which has no hyp file, accumulates none."""
@@ -152,11 +170,23 @@ class _Run:
 class Penalty(GammaPenalty):
     """The penalty of one run, remembered by its optimizer."""
 
-    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, settings: Settings, run: _Run) -> None:
-        super().__init__(model, optimizer, settings, run.standing)
-        self.run = run
-
-    def say(self) -> None:
-        """Say once an epoch how the run stands, and after the first one how far it can get."""
-        if self.say_epoch() and self.run.one_epoch_later and self.settings.mode == "decoupled":
+    def __init__(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, settings: Settings, run: _Run, imgsz: int
+    ) -> None:
+        super().__init__(model, optimizer, settings, run.standing, imgsz=imgsz, folder=run.folder())
+        self.run, self.seen = run, 0
+        if settings.mode == "decoupled":
             self.say_travel()
+
+    def sees(self, epoch: int, epochs: int) -> None:
+        """Take note of a batch: say once an epoch how the run stands, and once more at the end.
+
+        Upstream calls before the step of a batch, so the last row of the table is a step short of the end.
+        """
+        self.run.epoch, self.run.epochs = epoch, epochs
+        first = self.say_epoch()
+        self.seen = 1 if first else self.seen + 1
+        if first:
+            self.record(epoch)
+        if self.seen == self.run.batches and epoch + 1 == epochs:
+            self.record(epochs)

@@ -11,20 +11,27 @@ from slimfork.patch import Patch, Variant
 from slimfork.settings import Members, YamlKeys
 
 ARGUMENTS = (
-    "sparsity: 0.0 # (float) strength of the sparsity penalty on BatchNorm scales, 0 disables (network slimming)",
+    "sparsity: 0.0 # (float | str) strength of the penalty on BatchNorm scales, 0 disables; auto: by the run's length",
     "sparsity_decay: 0.9 # (float) the penalty shrinks by this fraction until the last epoch",
+    "sparsity_warmup: 0.0 # (float) epochs in which the penalty climbs to its strength",
     "sparsity_bias: 0.0 # (float) strength of the same penalty on BatchNorm biases",
-    "sparsity_mode: decoupled # (str) decoupled (after the optimizer step) or gradient (the write-up's, before it)",
+    "sparsity_mode: decoupled # (str) decoupled (after the step), gradient (the write-up's, then clipped), unclipped",
+    "sparsity_weight: none # (str) press channels more that cost more: none, flops or params",
 )
 
 
 def edits(
     package: str, config: str = "cfg", *, checks: bool = True
 ) -> tuple[Import | Insert | YamlKeys | Members, ...]:
-    """Return the edits, given the package, its configuration folder, and whether that checks the kinds of values."""
+    """Return the edits, given the package, its configuration folder, and whether that checks the kinds of values.
+
+    `sparsity` is of no kind that upstream checks, since it may be a number or a word.
+    """
     trainer = f"{package}/engine/trainer.py"
     kinds = (
-        Members(file=f"{package}/{config}/__init__.py", name="CFG_FLOAT_KEYS", members=("sparsity", "sparsity_bias")),
+        Members(
+            file=f"{package}/{config}/__init__.py", name="CFG_FLOAT_KEYS", members=("sparsity_bias", "sparsity_warmup")
+        ),
         Members(file=f"{package}/{config}/__init__.py", name="CFG_FRACTION_KEYS", members=("sparsity_decay",)),
     )
     return (

@@ -18,11 +18,11 @@ FIRST = {"folder": "data", "after": "mixup", "evolve": "opt.notest, opt.nosave =
 Edits = tuple[Insert | YamlKeys, ...]
 
 
-def trainer(file: str, root: str, *, loss: str = LOSS, images: str = "imgs", evolve: str = IN_EVOLUTION) -> Edits:
-    """Return the edits of a train script: its loss, its batch, and what stands where `--evolve` has its table."""
+def trainer(file: str, root: str, *, loss: str = LOSS, batch: str = "imgs, nb", evolve: str = IN_EVOLUTION) -> Edits:
+    """Return the edits of a train script: its loss, its batch and their number, and where `--evolve` has its table."""
     package, file = root.replace("/", "."), f"{root}{file}"
     names = "keep_out_of_evolution, penalize, sparse_arguments" if evolve else "penalize, sparse_arguments"
-    call = f"loss = penalize(loss, model, optimizer, opt, {'hyp' if evolve else '{}'}, epoch, epochs, {images})"
+    call = f"loss = penalize(loss, model, optimizer, opt, {'hyp' if evolve else '{}'}, epoch, epochs, {batch})"
     imports = f"from {package}slim.yolov5 import {names}"
     keep = "keep_out_of_evolution(meta, hyp)"
     edits = (
@@ -41,7 +41,8 @@ def detect(hyps: str, root: str = "", folder: str = "data/hyps", after: str = "c
 
 def classify(root: str = "") -> Edits:
     """Return the edits of the classifier's trainer, which has no hyperparameters and no evolution."""
-    return trainer("classify/train.py", root, loss="loss = criterion(...)", images="images", evolve="")
+    batch = "images, len(trainloader)"
+    return trainer("classify/train.py", root, loss="loss = criterion(...)", batch=batch, evolve="")
 
 
 def every(hyps: str, root: str = "") -> Edits:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
+
 import pytest
 
 from tests.forks.conftest import NEW, TINY, StepError
@@ -90,13 +93,17 @@ class TestOff:
 
 class TestArguments:
     def test_defaults(self, fork):
-        expected = {"sparsity": 0.0, "sparsity_decay": 0.9, "sparsity_bias": 0.0, "sparsity_mode": "decoupled"}
-        assert fork.call("configure") == expected
+        numbers = {"sparsity": 0.0, "sparsity_decay": 0.9, "sparsity_warmup": 0.0, "sparsity_bias": 0.0}
+        words = {"sparsity_mode": "decoupled", "sparsity_weight": "none"}
+        assert fork.call("configure") == {**numbers, **words}
+
+    def test_a_word_passes_upstreams_checks(self, fork):
+        assert fork.call("configure", sparsity="auto", sparsity_weight="flops")["sparsity"] == "auto"
 
     @pytest.mark.parametrize(
         ("argument", "kind"),
         [
-            ({"sparsity": "abc"}, "TypeError"),
+            ({"sparsity_warmup": "abc"}, "TypeError"),
             ({"sparsity_bias": "abc"}, "TypeError"),
             ({"sparsity_decay": 2.0}, "ValueError"),
             ({"sparsity_decay": "abc"}, "TypeError"),
@@ -108,9 +115,16 @@ class TestArguments:
             fork.call("configure", **argument)
         assert raised.value.kind == kind
 
-    def test_a_bad_mode_stops_the_run(self, fork):
-        with pytest.raises(StepError, match="sparsity_mode=lasso is not one of decoupled, gradient"):
-            fork.train(fork.dense["last"], "bad", sparsity=0.1, sparsity_mode="lasso")
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            ({"sparsity": 0.1, "sparsity_mode": "lasso"}, "sparsity_mode=lasso is not one of decoupled, gradient"),
+            ({"sparsity": "abc"}, "sparsity=abc is neither a number nor auto"),
+        ],
+    )
+    def test_a_bad_word_stops_the_run(self, fork, arguments, words):
+        with pytest.raises(StepError, match=words):
+            fork.train(fork.dense["last"], "bad", **arguments)
 
     def test_on_the_command_line_they_land_in_args_yaml(self, fork):
         module = "ultralytics.cfg" if fork.version == NEW else "ultralytics.yolo.cfg"
@@ -126,14 +140,43 @@ class TestArguments:
             "plots": False,
             "project": fork.work / "runs",
             "name": "cli",
-            "sparsity": 0.01,
+            "sparsity": "auto",
             "sparsity_decay": 0.5,
         }
         done = fork.run("-c", code, "detect", "train", *(f"{key}={value}" for key, value in arguments.items()))
         assert done.returncode == 0, done.stderr[-3000:]
         written = (fork.work / "runs" / "cli" / "args.yaml").read_text()
-        assert "sparsity: 0.01\n" in written
+        assert "sparsity: auto\n" in written
         assert "sparsity_decay: 0.5\n" in written
         said = done.stdout + done.stderr
-        assert "slim: sparsity 0.01 (decoupled)" in said
-        assert "slim: too short to reach zero" in said
+        assert "slim: sparsity " in said
+        assert "slim: the penalty can move each scale by 1.8 in this run" in said
+        assert "too short" not in said
+
+
+def table(path):
+    """Read a CSV file whose column names may be padded."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{name.strip(): float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+class TestRunFolder:
+    """What is seen of the scales while they are trained, and that a run which is resumed goes on with the same λ."""
+
+    def test_auto_with_an_interruption(self, fork):
+        arguments = {"sparsity": "auto", "sparsity_decay": 0.0, "epochs": 4, "sparsity_weight": "flops"}
+        run = Path(fork.train(fork.dense["last"], "auto", stop_after=1, **arguments)["run"])
+        fork.call("resume", weights=str(run / "weights" / "last.pt"))
+        rows = table(run / "gamma.csv")
+        assert [row["epoch"] for row in rows] == [0, 1, 2, 3, 4]
+        assert len({row["lambda"] for row in rows[1:]}) == 1
+        assert rows[1]["lambda"] > 0
+        assert rows[-1]["median"] < rows[0]["median"]
+        assert (run / "gamma.png").stat().st_size > 1000
+        results = table(run / "results.csv")
+        assert [row["gamma/median"] for row in results] == pytest.approx([row["median"] for row in rows[1:]], rel=1e-4)
+
+    def test_off_leaves_none(self, fork):
+        run = Path(fork.dense["run"])
+        assert not list(run.glob("gamma*"))
+        assert not [name for name in table(run / "results.csv")[0] if "gamma" in name]

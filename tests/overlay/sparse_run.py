@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import torch
@@ -9,7 +10,14 @@ from torch import nn
 
 from slim.sparsity import penalize
 
-ARGUMENTS = {"sparsity": 0.0, "sparsity_decay": 0.9, "sparsity_bias": 0.0, "sparsity_mode": "decoupled"}
+ARGUMENTS = {
+    "sparsity": 0.0,
+    "sparsity_decay": 0.9,
+    "sparsity_warmup": 0.0,
+    "sparsity_bias": 0.0,
+    "sparsity_mode": "decoupled",
+    "sparsity_weight": "none",
+}
 LR0 = 0.1
 
 
@@ -39,11 +47,14 @@ class Run:
     `stated` adds up lr·λ over the optimizer's steps: how far the penalty has promised to move every scale.
     """
 
-    def __init__(self, model=None, optimizer=None, *, epochs=3, batches=4, accumulate=1, **arguments):
+    def __init__(
+        self, model=None, optimizer=None, *, epochs=3, batches=4, accumulate=1, folder=Path("nowhere"), **arguments
+    ):
         torch.manual_seed(0)
         self.model = Net() if model is None else model
         self.optimizer = optimizer or torch.optim.SGD(self.model.parameters(), lr=LR0, momentum=0.9)
-        self.args = SimpleNamespace(**{**ARGUMENTS, **arguments}, nbs=4 * accumulate)
+        self.args = SimpleNamespace(**{**ARGUMENTS, **arguments}, nbs=4 * accumulate, imgsz=32)
+        self.save_dir, self.callbacks, self.results, self.lr = folder, {}, [], {}
         self.epoch, self.epochs, self.batch_size, self.accumulate = 0, epochs, 4, accumulate
         self.train_loader = [torch.rand(4, 3, 8, 8) for _ in range(batches)]
         self.lf = lambda epoch: (1 - epoch / epochs) * 0.99 + 0.01  # as upstream's linear schedule
@@ -52,15 +63,21 @@ class Run:
 
     def strength(self):
         """λ(epoch) as documented."""
-        sparsity, decay = (getattr(self.args, name, 0.0) for name in ("sparsity", "sparsity_decay"))
-        return sparsity * (1 - decay * self.epoch / self.epochs)
+        names = ("sparsity", "sparsity_decay", "sparsity_warmup")
+        sparsity, decay, warmup = (getattr(self.args, name, 0.0) for name in names)
+        sparsity = self.slim_penalty.strength if sparsity == "auto" else sparsity
+        return sparsity * min(1, (self.epoch + 1) / (warmup + 1)) * (1 - decay * self.epoch / self.epochs)
 
-    def train(self, loss=no_loss):
-        """Run all epochs."""
-        for epoch in range(self.epochs):
+    def train(self, loss=no_loss, start=0, stop=None):
+        """Run all epochs, or some."""
+        for epoch in range(start, self.epochs if stop is None else stop):
             self.epoch = epoch
             for images in self.train_loader:
                 self.train_batch(images, loss)
+            self.lr = {"lr/pg0": self.optimizer.param_groups[0]["lr"]}
+            for callback in self.callbacks.get("on_train_epoch_end", []):
+                callback(self)
+            self.results.append(dict(self.lr))  # upstream's row of results.csv ends with these
             self.scheduler.step()
         return self
 

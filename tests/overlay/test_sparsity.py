@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from slim.sparsity import Penalty, penalize
-from tests.overlay.sparse_run import LR0, Net, Run, state
+from tests.overlay.sparse_run import ARGUMENTS, LR0, Net, Run, state
 
 BATCHES = 4
 
@@ -127,13 +127,15 @@ def test_off_leaves_no_trace():
     run.train()
 
     assert set(vars(run)) == names
+    assert run.callbacks == {}
+    assert list(run.results[-1]) == ["lr/pg0"]
     assert not run.optimizer._optimizer_step_post_hooks
     assert all(torch.equal(tensor, before[name]) for name, tensor in run.model.named_parameters())
 
 
 def test_arguments_that_an_older_run_does_not_have_mean_off():
     run = Run()
-    for name in ("sparsity", "sparsity_decay", "sparsity_bias", "sparsity_mode"):
+    for name in ARGUMENTS:
         delattr(run.args, name)
     run.train()
     assert not hasattr(run, "slim_penalty")
@@ -142,11 +144,15 @@ def test_arguments_that_an_older_run_does_not_have_mean_off():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"sparsity_mode": "lasso"}, "sparsity_mode=lasso is not one of decoupled, gradient"),
+        ({"sparsity_mode": "lasso"}, "sparsity_mode=lasso is not one of decoupled, gradient, unclipped"),
         ({"sparsity": -0.1}, "must not be negative"),
         ({"sparsity_bias": -0.1}, "must not be negative"),
         ({"sparsity_decay": 1.5}, "lies in 0..1"),
         ({"sparsity_decay": -0.1}, "lies in 0..1"),
+        ({"sparsity_warmup": -1.0}, "must not be negative"),
+        ({"sparsity_weight": "latency"}, "sparsity_weight=latency is not one of none, flops, params"),
+        ({"sparsity": "much"}, "sparsity=much is neither a number nor auto"),
+        ({"sparsity": "auto", "sparsity_mode": "gradient"}, "sparsity=auto needs sparsity_mode=decoupled"),
     ],
 )
 def test_bad_arguments_stop_the_run(arguments, words):

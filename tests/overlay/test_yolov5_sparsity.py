@@ -10,6 +10,8 @@ import pytest
 import torch
 from torch import nn
 
+from slim.gamma_log import rows_of
+from slim.strength import TRAVEL
 from slim.yolov5 import keep_out_of_evolution, penalize, sparse_arguments
 from tests.overlay.sparse_run import LR0, Net, no_loss, state
 
@@ -42,7 +44,8 @@ class Run:
         for epoch in range(self.epochs):
             for images in self.images:
                 plain = loss(self.model(images))
-                total = penalize(plain, self.model, self.optimizer, self.opt, self.hyp, epoch, self.epochs, images)
+                told = (self.opt, self.hyp, epoch, self.epochs, images, len(self.images))
+                total = penalize(plain, self.model, self.optimizer, *told)
                 self.losses.append((plain, total))
                 self.scaler.scale(total).backward()
                 self.count += 1
@@ -56,6 +59,7 @@ class Run:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), max_norm=self.clip)
         strength = (self.hyp.get("sl") or 0.0) if self.opt.sl is None else self.opt.sl
+        strength = self.optimizer.slim_penalty.strength if strength == "auto" else strength
         decay = 0.9 if self.opt.sl_decay is None else self.opt.sl_decay
         self.stated += self.optimizer.param_groups[0]["lr"] * strength * (1 - decay * epoch / self.epochs)
         self.scaler.step(self.optimizer)
@@ -80,7 +84,7 @@ class TestOff:
             delattr(run.opt, name)
         run.hyp = {}
         loss = torch.tensor(1.0)
-        assert penalize(loss, run.model, run.optimizer, run.opt, {}, 0, 1, run.images[0]) is loss
+        assert penalize(loss, run.model, run.optimizer, run.opt, {}, 0, 1, run.images[0], 4) is loss
 
     def test_zero_on_the_command_line_goes_before_the_hyp_file(self):
         run = Run("--sl", 0, hyp={**HYP, "sl": 0.5}, batch=64).train()
@@ -131,7 +135,7 @@ class TestDecoupled:
         run = Run("--sl", 0.2, model=model)
         model.eval()  # on a CPU these only run so
         loss = no_loss(model(run.images[0]))
-        penalize(loss, model, run.optimizer, run.opt, HYP, 0, 1, run.images[0]).backward()
+        penalize(loss, model, run.optimizer, run.opt, HYP, 0, 1, run.images[0], 4).backward()
         run.optimizer.step()
         torch.testing.assert_close(1 - model.norm1.weight.data, torch.full((8,), LR0 * 0.2))
 
@@ -149,14 +153,14 @@ class TestLoss:
         run.model.norm1.weight.data.uniform_(-1, 1)
         norms = [m.weight.detach().norm(1) for m in run.model.modules() if isinstance(m, nn.BatchNorm2d)]
         loss = torch.ones(1, requires_grad=True)
-        total = penalize(loss, run.model, run.optimizer, run.opt, HYP, 0, 100, run.images[0])
+        total = penalize(loss, run.model, run.optimizer, run.opt, HYP, 0, 100, run.images[0], 4)
         torch.testing.assert_close(total, loss + sum(norms) / 3 * 2e-3 * 64)
         assert total.shape == (1,)
 
     def test_its_gradient(self):
         run = Run("--sl", 2e-3, "--sl-mode", "loss", batch=16)
         run.model.norm2.weight.data[0] = -0.5
-        penalize(torch.zeros(1), run.model, run.optimizer, run.opt, HYP, 0, 100, run.images[0]).backward()
+        penalize(torch.zeros(1), run.model, run.optimizer, run.opt, HYP, 0, 100, run.images[0], 4).backward()
         for norm in (run.model.norm1, run.model.norm2, run.model.norm3):  # all of them, prunable or not
             torch.testing.assert_close(norm.weight.grad, 2e-3 * 16 / 3 * norm.weight.sign())
 
@@ -164,13 +168,13 @@ class TestLoss:
     def test_a_step_sees_the_gradient_of_64_pictures_whatever_the_batch(self, batch):
         run = Run("--sl", 2e-3, "--sl-mode", "loss", batch=batch)
         for _ in range(run.accumulate):
-            penalize(torch.zeros(1), run.model, run.optimizer, run.opt, HYP, 0, 100, run.images[0]).backward()
+            penalize(torch.zeros(1), run.model, run.optimizer, run.opt, HYP, 0, 100, run.images[0], 4).backward()
         torch.testing.assert_close(run.model.norm1.weight.grad, torch.full((8,), 2e-3 * 64 / 3))
 
     def test_it_does_not_decay_unless_told(self):
         run = Run("--sl", 1.0, "--sl-mode", "loss")
         arguments = (run.model, run.optimizer, run.opt, HYP)
-        values = [penalize(torch.zeros(1), *arguments, epoch, 100, run.images[0]).item() for epoch in (0, 99)]
+        values = [penalize(torch.zeros(1), *arguments, epoch, 100, run.images[0], 4).item() for epoch in (0, 99)]
         assert values[0] == pytest.approx(values[1])
 
     @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
@@ -180,7 +184,7 @@ class TestLoss:
         run.model.norm1.weight.data.fill_(1e4)
         loss = torch.ones(1, dtype=kind)
         with torch.autocast("cpu", dtype=kind):
-            total = penalize(loss, run.model, run.optimizer, run.opt, HYP, 0, 100, run.images[0])
+            total = penalize(loss, run.model, run.optimizer, run.opt, HYP, 0, 100, run.images[0], 4)
         assert total.dtype == torch.float32
         torch.testing.assert_close(total, torch.tensor([1 + (8e4 + 6 + 4) / 3 * 64]))
 
@@ -196,18 +200,18 @@ class TestLoss:
 
 
 class TestSaid:
-    def test_each_epoch_and_after_the_first_how_far_it_gets(self, caplog):
+    def test_how_far_it_gets_and_each_epoch_where_it_stands(self, caplog):
         caplog.set_level(logging.INFO, logger="slim")
         run = Run("--sl", 0.1, "--sl-decay", 0, epochs=4, batch=64).train()
         assert len([m for m in caplog.messages if "sparsity 0.1 (decoupled), 14 prunable channels" in m]) == 4
-        left = 4 * 0.1 * LR0 * sum(run.lf(epoch) for epoch in (1, 2, 3))
-        assert f"can move each scale by {left:.3g} in this run; their median is 0.96" in caplog.text
+        assert f"can move each scale by {run.stated:.3g} in this run; their median is 1" in caplog.text
+        assert run.stated == pytest.approx(4 * 0.1 * LR0 * sum(run.lf(epoch) for epoch in range(4)))
         assert "too short to reach zero; more epochs, or --sl " in caplog.text
 
     def test_accumulation_counts_steps(self, caplog):
         caplog.set_level(logging.INFO, logger="slim")
         run = Run("--sl", 0.1, "--sl-decay", 0, epochs=2, batches=8, batch=16).train()
-        assert f"by {2 * 0.1 * LR0 * run.lf(1):.3g} in this run" in caplog.text
+        assert f"by {2 * 0.1 * LR0 * (run.lf(0) + run.lf(1)):.3g} in this run" in caplog.text
 
     @pytest.mark.parametrize(
         ("more", "middle"),
@@ -221,21 +225,46 @@ class TestSaid:
     def test_the_schedule_of_each_line(self, more, middle):
         from slim.yolov5 import _Run
 
-        run = _Run(SimpleNamespace(**more), {"lrf": 0.01})
-        run.sees(0, 10)
+        run = _Run(SimpleNamespace(**more), {"lrf": 0.01}, 0, 10, 4)
         schedule = run.standing().schedule
         assert (schedule(0), schedule(5), schedule(10)) == pytest.approx((1.0, middle, 0.01))
         cosine = more in ({"cos_lr": True}, {"linear_lr": False})
         assert (schedule(1) > 0.95) == cosine
 
 
+class TestAuto:
+    @pytest.mark.parametrize("loop", [{"batch": 64}, {"batch": 16, "batches": 8, "epochs": 5}])
+    def test_it_takes_the_scales_as_far_as_they_need_whatever_the_length(self, loop):
+        run = Run("--sl", "auto", **loop).train()
+        assert run.stated == pytest.approx(TRAVEL, rel=1e-2)  # all scales are 1 at first
+        assert torch.equal(run.model.norm1.weight.data, torch.zeros(8))
+
+    def test_the_hyp_file_may_ask_for_it(self):
+        assert Run(hyp={**HYP, "sl": "auto"}, batch=64).train().stated == pytest.approx(TRAVEL, rel=1e-2)
+
+
+class TestRunFolder:
+    def test_a_row_each_epoch_and_one_at_the_end(self, tmp_path):
+        run = Run("--sl", 0.5, "--sl-decay", 0, epochs=3, batch=64, save_dir=str(tmp_path)).train()
+        rows = rows_of(tmp_path)
+        assert [row["epoch"] for row in rows] == [0, 1, 2, 3]
+        assert [row["lambda"] for row in rows] == [0, 0.5, 0.5, 0.5]
+        last_step = LR0 * run.lf(2) * 0.5
+        assert 1 - rows[-1]["median"] == pytest.approx(run.stated - last_step, rel=1e-4)
+        assert (tmp_path / "gamma.png").stat().st_size > 1000
+
+    def test_off_leaves_none(self, tmp_path):
+        Run(batch=64, save_dir=str(tmp_path)).train()
+        assert not list(tmp_path.iterdir())
+
+
 class TestRefused:
     @pytest.mark.parametrize(
         ("arguments", "words"),
         [
-            (("--sl", -0.1), "--sl and --sl-bias must not be negative"),
-            (("--sl", "nan"), "--sl and --sl-bias must not be negative"),
-            (("--sl", 0.1, "--sl-bias", -1), "--sl and --sl-bias must not be negative"),
+            (("--sl", -0.1), "--sl, --sl-bias and --sl-warmup must not be negative"),
+            (("--sl", "nan"), "--sl, --sl-bias and --sl-warmup must not be negative"),
+            (("--sl", 0.1, "--sl-bias", -1), "--sl, --sl-bias and --sl-warmup must not be negative"),
             (("--sl", 0.1, "--sl-decay", 1.5), "--sl-decay lies in 0..1"),
             (("--sl", 0.1, "--sl-mode", "loss", "--sl-bias", 0.1), "--sl-bias: the write-up's loss has no term for"),
         ],
@@ -244,10 +273,11 @@ class TestRefused:
         with pytest.raises(ValueError, match=words):
             Run(*arguments).train()
 
-    def test_another_mode_is_a_usage_error(self, capsys):
+    @pytest.mark.parametrize("arguments", [("--sl-mode", "lasso"), ("--sl-weight", "latency"), ("--sl", "much")])
+    def test_other_words_are_usage_errors(self, capsys, arguments):
         with pytest.raises(SystemExit):
-            options("--sl-mode", "lasso")
-        assert "--sl-mode" in capsys.readouterr().err
+            options(*arguments)
+        assert arguments[0] in capsys.readouterr().err
 
     def test_or_an_error_where_the_command_line_is_not_parsed(self):
         run = Run("--sl", 0.1)
@@ -282,6 +312,10 @@ class TestEvolution:
         for key, (_, low, high) in meta.items():
             hyp[key] = round(min(max(hyp[key], low), high), 5)
         assert hyp["sl"] == 0.002
+
+    def test_a_word_is_refused_since_upstream_calculates_with_it(self):
+        with pytest.raises(ValueError, match="auto in the hyp file and --evolve do not go together; take --sl auto"):
+            keep_out_of_evolution(self.meta(), {"lr0": 0.01, "sl": "auto"})
 
     def test_on_the_newest_table_it_is_taken_out_of_the_search(self):
         meta, hyp = self.meta(), {"lr0": 0.01, "mixup": 0.1, "sl": 0.002}

@@ -90,10 +90,12 @@ hsv_h: 0.015  # image HSV-Hue augmentation (fraction)
 
 YAML_AFTER = """\
 nbs: 64  # nominal batch size
-sparsity: 0.0 # (float) strength of the sparsity penalty on BatchNorm scales, 0 disables (network slimming)
+sparsity: 0.0 # (float | str) strength of the penalty on BatchNorm scales, 0 disables; auto: by the run's length
 sparsity_decay: 0.9 # (float) the penalty shrinks by this fraction until the last epoch
+sparsity_warmup: 0.0 # (float) epochs in which the penalty climbs to its strength
 sparsity_bias: 0.0 # (float) strength of the same penalty on BatchNorm biases
-sparsity_mode: decoupled # (str) decoupled (after the optimizer step) or gradient (the write-up's, before it)
+sparsity_mode: decoupled # (str) decoupled (after the step), gradient (the write-up's, then clipped), unclipped
+sparsity_weight: none # (str) press channels more that cost more: none, flops or params
 hsv_h: 0.015  # image HSV-Hue augmentation (fraction)
 """
 
@@ -114,7 +116,7 @@ CFG_FRACTION_KEYS = {
 
 BRACES_AFTER = """\
 # Define keys for arg type checks
-CFG_FLOAT_KEYS = {'sparsity', 'sparsity_bias', 'warmup_epochs', 'box', 'cls', 'dfl'}
+CFG_FLOAT_KEYS = {'sparsity_bias', 'sparsity_warmup', 'warmup_epochs', 'box', 'cls', 'dfl'}
 CFG_FRACTION_KEYS = {
     'sparsity_decay', 'dropout', 'iou', 'lr0', 'lrf',
     'label_smoothing', 'hsv_h'}
@@ -129,7 +131,7 @@ CFG_FRACTION_KEYS = ('dropout', 'iou', 'lr0',
 
 TUPLES_AFTER = """\
 # Define keys for arg type checks
-CFG_FLOAT_KEYS = 'sparsity', 'sparsity_bias', 'warmup_epochs', 'box', 'cls'
+CFG_FLOAT_KEYS = 'sparsity_bias', 'sparsity_warmup', 'warmup_epochs', 'box', 'cls'
 CFG_FRACTION_KEYS = ('sparsity_decay', 'dropout', 'iou', 'lr0',
     'label_smoothing', 'hsv_h')
 """
@@ -152,8 +154,8 @@ CFG_FRACTION_KEYS = frozenset(
 SETS_AFTER = """\
 CFG_FLOAT_KEYS = frozenset(
     {  # integer or float arguments, i.e. x=2 and x=2.0
-        "sparsity",
         "sparsity_bias",
+        "sparsity_warmup",
         "warmup_epochs",
         "box",
     }
@@ -212,7 +214,7 @@ def test_defaults_that_the_user_changed_are_left_alone() -> None:
     check_noop(PATCH, "8.4.190", mine, "applied")
 
 
-def test_one_argument_of_four_is_not_enough() -> None:
+def test_one_argument_of_six_is_not_enough() -> None:
     files = as_bytes(NEWEST.before)
     files["ultralytics/cfg/default.yaml"] += b"sparsity_bias: 0.0\n"
     done = step(PATCH, files, "8.4.190")

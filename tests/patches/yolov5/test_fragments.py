@@ -23,7 +23,7 @@ AFTER = {
     ("sparsity", "7.0.14", "yolov5/train.py"): (
         """
                 loss, loss_items = compute_loss(pred, targets.to(device))  # loss scaled by batch_size
-                loss = penalize(loss, model, optimizer, opt, hyp, epoch, epochs, imgs)
+                loss = penalize(loss, model, optimizer, opt, hyp, epoch, epochs, imgs, nb)
                 if RANK != -1:
                     loss *= WORLD_SIZE  # gradient averaged between devices in DDP mode
 """,
@@ -57,13 +57,13 @@ def main():
     ("sparsity", "6.2.0", "yolov5/segment/train.py"): (
         """
                 loss, loss_items = compute_loss(pred, targets.to(device), masks=masks.to(device).float())
-                loss = penalize(loss, model, optimizer, opt, hyp, epoch, epochs, imgs)
+                loss = penalize(loss, model, optimizer, opt, hyp, epoch, epochs, imgs, nb)
 """,
     ),
     ("sparsity", "6.2.0", "yolov5/classify/train.py"): (
         """
                 loss = criterion(model(images), labels)
-                loss = penalize(loss, model, optimizer, opt, {}, epoch, epochs, images)
+                loss = penalize(loss, model, optimizer, opt, {}, epoch, epochs, images, len(trainloader))
 """,
     ),
     ("keep_architecture", "7.0.14", "yolov5/train.py"): (
