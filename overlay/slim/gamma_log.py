@@ -67,6 +67,8 @@ class GammaLog:
     def record(self, done: int, strength: float, gamma: Tensor) -> Row:
         """Note where the scales stand.
 
+        What a run resumes with is the EMA of a checkpoint; the row that was written before the interruption stays.
+
         Args:
             done: Epochs that are done.
             strength: λ of the last of them.

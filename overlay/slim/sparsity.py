@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .penalty import GammaPenalty, bare
-from .strength import Settings, Spelling, Standing
+from .strength import WEIGHTS, Settings, Spelling, Standing
 
 if TYPE_CHECKING:
     import torch
@@ -96,7 +96,7 @@ def _settings(args: Any) -> Settings:
         decay=float(args.sparsity_decay),
         warmup=float(getattr(args, "sparsity_warmup", 0.0)),
         bias=float(args.sparsity_bias),
-        weight=str(getattr(args, "sparsity_weight", "none")),
+        weight=str(getattr(args, "sparsity_weight", None) or WEIGHTS[0]),  # early releases read "none" as None
         spelling=SPELLING,
     )
 
