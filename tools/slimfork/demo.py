@@ -7,33 +7,28 @@ was: in the middle of a training run, too.
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slimfork import inside, pins, qr
+from slimfork import pins, qr
 from slimfork.building import build
 from slimfork.commands.vendor import draft, is_free, refuse_other
-from slimfork.errors import SlimforkError, UsageError
+from slimfork.errors import UsageError
 from slimfork.fetch import release_files
+from slimfork.place import Place, StageError, take_along
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from slimfork.recipe import Recipe
 
+__all__ = ["Demo", "StageError"]
+
 STEPS = ("demo_steps.py", "demo_ultralytics.py", "demo_yolov5.py", "scripts_yolov5.py")
-MARK = "slimfork:"
 STATE = "state.json"
-
-
-class StageError(SlimforkError):
-    """A stage failed (exit code 1)."""
-
-    code = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +69,7 @@ class Demo:
         self._begin()
         self._stage("vendor", f"vendor {self.spec}", self._vendor)
         self._stage("draw", "draw pictures of QR codes", self._draw)
-        for name in STEPS:
-            shutil.copy(Path(__file__).with_name(name), self.out)
+        take_along(STEPS, self.out)
         self._train("dense", "train dense")
         self._train("sparse", "train with the sparsity penalty")
         self._stage("prune", "prune the channels that the penalty emptied", self._prune)
@@ -142,38 +136,10 @@ class Demo:
         return self._python(name, STEPS[0], step, json.dumps(arguments))
 
     def _python(self, name: str, *arguments: str | Path) -> dict[str, Any]:
-        """Run Python in the fork, pass on its progress, keep its log; return the last facts that it told."""
-        log = self.out / "logs" / f"{name}.log"
-        log.parent.mkdir(exist_ok=True)
-        env = inside.environment(
-            self.fork,
-            self.out / "home",
-            OMP_NUM_THREADS=str(self.recipe.threads),
-            SLIMFORK_TREE=str(self.fork),
-            SLIMFORK_UPSTREAM=pins.find(self.spec).upstream,
-        )
-        facts: dict[str, Any] = {}
-        with (
-            log.open("w", encoding="utf-8") as file,
-            subprocess.Popen(
-                inside.python(*arguments),
-                cwd=self.out,
-                env=env,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            ) as process,
-        ):
-            try:
-                for line in process.stdout or ():
-                    file.write(line)
-                    if line.startswith(MARK):
-                        facts = json.loads(line.removeprefix(MARK))
-                        if "epoch" in facts:
-                            self.on_epoch(facts["epoch"], facts["epochs"])
-            except BaseException:
-                process.kill()  # it is not to train on when nobody listens
-                raise
-        if process.returncode:
-            raise StageError(f"the stage {name!r} failed; its log is {log}", hint=f"tail {log}")
-        return facts
+        def heard(facts: dict[str, Any]) -> None:
+            if "epoch" in facts:
+                self.on_epoch(facts["epoch"], facts["epochs"])
+
+        upstream = pins.find(self.spec).upstream
+        place = Place(fork=self.fork, work=self.out, upstream=upstream, threads=self.recipe.threads)
+        return place.run(name, *arguments, heard=heard)

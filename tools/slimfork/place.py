@@ -1,0 +1,98 @@
+"""A folder in which Python runs inside a fork, stage by stage: the demo's, and a benchmark's.
+
+What runs there tells of its progress and its results in lines that start with a mark, and everything it says is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slimfork import inside
+from slimfork.errors import SlimforkError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+MARK = "slimfork:"
+
+
+class StageError(SlimforkError):
+    """A stage failed (exit code 1)."""
+
+    code = 1
+
+
+def take_along(names: Iterable[str], folder: Path) -> None:
+    """Copy scripts of this package into a folder where they run without it."""
+    for name in names:
+        shutil.copy(Path(__file__).with_name(name), folder)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where stages run.
+
+    Attributes:
+        fork: The tree whose packages they import.
+        work: The folder they run in, with their scripts and for all that they make.
+        upstream: The family of the tree.
+        threads: How many they may use.
+    """
+
+    fork: Path
+    work: Path
+    upstream: str
+    threads: int
+
+    def run(self, name: str, *arguments: str | Path, heard: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+        """Run Python with arguments.
+
+        Args:
+            name: Of the stage; its log is called after it.
+            *arguments: Of Python.
+            heard: Called with the facts of every line that starts with the mark.
+
+        Returns:
+            The last of these facts.
+
+        Raises:
+            StageError: It failed.
+        """
+        log = self.work / "logs" / f"{name}.log"
+        log.parent.mkdir(exist_ok=True)
+        env = inside.environment(
+            self.fork,
+            self.work / "home",
+            OMP_NUM_THREADS=str(self.threads),
+            SLIMFORK_TREE=str(self.fork),
+            SLIMFORK_UPSTREAM=self.upstream,
+        )
+        facts: dict[str, Any] = {}
+        with (
+            log.open("w", encoding="utf-8") as file,
+            subprocess.Popen(
+                inside.python(*arguments),
+                cwd=self.work,
+                env=env,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            ) as process,
+        ):
+            try:
+                for line in process.stdout or ():
+                    file.write(line)
+                    if line.startswith(MARK):
+                        facts = json.loads(line.removeprefix(MARK))
+                        heard(facts)
+            except BaseException:
+                process.kill()  # it is not to go on when nobody listens
+                raise
+        if process.returncode:
+            raise StageError(f"the stage {name!r} failed; its log is {log}", hint=f"tail {log}")
+        return facts
