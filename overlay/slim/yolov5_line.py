@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import logging
 import os
 import re
 import runpy
@@ -16,11 +17,12 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import torch
 
 from .journey import Line
+from .log import upstreams
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,7 +142,8 @@ def _caught() -> Iterator[io.StringIO]:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
         try:
-            yield said
+            with open(1, "w", encoding="utf-8", closefd=False) as plain, _also_to(plain):
+                yield said
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
@@ -149,3 +152,18 @@ def _caught() -> Iterator[io.StringIO]:
                 os.close(copy)
             file.seek(0)
             said.write(file.read().decode("utf-8", "replace"))
+
+
+@contextlib.contextmanager
+def _also_to(stream: TextIO) -> Iterator[None]:
+    """Write there what Python's streams are given, and all that upstream logs, to whatever stream it does otherwise."""
+    logger, handler = upstreams(), logging.StreamHandler(stream)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
+            yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)

@@ -181,7 +181,7 @@ class TestScales:
         kept = new.call("scales", path=str(last.with_name("pruned_5.pt")))
         assert "threshold is 0.000000" in done["out"]
         assert sum(map(len, kept.values())) < 0.65 * sum(map(len, scales.values()))
-        assert "none that large to lose" not in done["out"]
+        assert "WARNING" not in done["out"]
 
     def test_prob_zero_drops_nothing(self, new, weights):
         last = weights(new, zeros=0.3)
@@ -193,5 +193,15 @@ class TestScales:
         assert widths[0] == widths[1]
 
     def test_a_dense_model_is_doubted(self, new, weights):
-        done = new.prune("--weights", weights(new), "--dry-run")
-        assert "a model trained with --sl has none that large to lose" in done["out"]
+        last = weights(new)
+        done = new.prune("--weights", last, "--dry-run")
+        assert "and none of this model is near zero: it was not trained sparse" in done["out"]
+        assert f"next: yolov5 train --weights {last} --data data.yaml --sl 1.5" in done["out"]
+
+    def test_advice_shows_them_and_does_nothing(self, new, weights):
+        last = weights(new, zeros=0.7)
+        done = new.prune("--weights", last, "--advice")
+        assert done["code"] == 0, done["err"]
+        assert done["out"].startswith("prunable |γ|")
+        assert re.search(r"\nthe cliff is at \|γ\| 0\.0\d+; what lies above has a median of 0\.\d+\n", done["out"])
+        assert names(last.parent) == ["last.pt"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
+import cv2
+import numpy as np
 import pytest
 
 from slimfork.naming import is_tag
@@ -51,6 +54,60 @@ class TestCheckpoint:
             for p in (last, once, last.with_name("pruned_plan.pt"), twice)
         ]
         assert sizes[0] > sizes[1] == sizes[2] > sizes[3]
+
+
+class TestBlocks:
+    """A bottleneck all of whose scales fell goes, also where it was the first of several in a `Sequential`."""
+
+    NORMS = ("model.4.m.0.cv2.bn", "model.6.m.1.cv1.bn")
+    BLOCKS = ("model.4.m.0", "model.6.m.1")
+
+    def test_go_where_a_residual_carries_on(self, fork, weights, trees):
+        last = weights(fork, emptied=self.NORMS)
+        done = fork.prune("--weights", last, "--thres", 0.01)
+        assert done["code"] == 0, done["err"]
+        pruned = last.with_name("pruned_auto.pt")
+        assert fork.call("removed", path=str(pruned)) == [[*self.BLOCKS], [[*self.BLOCKS]]]
+        assert all(f"note: {block}: goes as a whole" in done["out"] for block in self.BLOCKS)
+        assert fork.call("onnx_agrees", pruned=str(pruned), onnx=str(pruned.with_suffix(".onnx"))) < 1e-2
+        said = fork.call("said_by_upstream", path=str(pruned))
+        assert trees(fork.version).call("said_by_upstream", path=str(pruned), stock=True) == said
+
+    def test_and_the_rest_computes_what_it_did(self, fork, weights):
+        last = weights(fork, emptied=self.NORMS)
+        assert fork.prune("--weights", last, "--thres", 0.2, "--no-onnx", "--no-fold")["code"] == 0
+        pruned = last.with_name("pruned_auto.pt")
+        plan = str(pruned.with_suffix(".json"))
+        assert fork.call("is_masked", dense=str(last), pruned=str(pruned), plan=plan) < 2e-2
+
+    def test_a_second_round_remembers_the_first(self, new, weights):
+        last = weights(new, emptied=self.NORMS)
+        assert new.prune("--weights", last, "--thres", 0.01, "--no-onnx")["code"] == 0
+        once = last.with_name("pruned_auto.pt")
+        assert new.prune("--weights", once, "--prob", 0.2, "--no-onnx", "--no-fold")["code"] == 0
+        twice = last.with_name("pruned_2.pt")
+        assert new.call("removed", path=str(twice)) == [[*self.BLOCKS], [[*self.BLOCKS], []]]
+        plan = str(twice.with_suffix(".json"))
+        assert new.call("is_masked", dense=str(once), pruned=str(twice), plan=plan) < 2e-2
+
+
+def test_val_says_what_each_step_costs(fork, weights, tmp_path):
+    for part in ("images", "labels"):
+        (tmp_path / "set" / part).mkdir(parents=True)
+    noise = np.random.default_rng(0)
+    for index in range(4):
+        cv2.imwrite(str(tmp_path / f"set/images/{index}.png"), noise.integers(0, 255, (64, 64, 3), np.uint8))
+        (tmp_path / f"set/labels/{index}.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    data = tmp_path / "set" / "data.yaml"
+    images = tmp_path / "set" / "images"
+    data.write_text(f"train: {images}\nval: {images}\nnc: 1\nnames: [qr]\n")
+    last = weights(fork)
+    done = fork.prune("--weights", last, "--prob", 0.3, "--no-onnx", "--data", data, "--val", "--json")
+    assert done["code"] == 0, done["err"]
+    accuracy = json.loads(done["out"])["accuracy"]
+    assert list(accuracy) == ["dense", "folded", "pruned, not folded", "re-estimated"]
+    assert all(list(found) == ["mAP50", "mAP50-95", "precision", "recall"] for found in accuracy.values())
+    assert all(0 <= value <= 1 for found in accuracy.values() for value in found.values())
 
 
 def test_messages_go_to_upstreams_logger(fork):

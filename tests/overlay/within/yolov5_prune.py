@@ -20,13 +20,18 @@ from yolov5_models import build, upstream
 OPT = {"imgsz": 64, "weights": "", "data": "data.yaml"}
 
 
-def save(cfg, path, *, zeros=0.0, epoch=-1, named_models=False):
-    """Save a detector of random scales, a share of them exactly zero, as upstream does; return its scales' number."""
+def save(cfg, path, *, zeros=0.0, emptied=(), epoch=-1, named_models=False):
+    """Save a detector of random scales, a share of them exactly zero and all of the BatchNorms that are named.
+
+    It is saved as upstream does; return how many scales it has.
+    """
     model = randomise(build(cfg, nc=1))
     generator = torch.Generator().manual_seed(7)
     for norm in norms(model).values():
         norm.weight.data[torch.rand(norm.num_features, generator=generator) < zeros] = 0
-    model.names, model.hyp = ["qr"], {"lr0": 0.01}
+    for name in emptied:
+        norms(model)[name].weight.data.zero_()
+    model.names, model.hyp, model.nc = ["qr"], {"lr0": 0.01}, 1
     if named_models:
         rename(model)
     for parameter in model.parameters():
@@ -113,12 +118,25 @@ def contents(path):
 def is_masked(dense, pruned, plan):
     """Say how far the file that was written is from the dense one with the dropped channels silenced."""
     masked, written = opened(dense)["model"].float().eval(), opened(pruned)["model"].float().eval()
-    keep = json.loads(Path(plan).read_text())["keep"]
+    chosen = json.loads(Path(plan).read_text())
     for name, norm in norms(masked).items():
-        gone = sorted(set(range(norm.num_features)) - set(keep.get(name, range(norm.num_features))))
+        every = set(range(norm.num_features))
+        kept = (
+            []
+            if name.startswith(tuple(f"{block}." for block in chosen["removed"]))
+            else chosen["keep"].get(name, every)
+        )
+        gone = sorted(every - set(kept))
         norm.weight.data[gone], norm.bias.data[gone] = 0, 0
     pairs = zip(run(written, photo()), run(masked, photo()), strict=True)
     return max(((a - b).abs() / b.abs().clamp_min(1)).max().item() for a, b in pairs)
+
+
+def removed(path):
+    """Name the blocks that are the identity in a checkpoint, and the plans that it carries, by what they removed."""
+    model = opened(path)["model"]
+    plans = [*model.slim["before"], model.slim]
+    return [name for name, m in model.named_modules() if type(m) is nn.Identity], [list(p["removed"]) for p in plans]
 
 
 def onnx_agrees(pruned, onnx):
