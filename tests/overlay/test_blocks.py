@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from slim.architecture import is_pruned, keep_architecture
+from slim.architecture import ArchitectureError, is_pruned, keep_architecture
 from slim.channels import Channels, analyse
 from slim.checkpoint import save_checkpoint
 from slim.measure import count_parameters
@@ -204,6 +204,14 @@ def test_training_goes_on_without_them() -> None:
     predictions: Any = kept(photo(64, batch=2))
     sum(value.square().mean() for value in (predictions["boxes"], predictions["scores"])).backward()
     assert all(p.grad is not None for p in kept.parameters() if p.requires_grad)
+
+
+def test_what_prediction_has_fused_is_still_refused() -> None:
+    model, channels, plan = fallen("yolov8n", ["model.4.m.1.cv2.bn"])
+    built = copy.deepcopy(model)
+    apply_plan(model, plan, channels)
+    with pytest.raises(ArchitectureError, match="has folded this pruned model's BatchNorms"):
+        keep_architecture(built, model.fuse(verbose=False))
 
 
 def test_a_block_alone_makes_a_model_pruned() -> None:

@@ -15,7 +15,7 @@ from torch import nn
 from slim.calibrate import image_batches
 from slim.command import Line, main
 from slim.plan import Plan
-from slim.surgery import mask_plan
+from slim.surgery import apply_plan, mask_plan
 from tests.overlay.networks import assert_same, photo, randomise, run
 from tests.overlay.test_architecture import build
 from ultralytics import YOLO
@@ -30,7 +30,12 @@ def export(path, imgsz):
     return Path(YOLO(str(path)).export(format="onnx", imgsz=imgsz))
 
 
-LINE = Line(load=load, export=export)
+def validate(path, data, imgsz):
+    found = YOLO(str(path)).val(data=str(data), imgsz=imgsz, plots=False, verbose=False, project=str(path.parent))
+    return {name.partition("/")[2]: value for name, value in found.results_dict.items() if name.startswith("metrics/")}
+
+
+LINE = Line(load=load, export=export, validate=validate)
 
 
 @pytest.fixture
@@ -52,9 +57,11 @@ def data(tmp_path):
     """A data set of six pictures."""
     pictures = tmp_path / "set" / "images"
     pictures.mkdir(parents=True)
-    noise = np.random.default_rng(0)
+    noise, labels = np.random.default_rng(0), tmp_path / "set" / "labels"
+    labels.mkdir()
     for index in range(6):
         cv2.imwrite(str(pictures / f"{index}.png"), noise.integers(0, 255, (64, 64, 3), np.uint8))
+        (labels / f"{index}.txt").write_text("0 0.5 0.5 0.5 0.5\n")
     (tmp_path / "set" / "data.yaml").write_text("train: images\nval: images\nnames: {0: qr}\n")
     return tmp_path / "set" / "data.yaml"
 
@@ -184,7 +191,7 @@ def test_dry_run_reports_and_writes_nothing(prune, weights, data):
     assert "parameters, M" in out
     assert "wrote" not in out
     assert (files(weights.parent), weights.stat().st_mtime_ns) == (["last.pt"], before)
-    assert files(data.parent) == ["data.yaml", "images"]
+    assert files(data.parent) == ["data.yaml", "images", "labels"]
 
 
 def test_dry_run_predicts_latency_where_the_layers_have_been_timed(prune, weights, tmp_path, monkeypatch):
@@ -215,6 +222,80 @@ def test_a_plan_can_be_applied_again(prune, weights):
     assert again.with_suffix(".json").read_text() == plan.read_text()
     one, two = load(weights.with_name("last-pruned.pt"))[0].state_dict(), load(again)[0].state_dict()
     assert all(torch.equal(one[name], two[name]) for name in two)
+
+
+def test_a_plan_can_be_made_first_and_applied_later(prune, weights, tmp_path):
+    plan = tmp_path / "plans" / "small.json"
+    code, out, _ = prune("--weights", weights, "--ratio", 0.5, "--dry-run", "--plan-out", plan)
+    assert code == 0
+    assert files(weights.parent) == ["last.pt"]
+    assert out.endswith(f"wrote the plan {plan}; to apply it:\n  python prune.py --weights {weights} --plan {plan}\n")
+    again = weights.with_name("again.pt")
+    assert prune("--weights", weights, "--plan", plan, "--out", again, "--no-onnx")[0] == 0
+    assert prune("--weights", weights, "--ratio", 0.5, "--no-onnx")[0] == 0
+    assert again.with_suffix(".json").read_text() == plan.read_text()
+    assert widths(again) == widths(weights.with_name("last-pruned.pt")) != widths(weights)
+
+
+def test_two_rounds_are_two_plans_on_one_model(prune, weights):
+    """Both plans, from the checkpoint, make of the first model what two runs of the script made."""
+    once, twice = weights.with_name("last-pruned.pt"), weights.with_name("last-pruned-pruned.pt")
+    for path in (weights, once):
+        assert prune("--weights", path, "--ratio", 0.3, "--no-onnx", "--no-fold")[0] == 0
+    model, result = load(weights)[0].float().eval(), load(twice)[0].float().eval()
+    first, *rest = result.slim["before"]
+    assert (rest, first) == ([], {k: v for k, v in load(once)[0].slim.items() if k != "before"})
+    masked = []
+    for plan in (first, result.slim):
+        twin = load(weights if plan is first else once)[0].float().eval()
+        mask_plan(twin, Plan.from_dict(plan))
+        masked.append(run(twin, photo()))
+        apply_plan(model, Plan.from_dict(plan), fold=False)
+        assert_same(run(model, photo()), masked[-1], atol=2e-2)
+    assert_same(run(result, photo()), masked[-1], atol=2e-2)
+
+
+def test_layers_that_are_named_keep_their_channels(prune, weights):
+    assert prune("--weights", weights, "--ratio", 0.5, "--keep", "model.0", "--skip", "model.1", "--no-onnx")[0] == 0
+    before, after = widths(weights), widths(weights.with_name("last-pruned.pt"))
+    assert all(after[name] == before[name] for name in before if name.startswith(("model.0.", "model.1.")))
+    assert sum(after.values()) < sum(before.values())
+
+
+def test_only_layers_that_are_named_lose_any(prune, weights):
+    assert prune("--weights", weights, "--ratio", 0.5, "--only", "model.1", "--no-onnx")[0] == 0
+    before, after = widths(weights), widths(weights.with_name("last-pruned.pt"))
+    assert [name for name in before if after[name] != before[name]] == ["model.1.bn"]
+
+
+def test_advice_shows_the_scales_and_writes_nothing(prune, weights):
+    code, out, _ = prune("--weights", weights, "--advice")
+    assert code == 0
+    assert out.splitlines()[1].split()[:2] == ["model.0.bn", str(widths(weights)["model.0.bn"])]
+    assert files(weights.parent) == ["last.pt"]
+    code, out, _ = prune("--weights", weights, "--advice", "--json")
+    assert json.loads(out)["advice"]["sparse"] is False
+
+
+def test_what_folding_leaves_is_measured(prune, weights, data):
+    for more, where in (((), "noise"), (("--data", data), "pictures")):
+        _, out, _ = prune("--weights", weights, "--ratio", 0.5, "--dry-run", "--json", *more)
+        (said,) = [note for note in json.loads(out)["notes"] if note.startswith("folding leaves")]
+        numbers = re.fullmatch(
+            rf"folding leaves the outputs ([\d.]+)% off in the mean, ([\d.]+)% at most, on {where}", said
+        )
+        assert 0 < float(numbers[1]) < 5
+        assert float(numbers[1]) < float(numbers[2])
+    _, out, _ = prune("--weights", weights, "--ratio", 0.5, "--dry-run", "--no-fold")
+    assert "note: fold" not in out
+
+
+def test_val_says_what_each_step_costs(prune, weights, data):
+    code, out, _ = prune("--weights", weights, "--ratio", 0.5, "--data", data, "--val", "--dry-run", "--json")
+    assert code == 0
+    accuracy = json.loads(out)["accuracy"]
+    assert list(accuracy) == ["dense", "folded", "pruned, not folded", "re-estimated"]
+    assert all(set(found) >= {"mAP50(B)", "mAP50-95(B)"} for found in accuracy.values())
 
 
 def test_data_puts_the_statistics_right(prune, weights, data):
@@ -280,6 +361,11 @@ class TestRefused:
             (("--ratio", 0.5, "--data", "nowhere.yaml"), "nowhere.yaml"),
             (("--ratio", 0.5, "--out", "small.onnx"), "--out small.onnx: must end in .pt"),
             (("--plan", "nowhere.json"), "nowhere.json"),
+            (("--plan", "any.json", "--keep", "model.0"), "--plan says already which channels stay"),
+            (("--ratio", 0.5, "--keep", "modle.0"), "--keep modle.0: no layer is called so; the nearest are model.0"),
+            (("--ratio", 0.5, "--only", "head"), "--only head: no layer is called so; the nearest are"),
+            (("--ratio", 0.5, "--plan-out", "plan.txt"), "--plan-out plan.txt: must end in .json"),
+            (("--ratio", 0.5, "--val"), "--val: needs --data"),
         ],
     )
     def test_options_out_of_range(self, prune, weights, options, words):
@@ -318,7 +404,11 @@ class TestRefused:
         other = save(tmp_path / "other" / "last.pt", randomise(build("Detect, end to end")))
         self.one_line(prune("--weights", other, "--plan", plan), "model.")
         pruned = weights.with_name("last-pruned.pt")
-        self.one_line(prune("--weights", pruned, "--plan", plan), "model.0")
+        self.one_line(
+            prune("--weights", pruned, "--plan", plan),
+            "model.0",
+            f"make a plan for it: python prune.py --weights {pruned} --ratio 0.5 --dry-run --plan-out new.json",
+        )
         assert files(other.parent) == ["last.pt"]
 
     @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"format": 99}'])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 import torch
@@ -208,6 +209,24 @@ def test_json_goes_round_byte_for_byte() -> None:
     assert make_plan(model, channels, ratio=0.37, round_to=8).to_json() == text
     assert Plan.from_dict(json.loads(text)) == plan
     assert sum(line.lstrip().startswith('"model.0.bn":') for line in text.splitlines()) == 2  # keep, widths
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"keep": []}, "the plan's keep is not by layer"),
+        ({"keep": {"stem.1": "all"}}, r'the plan\'s keep of stem\.1 is "all"'),
+        ({"keep": {"stem.1": [0, 1.5]}}, r"the plan's keep of stem\.1 is \[0, 1\.5\]"),
+        ({"widths": {"stem.1": "16"}}, r"the plan's widths of stem\.1"),
+        ({"removed": {"first": ["first.1", 3]}}, "the plan's removed of first"),
+        ({"removed": {"first": None}}, "the plan's removed of first is null"),
+    ],
+)
+def test_a_plan_of_other_types_is_refused_by_layer(change: dict[str, Any], message: str) -> None:
+    model, channels = net(small.Residual)
+    data = make_plan(model, channels, ratio=0.5).to_dict()
+    with pytest.raises(PlanError, match=message):
+        Plan.from_dict({**data, **change})
 
 
 @pytest.mark.parametrize(
