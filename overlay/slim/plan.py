@@ -132,7 +132,8 @@ def make_plan(
         threshold = float(threshold or 0.0)
         dropped = drop_below(scores, threshold, strictly=strictly)
     including = threshold == 0 if ratio else ratio is None and not strictly  # equal scales must not condemn a block
-    removed = removable_blocks(model, channels, fallen_norms(model, channels, threshold, including=including))
+    fallen = fallen_norms(model, channels, threshold, including=including, factors=scores.factors)
+    removed = removable_blocks(model, channels, fallen)
     counts, notes = keep_counts(channels, dropped, removed, round_to=round_to, min_channels=min_channels)
     lost = {group for count in counts for group in scores.ranked(count.groups)[count.even.keep :]}
     prunable = [name for name in channels.outputs if any(channels.prunable(name))]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -34,12 +34,14 @@ class Scores:
         place: Group -> minus its position in the first of its BatchNorms, in (-1, 0]: breaks ties so that layers
             lose equal shares, and the same ones every time.
         by: What they are weighed with, "gamma" if with nothing.
+        factors: Group -> what |gamma| is multiplied by, where that is not 1.
     """
 
     of_group: dict[int, float]
     weight: dict[int, int]
     place: dict[int, float]
     by: str = "gamma"
+    factors: dict[int, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, model: nn.Module, channels: Channels) -> Scores:
@@ -72,8 +74,9 @@ class Scores:
         """
         logs = {group: math.log(prices[group]) for group in self.of_group}
         typical = sum(logs[group] * number for group, number in self.weight.items()) / sum(self.weight.values())
-        scores = {group: score * math.exp((typical - logs[group]) / 2) for group, score in self.of_group.items()}
-        return replace(self, of_group=scores, by=by)
+        factors = {group: math.exp((typical - log) / 2) for group, log in logs.items()}
+        scores = {group: score * factors[group] for group, score in self.of_group.items()}
+        return replace(self, of_group=scores, by=by, factors=factors)
 
     def ranked(self, groups: Iterable[int]) -> list[int]:
         """Sort groups, those to keep first; frozen ones have no score and lead."""
@@ -110,11 +113,14 @@ def drop_below(scores: Scores, threshold: float, *, strictly: bool = False) -> s
     }
 
 
-def fallen_norms(model: nn.Module, channels: Channels, threshold: float, *, including: bool) -> list[str]:
-    """Return the BatchNorms all of whose |gamma| lie below a threshold, or at it."""
-    scales = {name: gammas(model, name) for name in channels.norms}
-    return [
-        name
-        for name, values in scales.items()
-        if values and all(value < threshold or (including and value == threshold) for value in values)
-    ]
+def fallen_norms(
+    model: nn.Module, channels: Channels, threshold: float, *, including: bool, factors: Mapping[int, float]
+) -> list[str]:
+    """Return the BatchNorms all of whose |gamma|, times their groups' factors, lie below a threshold, or at it."""
+    found = []
+    for name in channels.norms:
+        rows = zip(gammas(model, name), channels.outputs[name])
+        values = [value * factors.get(group, 1.0) for value, group in rows]
+        if values and all(value < threshold or (including and value == threshold) for value in values):
+            found.append(name)
+    return found

@@ -27,7 +27,7 @@ def counted(model, imgsz):
 
 
 def predicted(model, channels, plan, imgsz, *, fold=True):
-    total = Costs.of(model, channels, imgsz).total(channels, lost_groups(plan, channels), fold=fold)
+    total = Costs.of(model, channels, imgsz).total(channels, lost_groups(plan, channels), plan.removed, fold=fold)
     return total.params, total.flops
 
 
@@ -38,6 +38,26 @@ def test_a_plan_costs_what_is_counted_after_surgery(name):
     plan = make_plan(model, channels, ratio=0.6, round_to=4)
     expected = predicted(model, channels, plan, IMGSZ)
     assert predicted(model, channels, make_plan(model, channels, ratio=0), IMGSZ) == counted(model, IMGSZ)
+
+    apply_plan(model, plan, channels)
+
+    assert counted(model, IMGSZ) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "norms"),
+    [
+        ("yolov8n", ["model.4.m.0.cv2.bn"]),
+        ("yolo11n", ["model.10.m.0.attn.proj.bn", "model.10.m.0.ffn.1.bn"]),  # its products go as well
+    ],
+)
+def test_a_block_that_goes_as_a_whole_costs_nothing(name, norms):
+    model, channels = stock(name)
+    for norm in norms:
+        model.get_submodule(norm).weight.data.zero_()
+    plan = make_plan(model, channels, threshold=0)
+    assert plan.removed
+    expected = predicted(model, channels, plan, IMGSZ)
 
     apply_plan(model, plan, channels)
 
@@ -62,7 +82,7 @@ def test_knows_what_attention_multiplies_without_weights():
     model, channels = stock("yolo11n")
     found = operations(model, IMGSZ)
     assert sum(not operation.layer for operation in found) == 2  # queries with keys, weights with values
-    assert channels.products.keys() == {1, 2}
+    assert channels.products.keys() == {"model.10.m.0.attn:1", "model.10.m.0.attn:2"}
     assert {operation.layer for operation in found} >= {"model.0.conv", "model.10.m.0.attn.qkv.conv"}
 
 
