@@ -50,6 +50,7 @@ def check(tree, cfg, tmp_path, make="build"):
 
     assert max(seen["worst"].values()) <= 1e-4, seen["worst"]
     assert seen["changed"]
+    assert seen["predicted"] == seen["counted"]
     before, after = seen["parameters"]
     assert after < 0.75 * before
     assert seen["unreached"] == []
@@ -131,6 +132,7 @@ def test_every_block(trees, block, tmp_path):
     assert block in seen["blocks"]
     assert max(seen["worst"].values()) <= 1e-4
     assert set(seen["frozen"].values()) == ({frozen} if frozen else set())
+    assert seen["predicted"] == seen["counted"]
     assert seen["parameters"][1] < (0.95 if frozen else 0.75) * seen["parameters"][0]
     assert tree.call("reload", stock=True, path=path)["equal"]
 

@@ -55,6 +55,9 @@ def prune(cfg, out, make="build"):
     from networks import differ, photo, randomise, run
 
     from slim.channels import analyse
+    from slim.costs import Costs
+    from slim.fitting import lost_groups
+    from slim.flops import count_flops
     from slim.measure import count_parameters
     from slim.plan import make_plan
     from slim.surgery import apply_plan, mask_plan
@@ -64,6 +67,7 @@ def prune(cfg, out, make="build"):
     channels = analyse(masked)
     plan = make_plan(masked, channels, ratio=0.4)
     full = run(masked, photo(side))
+    costs = Costs.of(masked, channels, side).total(channels, lost_groups(plan, channels), plan.removed, fold=False)
     mask_plan(masked, plan, channels)
     apply_plan(pruned, plan, channels, fold=False)
     worst = {mode: apart(pruned, masked, photo(side), mode) for mode in ("train", "export", "eval")}
@@ -72,6 +76,8 @@ def prune(cfg, out, make="build"):
     return {
         "worst": worst,
         "changed": differ(full, run(masked, photo(side))),
+        "predicted": [costs.params, costs.flops],
+        "counted": [count_parameters(pruned), count_flops(pruned, side)],
         "parameters": [count_parameters(masked), count_parameters(pruned)],
         "frozen": channels.reasons(),
         "unreached": channels.unreached,
