@@ -3,8 +3,8 @@
 The table is of single layers, and a model is more than these: it resizes, joins and decodes. What that takes is read
 off one profile of the dense model, as the fastest run of each of its operators, so that a busy machine does not count.
 Of yolov8n at 320 pixels, pruned by 30 to 85 %, what is predicted so lies within 0.85 to 1.25 of what is measured, where
-FLOPs are off by a factor of up to 7; measuring and scaling, once or twice, brings the rest. (Profiles of pruned models
-would be as good, but take an export for each of many widths, and could not be kept for other models.)
+FLOPs are off by a factor of up to 7. What was measured of one plan then bends the prediction for the next. (Profiles of
+pruned models would predict as well, but take an export for each of many widths, and are of no use for other models.)
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from . import measure
 from .comparing import exported, quiet
@@ -86,20 +88,32 @@ class Trials:
             return exported(self.export, self.folder / f"{name}.pt", model, self.checkpoint, self.imgsz)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Prediction:
-    """The share of the dense model's latency that a plan leaves: what the table says, scaled as was measured."""
+    """The share of the dense model's latency that a plan leaves, as the table has it, and what of that is known.
+
+    Attributes:
+        latency: The table.
+        channels: The model's channels.
+        rest: Milliseconds of what is not in the table.
+        known: Shares that were predicted, and what was measured of them.
+    """
 
     latency: Latency
     channels: Channels
     rest: float
-    factor: float = 1.0
+    known: list[tuple[float, float]]
 
     def __call__(self, plan: Plan) -> float:
         """Predict."""
         layers = self.latency.total(self.channels, lost_groups(plan, self.channels), plan.removed)
         whole = self.latency.total(self.channels, ())
-        return self.factor * (self.rest + layers) / (self.rest + whole)
+        return (self.rest + layers) / (self.rest + whole)
+
+    def wanted(self, share: float) -> float:
+        """Return what must be predicted for a share to be measured: linear between what is known."""
+        predicted, measured = (sorted(column) for column in zip(*self.known))
+        return float(np.interp(share, measured, predicted))
 
 
 def aim(target: Target, chooser: Chooser, latency: Latency, trials: Trials) -> Plan:
@@ -112,20 +126,22 @@ def aim(target: Target, chooser: Chooser, latency: Latency, trials: Trials) -> P
     latency.measure()
     whole = latency.total(trials.channels, ())
     rest = measure.undisturbed_latency(trials.dense_onnx(), imgsz=trials.imgsz) - whole
-    predicted = Prediction(latency, trials.channels, max(0.0, rest))
+    predicted = Prediction(latency, trials.channels, max(0.0, rest), [(0.0, 0.0), (1.0, 1.0)])
     dense = measure.latency(trials.dense_onnx(), imgsz=trials.imgsz)
     tried: list[Outcome] = []
     while len(tried) < ROUNDS and not (tried and tried[-1].close):
-        plan, smallest = _chosen(target, chooser, predicted, target.limit(dense) / dense)
+        share = predicted.wanted(target.limit(dense) / dense)
+        plan, smallest = _chosen(target, chooser, predicted, share)
         if any(plan.keep == other.plan.keep for other in tried):
             break
         found = trials.outcome(plan, target)
         if smallest and not found.fits:
             raise UnreachableError(target, plan, least=found.pruned, limit=found.limit)
         tried.append(found)
-        dense, share = found.dense, found.pruned / found.dense
-        tell(f"slim: a plan that should leave {predicted(plan):.1%} of the latency leaves {share:.1%}")
-        predicted.factor *= share / predicted(plan)
+        dense = found.dense
+        predicted.known.append((predicted(plan), found.pruned / found.dense))
+        expected, left = predicted.known[-1]
+        tell(f"slim: a plan that leaves {expected:.1%} of the latency by the table of layers leaves {left:.1%}")
     return _best(target, tried)
 
 

@@ -33,6 +33,7 @@ BLOCK = 16  # floats in an AVX-512 register; where it is 8, this errs little
 ALIGNED = 4  # a whole number of these keeps a convolution in blocks
 ROUND_TO = 8  # what suits latency: above it blocks cost the same, below it single channels do
 PART = 4  # a layer is timed whole, and at this part of its width
+LEAST = 1e-3  # milliseconds that any layer takes
 PATIENCE = 2.0  # seconds before progress is shown
 
 
@@ -122,9 +123,10 @@ class Latency:
             ValueError: ONNX or ONNX Runtime is not installed.
         """
         missing = self._missing()
-        start, shown = time.monotonic(), False
+        start, shown, threads = time.monotonic(), False, self.timings.threads
+        call = timed(Block((1, 1)), ALIGNED, ALIGNED, threads) if missing else 0.0  # a run costs it, a layer does not
         for number, (block, entering, leaving) in enumerate(missing):
-            self.timings[block.key(entering, leaving)] = timed(block, entering, leaving, self.timings.threads)
+            self.timings[block.key(entering, leaving)] = max(LEAST, timed(block, entering, leaving, threads) - call)
             if time.monotonic() - start > PATIENCE and sys.stderr.isatty():
                 shown = True
                 sys.stderr.write(f"\rtiming layers: {number + 1} of {len(missing)} ")

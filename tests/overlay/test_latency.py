@@ -12,7 +12,7 @@ import types
 import pytest
 import torch
 
-from slim.aiming import MARGIN, Outcome, Trials, aim
+from slim.aiming import MARGIN, Outcome, Prediction, Trials, aim
 from slim.channels import analyse
 from slim.choosing import Chooser
 from slim.command import INTERFACE
@@ -220,6 +220,17 @@ class TestTargets:
         model, channels = stock("yolov8n")
         with pytest.raises(TargetError, match=r"cannot be reached: at least [\d.]+ ms are left, 0\.01 ms are asked"):
             aimed(model, channels, "latency=0.01ms", tmp_path / "trials", 64)
+
+    def test_what_was_measured_bends_what_is_predicted(self):
+        known = [(0.0, 0.0), (1.0, 1.0)]
+        predicted = Prediction(latency=None, channels=None, rest=0.0, known=known)
+        assert predicted.wanted(0.5) == pytest.approx(0.5)
+        known.append((0.5, 0.25))  # faster than the table has it, so there may be more
+        assert predicted.wanted(0.5) == pytest.approx(2 / 3)
+        known.append((2 / 3, 0.6))  # and slower: in between
+        assert 0.5 < predicted.wanted(0.5) < 2 / 3
+        known.append((0.6, 1.2))  # disturbed
+        assert 0 < predicted.wanted(0.5) < 1
 
     @pytest.mark.parametrize(
         ("pruned", "fits", "close"), [(5.0, True, True), (5.2, True, True), (5.3, False, False), (4.0, True, False)]

@@ -157,6 +157,16 @@ class TestTargets:
         assert 0.95 * limit < row["after"] / row["before"] <= limit
         assert names(last.parent)[-1] == "pruned_auto.pt"
 
+    @pytest.mark.slow  # several exports
+    def test_in_latency_are_measured(self, new, weights):
+        last = weights(new)
+        done = new.prune("--weights", last, "--target", "latency=0.8", "--json")
+        assert done["code"] == 0, done["err"]
+        said = re.match(r"target latency=0.8: .* \(([\d.]+)%\), measured with ONNX Runtime", read_notes(done)[0])
+        assert said
+        assert float(said[1]) <= 84 or "; missed" in read_notes(done)[0]
+        assert names(last.parent)[-1] == "pruned_auto.pt"
+
     def test_stand_alone(self, new, weights):
         done = new.prune("--weights", weights(new), "--target", "flops=0.3", "--prob", 0.5)
         assert done["code"] == 2

@@ -1,8 +1,9 @@
 """Prune a checkpoint of this fork: `python prune.py --weights runs/train/exp/weights/last.pt --prob 0.5 --rate 8`.
 
 Writes the pruned checkpoint, its plan (JSON), the ONNX file and three plots beside the weights (or in `--save-dir`),
-and prints what that gained. `--thres 0.01` prunes by size instead of by share, `--target latency=0.5` until what is left
-takes half the time; `--data` re-estimates BatchNorm statistics. Then fine-tune: `python train.py --weights pruned_5.pt --data data.yaml`.
+and prints what that gained. `--thres 0.01` prunes by size instead of by share, `--target latency=0.5` until what is
+left takes half the time; `--data` re-estimates BatchNorm statistics. Then fine-tune:
+`python train.py --weights pruned_5.pt --data data.yaml`.
 """
 
 from __future__ import annotations
