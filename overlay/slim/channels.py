@@ -18,7 +18,7 @@ from .labels import FIXED
 from .layers import LAYER_RULES
 from .operators import RULES
 from .settling import follower_of, link_width, settle
-from .shadow import FAILURES, SIDES, image, one_thread, passes, shadow, train_branches, undisturbed, watched
+from .shadow import FAILURES, SIDES, image, one_thread, shadow, train_branches, undisturbed, watched, whole_pass
 from .trace import LAYERS, Caller, Trace, tensors
 from .trial import failing_modules
 
@@ -144,8 +144,8 @@ def _follow(twin: nn.Module, trace: Trace, shown: Tensor) -> None:
 
 def _pass(twin: nn.Module, trace: Trace, shown: Tensor) -> None:
     with Caller(trace), trace:
-        results = list(passes(twin, shown))
-    for tensor in tensors(results):  # what later layers read as well is a feature map, and free to narrow
+        result = whole_pass(twin, shown)
+    for tensor in tensors(result):  # what later layers read as well is a feature map, and free to narrow
         known = trace.tracked.get(tensor)
         if known is not None and not known.readers:
             trace.labels.freeze(known.labels, "output of the model")

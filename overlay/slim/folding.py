@@ -24,7 +24,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from .blocks import keep_constants, pads_with_zeros, remove_blocks, within
 from .masking import silence_channels, silence_norms
 from .plan import some
-from .shadow import passes, shadow, train_branches, undisturbed
+from .shadow import shadow, train_branches, undisturbed, whole_pass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,11 +114,11 @@ def _missing(
     with undisturbed(silent):
         noise = noise.to(next(silent.parameters()).device)
         for twin in (speaking, silent):
-            list(passes(twin, noise))
+            whole_pass(twin, noise)
         if len(missing) < len(readers):
             for twin in (speaking, silent):
                 train_branches(twin)
-                list(passes(twin, noise))
+                whole_pass(twin, noise)
     return missing
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+
 from .labels import FIXED, core, varying
 from .trace import UnknownOperatorError
 
@@ -29,7 +31,9 @@ def note_view(trace: Trace, call: Call, labels: Tensor, result: Tensor) -> None:
         rows = rows_of(result, after[1])
         inferred = len(trace.asked) == result.ndim and trace.asked[after[1]] == -1
         attribute = "" if inferred else size_attribute(module, result.shape[after[1]])
-        trace.cut((name, attribute) if attribute else heads_key(rows[0]), call.reason, rows)
+        first = int(rows[0][0].abs())
+        trace.heads[first] = key = (name, attribute) if attribute else (f"heads from {first}", "")
+        trace.cut(key, call.reason, rows)
     elif len(after) == 1:
         rows = rows_of(labels, before[-1]) if len(before) == HEADS else rows_of(result, after[0])
         trace.shaped[name].append([row.abs().tolist() for row in rows])
@@ -56,9 +60,15 @@ def heads_dim(trace: Trace, labels: Tensor) -> int | None:
     return dims[0] if any(row in cut.parts for cut in trace.cuts.values()) else None
 
 
-def heads_key(row: Tensor) -> tuple[str, str]:
-    """Name the cut into heads whose size no attribute holds; it gives way to those of the parts of a head."""
-    return f"heads from {int(row[0].abs())}", ""
+def forget_heads(trace: Trace, rows: list[Tensor]) -> None:
+    """Take back the cut into heads that are now cut further: not their size is counted but that of the parts."""
+    key = trace.heads.pop(int(rows[0][0].abs()), None)
+    cut = trace.cuts.pop(key, None) if key else None
+    if key and cut:
+        gone = [row.abs().tolist() for row in rows]
+        others = [torch.tensor(part) for part in cut.parts if part not in gone]
+        if others:
+            trace.cut(key, cut.reason, others)
 
 
 def cut_parts(trace: Trace, call: Call, labels: Tensor, parts: list[Tensor], dim: int) -> None:
@@ -72,7 +82,7 @@ def cut_parts(trace: Trace, call: Call, labels: Tensor, parts: list[Tensor], dim
     attributes = {size: chunk_attribute(module, size) if chunked else size_attribute(module, size) for size in sizes}
     if not chunked and not all(attributes.values()):
         raise UnknownOperatorError
-    trace.cuts.pop(heads_key(rows_of(labels, dim)[0]), None)
+    forget_heads(trace, rows_of(labels, dim))
     for size, attribute in attributes.items():
         alike = [row for part in rows for row in part if len(row) == size]
         key = (name, attribute) if attribute else (f"{call.reason}: {alike[0][0]}", "")

@@ -75,18 +75,18 @@ def image(twin: nn.Module, side: int, batch: int = 1) -> Tensor:
     return torch.zeros(batch, channels, side, side, device=first.weight.device)
 
 
-def passes(twin: nn.Module, shown: Tensor) -> Iterator[Any]:
-    """Run a model in all the ways in which it is used, and yield what it says; YOLOE is also given prompts.
+def whole_pass(twin: nn.Module, shown: Tensor) -> Any:
+    """Run a model so that all of it runs, and return what it says; YOLOE is given prompts as well as the image.
 
     Only with a prompt of each kind do the encoders of prompts in its head run, of which one reads feature maps.
     """
-    yield twin(shown)
     layers = getattr(twin, "model", None)
     head: Any = layers[-1] if isinstance(layers, nn.Sequential) else None
-    if hasattr(head, "savpe"):
-        side = shown.shape[2] // int(min(twin.stride))  # type: ignore[arg-type]
-        visual = shown.new_ones(len(shown), 1, side, side)
-        yield twin(shown, tpe=shown.new_zeros(len(shown), 1, head.embed), vpe=visual)
+    if not hasattr(head, "savpe"):
+        return twin(shown)
+    side = shown.shape[2] // int(min(twin.stride))  # type: ignore[arg-type]
+    visual = shown.new_ones(len(shown), 1, side, side)
+    return twin(shown, tpe=shown.new_zeros(len(shown), 1, head.embed), vpe=visual)
 
 
 @contextmanager

@@ -115,6 +115,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         self.stack: list[tuple[str, nn.Module]] = [("", model)]
         self.wholes: dict[tuple[str, str], list[int]] = {}  # like a cut's, of all heads together
         self.shaped: defaultdict[str, list[list[list[int]]]] = defaultdict(list)  # module -> rows of what it has viewed
+        self.heads: dict[int, tuple[str, str]] = {}  # first label of what is seen as heads -> key of that cut
         self.rescaled: list[Rescaled] = []
         self.multiplied = 0  # products of two activations so far in this pass
         self.products: dict[str, list[int]] = {}  # "<module>:<number>" of such a product -> what it takes longer for
@@ -262,7 +263,8 @@ class Caller(TorchFunctionMode):
         """Note the name and go on."""
         del types
         self.trace.caller = getattr(func, "__name__", "")
-        self.trace.asked = args[1] if len(args) == 2 and isinstance(args[1], (tuple, list)) else args[1:]  # noqa: PLR2004
+        sizes = args[1:] if self.trace.caller in {"view", "reshape"} else ()
+        self.trace.asked = tuple(sizes[0]) if sizes and isinstance(sizes[0], (tuple, list)) else sizes
         return func(*args, **(kwargs or {}))
 
 

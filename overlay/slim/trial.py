@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .counting import bundles
-from .shadow import FAILURES, passes, shadow, train_branches, undisturbed, watched
+from .shadow import FAILURES, shadow, train_branches, undisturbed, watched, whole_pass
 from .slicing import slice_model
 
 if TYPE_CHECKING:
@@ -36,22 +36,22 @@ def failing_modules(
     stack: list[str] = []
     with watched(twin, lambda name, _, __: stack.append(name), stack.pop), undisturbed(twin):
         try:
-            list(passes(twin, shown))
+            whole_pass(twin, shown)
             if in_training:
                 train_branches(twin)
-                list(passes(twin, shown))
+                whole_pass(twin, shown)
         except FAILURES:
             return stack[::-1]
     return []
 
 
 def _one_of_each(channels: Channels, viewed: set[int]) -> set[int]:
-    """Return a group of each bundle, or two, where all the bundles that stay even can spare as many."""
+    """Return a group of each bundle, or three, where all the bundles that stay even can spare them."""
     counts = bundles(channels).values()
     spare = {count.bundle: [g for g in count.groups if g not in channels.frozen] for count in counts}
     room = {id(count.even): count.even.size - 1 for count in counts}
     for count in counts:
         room[id(count.even)] = min(room[id(count.even)], len(spare[count.bundle]))
-    twice = {id(count.even) for count in counts if not viewed.isdisjoint(count.groups)}
-    drop = {even: min(most, 2 if even in twice else 1) for even, most in room.items()}
+    more = {id(count.even) for count in counts if not viewed.isdisjoint(count.groups)}
+    drop = {even: min(most, 3 if even in more else 1) for even, most in room.items()}
     return {group for count in counts for group in spare[count.bundle][: drop[id(count.even)]]}
