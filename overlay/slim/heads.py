@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from .trace import Call, Trace
 
+NUMBERING = {"i", "f", "np"}  # a layer's place, its source and its parameters, as both upstreams note them
 HEADS = 2  # dimensions: that of the heads, and that of the channels in each
 
 
@@ -101,6 +102,7 @@ def size_attribute(module: nn.Module, size: int) -> str:
         UnknownOperatorError: If it might be either of several.
     """
     found = [name for name, value in vars(module).items() if type(value) is int and value == size]
+    found = [name for name in found if name not in NUMBERING]
     if "c" in found:
         return "c"
     if len(found) > 1:

@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from .arithmetic import Rescaled, note_number
 from .labels import FIXED, Labels, core
 
 LAYERS = (_ConvNd, _BatchNorm, nn.Linear)
@@ -80,16 +81,6 @@ class Cut:
     tied: bool = False
 
 
-@dataclass(frozen=True)
-class Rescaled:
-    """Outputs of a BatchNorm that code multiplies by a power of an attribute which changes when channels go."""
-
-    norm: str
-    channels: tuple[int, ...]
-    attribute: tuple[str, str]
-    power: float
-
-
 def unknown(trace: Trace, call: Call) -> list[Tensor | None]:
     """Stand in for the rule of an operator that has none."""
     raise UnknownOperatorError(trace.where, call.name)
@@ -150,7 +141,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         name, inputs = operator_name(func), tensors((*args, *kwargs.values()))
         self.multiplied += name == "bmm"
         if name in {"mul", "div"} and len(args) > 1 and isinstance(args[1], float):
-            self._note_number(name, args[0], args[1])
+            note_number(self, name, args[0], args[1])
         if name not in SHAPE_ONLY and any(t in self.tracked or self.layer_of(t) for t in inputs):
             self._follow(Call(name, func, args, kwargs, tensors(result), self.caller, self.where), inputs)
         return result
@@ -174,28 +165,6 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
                 self.tracked[output] = known = Tracked(label, layer, norm)
                 if layer:
                     self.raw.append(known)
-
-    def _note_number(self, name: str, tensor: Any, number: float) -> None:
-        """Note that code multiplies by a power of a size, as attention does by that of a head, to the power -1/2.
-
-        A number that the module keeps as it is does not change with the size.
-        """
-        where, module = self.stack[-1]
-        if any(type(value) is float and value == number for value in vars(module).values()):
-            return
-        for attribute, size in vars(module).items():
-            powers = (1, -1, 0.5, -0.5) if type(size) is int and size > 1 else ()
-            power = next((power for power in powers if float(size) ** power == number), None)
-            if power is None:
-                continue
-            known = self.tracked.get(tensor)
-            if known is None or not known.norm:
-                self.computed[where, attribute] = f"{name} in {where}"
-                continue
-            index = {label: i for i, label in enumerate(self.outputs[known.norm].tolist())}
-            channels = tuple(index[abs(label)] for label in core(known.labels).flatten().tolist())
-            sign = -1 if name == "div" else 1
-            self.rescaled.append(Rescaled(known.norm, channels, (where, attribute), sign * power))
 
     def _give_up(self, call: Call, inputs: list[Tensor]) -> None:
         for tensor in inputs:
