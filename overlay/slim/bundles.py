@@ -2,26 +2,56 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 Place = tuple[str, int]  # (layer, -1), or (a cut's name, number of the part)
-Bundle = tuple[Place, ...]  # in order; a layer twice where the group has two channels in it
+
+
+class Bundle(tuple[Place, ...]):  # noqa: SLOT001 - not slots are saved here but look-ups
+    """Places in order; a layer twice where the group has two channels in it.
+
+    There is one object for each bundle, and only it is equal to itself: a hundred thousand groups look theirs up.
+    """
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __ne__(self, other: object) -> bool:
+        return self is not other
 
 
 def bundle_of(outputs: Mapping[str, Iterable[int]], cuts: Iterable[Sequence[Sequence[int]]]) -> dict[int, Bundle]:
     """Return for every group the places it lies in; groups with equal places are one bundle."""
-    places: defaultdict[int, list[Place]] = defaultdict(list)
-    for name, groups in outputs.items():
-        place = (name, -1)
-        for group in groups:
-            places[group].append(place)
+    rows = [((name, -1), np.asarray(groups)) for name, groups in outputs.items()]
     for number, parts in enumerate(cuts):
-        for index, part in enumerate(parts):
-            place = (f"cut {number}", index)
-            for group in part:
-                places[group].append(place)
-    return {group: tuple(where) for group, where in places.items()}
+        rows += [((f"cut {number}", index), np.asarray(part)) for index, part in enumerate(parts)]
+    rows = [(place, groups) for place, groups in rows if len(groups)]
+    if not rows:
+        return {}
+    # The sum of random numbers, one a place, tells sets of places apart: 64 bits, against a few thousand sets.
+    numbers = np.random.default_rng(0).integers(1, 1 << 63, len(rows), dtype=np.uint64)
+    sums = np.zeros(1 + max(int(groups.max()) for _, groups in rows), np.uint64)
+    for (_, groups), number in zip(rows, numbers):
+        np.add.at(sums, groups, number)
+    present = np.unique(np.concatenate([groups for _, groups in rows]))
+    _, firsts, which = np.unique(sums[present], return_index=True, return_inverse=True)
+    bundles = _places(rows, present[firsts].tolist())
+    return {group: bundles[number] for group, number in zip(present.tolist(), which.tolist())}
+
+
+def _places(rows: list[tuple[Place, np.ndarray]], groups: list[int]) -> list[Bundle]:
+    """Return the bundles of a few groups."""
+    wanted = np.zeros(1 + max(int(row.max()) for _, row in rows), bool)
+    wanted[groups] = True
+    found: dict[int, list[Place]] = {group: [] for group in groups}
+    for place, row in rows:
+        for group in row[wanted[row]].tolist():
+            found[group].append(place)
+    return [Bundle(found[group]) for group in groups]

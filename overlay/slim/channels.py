@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -180,26 +181,31 @@ def _plain(trace: Trace, example: tuple[int, ...]) -> tuple[Channels, set[int]]:
     Returns:
         The channels, and which groups code has seen in another shape.
     """
-    numbers = {FIXED: FIXED}
+    number = np.full(trace.labels.count, -1)
+    number[FIXED], met = FIXED, 1
 
     def row(labels: Sequence[int] | Array) -> tuple[int, ...]:
-        return tuple([numbers.setdefault(root, len(numbers)) for root in trace.labels.find_all(labels)])
+        nonlocal met
+        roots = trace.labels.roots(labels)
+        new = list(dict.fromkeys(roots[number[roots] < 0].tolist()))
+        number[new], met = met + np.arange(len(new)), met + len(new)
+        return tuple(number[roots].tolist())
 
     outputs = {name: row(trace.outputs[name].numpy()) for name in trace.layers if name in trace.outputs}
     inputs = {name: row(trace.inputs[name].numpy()) for name in trace.layers if name in trace.inputs}
     cuts = {key: tuple(row(part) for part in cut.parts) for key, cut in trace.cuts.items()}
+    vectors = {name: row(labels.flatten().numpy()) for name, labels in trace.vectors.items()}
     counted = {**trace.wholes, **{key: cut.row for key, cut in trace.cuts.items() if key[1]}}
-    reasons = {number: trace.labels.reason(label) for label, number in numbers.items()}
-    viewed = {number for rows in trace.shaped.values() for heads in rows for head in heads for number in row(head)}
+    viewed = {group for rows in trace.shaped.values() for heads in rows for head in heads for group in row(head)}
     channels = Channels(
         outputs=outputs,
         inputs=inputs,
         norms=tuple(name for name in outputs if isinstance(trace.layers[name], _BatchNorm)),
-        frozen={number: reason for number, reason in reasons.items() if reason is not None},
+        frozen={int(number[root]): why for root, why in trace.labels.frozen().items() if number[root] >= 0},
         cuts=tuple(dict.fromkeys(cuts[key] for key, cut in trace.cuts.items() if not cut.tied)),
         attributes={":".join(key): row(labels) for key, labels in counted.items()},
         products={key: row(labels) for key, labels in trace.products.items()},
-        vectors={name: row(labels.flatten().numpy()) for name, labels in trace.vectors.items()},
+        vectors=vectors,
         rescaled=tuple(dict.fromkeys((r.norm, r.channels, ":".join(r.attribute), r.power) for r in trace.rescaled)),
         followed_by=follower_of(trace),
         unreached=tuple(name for name in trace.layers if name not in trace.outputs),

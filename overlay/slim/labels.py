@@ -29,6 +29,11 @@ class Labels:
         self._roots: Array | None = None  # of all labels, until two are united
         self._reasons: dict[int, str] = {FIXED: "not the output of a layer"}
 
+    @property
+    def count(self) -> int:
+        """How many labels there are, with that of the channels that nobody can drop."""
+        return len(self._parent)
+
     def new(self, width: int) -> Tensor:
         """Return `width` fresh labels, shape (width,)."""
         first, self._roots = len(self._parent), None
@@ -46,12 +51,17 @@ class Labels:
 
     def find_all(self, labels: Sequence[int] | Array) -> list[int]:
         """Return the representative of each label, all at once."""
+        found: list[int] = self.roots(labels).tolist()
+        return found
+
+    def roots(self, labels: Sequence[int] | Array) -> Array:
+        """Return the representative of each label as an array."""
         if self._roots is None:
             roots, parents = np.asarray(self._parent), None
             while parents is None or not np.array_equal(roots, parents):
                 parents, roots = roots, roots[roots]
             self._roots = roots
-        found: list[int] = self._roots[np.abs(np.asarray(labels, dtype=np.int64))].tolist()
+        found: Array = self._roots[np.abs(np.asarray(labels, dtype=np.int64))]
         return found
 
     def unite(self, one: Tensor, other: Tensor, reason: str) -> None:
@@ -78,6 +88,10 @@ class Labels:
             if plainer and root != FIXED:
                 self._reasons[root] = reason
             self._reasons.setdefault(root, reason)
+
+    def frozen(self) -> dict[int, str]:
+        """Return why each frozen representative is frozen."""
+        return dict(self._reasons)
 
     def reason(self, label: int) -> str | None:
         """Return why a label is frozen, or None if it is not."""
