@@ -45,7 +45,7 @@ def slice_layer(layer: nn.Module, leaving: Sequence[int], entering: Sequence[int
             _slice_norm(layer, leaving)
     elif isinstance(layer, nn.Linear) and entering is not None:
         if (len(leaving), len(entering)) != (layer.out_features, layer.in_features):
-            _replace(layer, "weight", layer.weight[leaving][:, entering])
+            _replace(layer, "weight", _taken(layer.weight, leaving, entering))
             _slice_bias(layer, leaving)
             layer.out_features, layer.in_features = len(leaving), len(entering)
     elif (
@@ -103,6 +103,8 @@ def _grouped(layer: _ConvNd, leaving: Sequence[int], entering: Sequence[int]) ->
     rows, columns = (leaving, entering), (layer.out_channels, layer.in_channels)
     if isinstance(layer, _ConvTransposeNd):
         rows, columns = rows[::-1], columns[::-1]
+    if layer.groups == 1:
+        return _taken(layer.weight, *rows)
     blocks = []
     for group, block in enumerate(layer.weight.chunk(layer.groups)):
         mine = [
@@ -113,11 +115,21 @@ def _grouped(layer: _ConvNd, leaving: Sequence[int], entering: Sequence[int]) ->
     return torch.cat(blocks)
 
 
+def _taken(weight: Tensor, rows: Sequence[int], columns: Sequence[int]) -> Tensor:
+    """Return a copy of some rows and columns, made in as few steps as there are to take."""
+    taken = weight.detach()
+    for dim, kept in enumerate((rows, columns)):
+        if len(kept) < taken.shape[dim]:
+            taken = taken.index_select(dim, torch.tensor(kept, device=weight.device))
+    return taken
+
+
 def _slice_bias(layer: Any, leaving: Sequence[int]) -> None:
     if layer.bias is not None:
         _replace(layer, "bias", layer.bias[leaving])
 
 
 def _replace(layer: nn.Module, name: str, value: Tensor) -> None:
+    """Put a tensor that is nobody else's in the place of a parameter."""
     old = getattr(layer, name)
-    setattr(layer, name, nn.Parameter(value.detach().clone(), requires_grad=old.requires_grad))
+    setattr(layer, name, nn.Parameter(value.detach(), requires_grad=old.requires_grad))
