@@ -195,6 +195,7 @@ def _plain(trace: Trace, example: tuple[int, ...]) -> tuple[Channels, set[int]]:
     inputs = {name: row(trace.inputs[name].numpy()) for name in trace.layers if name in trace.inputs}
     cuts = {key: tuple(row(part) for part in cut.parts) for key, cut in trace.cuts.items()}
     vectors = {name: row(labels.flatten().numpy()) for name, labels in trace.vectors.items()}
+    products = {key: row(labels) for key, labels in trace.products.items()}
     counted = {**trace.wholes, **{key: cut.row for key, cut in trace.cuts.items() if key[1]}}
     viewed = {group for rows in trace.shaped.values() for heads in rows for head in heads for group in row(head)}
     channels = Channels(
@@ -204,7 +205,7 @@ def _plain(trace: Trace, example: tuple[int, ...]) -> tuple[Channels, set[int]]:
         frozen={int(number[root]): why for root, why in trace.labels.frozen().items() if number[root] >= 0},
         cuts=tuple(dict.fromkeys(cuts[key] for key, cut in trace.cuts.items() if not cut.tied)),
         attributes={":".join(key): row(labels) for key, labels in counted.items()},
-        products={key: row(labels) for key, labels in trace.products.items()},
+        products=products,
         vectors=vectors,
         rescaled=tuple(dict.fromkeys((r.norm, r.channels, ":".join(r.attribute), r.power) for r in trace.rescaled)),
         followed_by=follower_of(trace),
