@@ -75,6 +75,16 @@ def test_a_distillation_teacher_stays_dense(new):
     assert seen["shapes"] == new.facts(new.pruned)["shapes"]
 
 
+def test_a_distilled_student_stays_pruned_through_resume(new):
+    """Upstream rebuilds its student from the YAML, and its teacher from the path."""
+    shapes = new.facts(new.pruned)["shapes"]
+    cut_off = new.train(str(new.pruned), "taught", distill_model=new.dense["last"], epochs=2, stop_after=0)
+    assert cut_off["shapes"] == shapes
+    resumed = new.call("resume", weights=cut_off["last"])
+    assert resumed["epochs"] == 2
+    assert resumed["shapes"] == shapes
+
+
 class TestOff:
     """With the option off, a fork trains to the same bits as upstream."""
 

@@ -22,7 +22,7 @@ def where():
 def facts(weights):
     """Describe a checkpoint: its shapes, its digest, and what there is to know of its head."""
     model = YOLO(weights).model
-    return describe(model)
+    return describe(getattr(model, "student_model", model))  # a distillation that was cut off saves both
 
 
 def describe(model):
