@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,19 +51,26 @@ class Place:
     upstream: str
     threads: int
 
-    def run(self, name: str, *arguments: str | Path, heard: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    def run(
+        self,
+        name: str,
+        *arguments: str | Path,
+        heard: Callable[[dict[str, Any]], None],
+        limit: float | None = None,
+    ) -> dict[str, Any]:
         """Run Python with arguments.
 
         Args:
             name: Of the stage; its log is called after it.
             *arguments: Of Python.
             heard: Called with the facts of every line that starts with the mark.
+            limit: Seconds after which it is ended; None is never.
 
         Returns:
             The last of these facts.
 
         Raises:
-            StageError: It failed.
+            StageError: It failed, or was ended.
         """
         log = self.work / "logs" / f"{name}.log"
         log.parent.mkdir(exist_ok=True)
@@ -84,6 +93,9 @@ class Place:
                 text=True,
             ) as process,
         ):
+            clock = threading.Timer(limit or 0, process.kill)
+            if limit is not None:
+                clock.start()
             try:
                 for line in process.stdout or ():
                     file.write(line)
@@ -93,6 +105,10 @@ class Place:
             except BaseException:
                 process.kill()  # it is not to go on when nobody listens
                 raise
+            finally:
+                clock.cancel()
+        if process.returncode == -signal.SIGKILL and limit is not None:
+            raise StageError(f"the stage {name!r} was ended after {limit:g} s; its log is {log}")
         if process.returncode:
             raise StageError(f"the stage {name!r} failed; its log is {log}", hint=f"tail {log}")
         return facts

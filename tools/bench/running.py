@@ -1,0 +1,144 @@
+"""The command line that the benchmarks share: list, run, time, and report; after Ctrl-C it goes on where it was."""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import json
+import os
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import report
+from stages import Arm, Stage, Workshop, hours, in_order
+
+from slimfork.errors import SlimforkError
+from slimfork.place import StageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SPEC = "ultralytics==8.4.190"
+
+
+def parser(purpose: str | None, out: str) -> argparse.ArgumentParser:
+    """Return the options that every benchmark has."""
+    made = argparse.ArgumentParser(description=purpose, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = made.add_argument
+    add("--out", type=Path, default=Path(out), help=f"folder for all that it makes; continued there (default: {out})")
+    add("--release", default=SPEC, help=f"the release to use (default: {SPEC})")
+    add("--only", default="*", help="arms to run, a pattern as of the shell; several with commas")
+    add("--dry-run", action="store_true", help="list the arms with the hours that are left, and run nothing")
+    add("--report", action="store_true", help="print the table of what is done, and run nothing")
+    add("--threads", type=int, default=os.cpu_count() or 1, help="to train with")
+    add("--images", type=int, default=800, help="training pictures (default: 800)")
+    add("--val", type=int, default=200, help="pictures to validate with (default: 200)")
+    add("--seeds", type=numbers, default=(0,), help="as 0,1,2 (default: 0)")
+    add("--runs", type=int, default=100, help="how often a model is timed (default: 100)")
+    return made
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Read whole numbers with commas between them."""
+    return tuple(int(part) for part in text.split(","))
+
+
+def shares(text: str) -> tuple[float, ...]:
+    """Read numbers with commas between them; none is none."""
+    return tuple(float(part) for part in text.split(",")) if text else ()
+
+
+def main(arms: list[Arm], options: argparse.Namespace) -> int:
+    """Do what the options say; returns the exit code."""
+    wanted = [arm for arm in arms if any(fnmatch.fnmatch(arm.name, pattern) for pattern in options.only.split(","))]
+    if not wanted:
+        say(f"--only {options.only}: no arm of that name; --dry-run lists them")
+        return 2
+    shop = Workshop(out=options.out.resolve(), spec=options.release, threads=options.threads)
+    shop.read()
+    if options.dry_run:
+        for line in listing(wanted, shop.done):
+            say(line)
+        return 0
+    code = 0
+    if not options.report:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # or a stage would go on when nobody listens
+        try:
+            code = work(shop, arms, wanted, options)
+        except SlimforkError as error:
+            say(f"error: {error}")
+            return error.code
+        except KeyboardInterrupt:
+            say("interrupted; start it again to go on")
+            return 130
+    conclude(arms, shop)
+    return code
+
+
+def work(shop: Workshop, arms: list[Arm], wanted: list[Arm], options: argparse.Namespace) -> int:
+    """Run what is left, then time all that is measured; returns the exit code."""
+    code = 0
+    sizes = sorted({int(arm.last.arguments["imgsz"]) for arm in wanted})
+    shop.prepare((imgsz, options.images, options.val) for imgsz in sizes)
+    try:
+        shop.run(wanted)
+    except StageError as error:  # what others have reached is worth a table
+        say(f"error: {error}")
+        code = error.code
+    shop.run_latest(timings(arms, shop.done, options.runs))
+    return code
+
+
+def listing(arms: list[Arm], done: dict[str, Any]) -> Iterable[str]:
+    """Say of each arm how long it takes and what of it is done; stages that arms share count with the first."""
+    counted: set[str] = set()
+    for arm in arms:
+        stages = in_order([arm])
+        fresh = [stage for stage in stages if stage.name not in counted]
+        counted |= {stage.name for stage in stages}
+        ready = sum(stage.name in done for stage in stages)
+        yield f"{arm.name:<44}{hours(fresh, done):>7.2f} h  {ready}/{len(stages)} stages done"
+    yield f"{'in all':<44}{hours(in_order(arms), done):>7.2f} h, by the demo's 40 s an epoch of 800 pictures at 160 px"
+
+
+def timings(arms: list[Arm], done: dict[str, Any], runs: int) -> list[Stage]:
+    """Return what times all that is measured of a group, of one seed, in turns."""
+    ready: dict[str, list[Arm]] = {}
+    for arm in arms:
+        if "result" in done.get(arm.last.name, {}):
+            ready.setdefault(f"{arm.group}-s{arm.seed}", []).append(arm)
+    return [
+        Stage(
+            name=f"{group}-latency",
+            step="latency",
+            arguments={
+                "weights": [arm.last.arguments["weights"] for arm in found],
+                "imgsz": found[0].last.arguments["imgsz"],
+                "threads": [1, 2],
+                "runs": runs,
+            },
+        )
+        for group, found in ready.items()
+    ]
+
+
+def conclude(arms: list[Arm], shop: Workshop) -> None:
+    """Write table.md, table.json and plot.png, and print the table."""
+    found = report.lines(arms, shop.done)
+    if not found:
+        say("nothing is measured yet")
+        return
+    (shop.out / "table.md").write_text(report.markdown(found), encoding="utf-8")
+    (shop.out / "table.json").write_text(json.dumps([asdict(line) for line in found], indent=2), encoding="utf-8")
+    say(report.markdown(found))
+    drawn = report.plot(shop.out / "plot.png", found)
+    say(f"{shop.out}: table.md, table.json{', plot.png' if drawn else ''}, results.jsonl")
+
+
+def say(text: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
