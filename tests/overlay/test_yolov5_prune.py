@@ -176,7 +176,7 @@ class TestTargets:
         last = weights(new)
         done = new.prune("--weights", last, "--prob", 0.5, "--score", "flops", "--no-onnx", "--json")
         assert done["code"] == 0, done["err"]
-        assert any(re.fullmatch(r"\d+ of \d+ prunable .* dropped \((49|50)\.\d%\)", n) for n in read_notes(done))
+        assert any(re.fullmatch(r"\d+ of \d+ prunable .* dropped \((4[5-9]|5\d)\.\d%\)", n) for n in read_notes(done))
 
 
 def read_notes(done):
