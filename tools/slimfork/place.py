@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import subprocess
 import threading
 from dataclasses import dataclass
@@ -82,6 +81,7 @@ class Place:
             SLIMFORK_UPSTREAM=self.upstream,
         )
         facts: dict[str, Any] = {}
+        late = threading.Event()
         with (
             log.open("w", encoding="utf-8") as file,
             subprocess.Popen(
@@ -93,7 +93,12 @@ class Place:
                 text=True,
             ) as process,
         ):
-            clock = threading.Timer(limit or 0, process.kill)
+
+            def end() -> None:
+                late.set()
+                process.kill()
+
+            clock = threading.Timer(limit or 0, end)
             if limit is not None:
                 clock.start()
             try:
@@ -107,7 +112,7 @@ class Place:
                 raise
             finally:
                 clock.cancel()
-        if process.returncode == -signal.SIGKILL and limit is not None:
+        if process.returncode and late.is_set():
             raise StageError(f"the stage {name!r} was ended after {limit:g} s; its log is {log}")
         if process.returncode:
             raise StageError(f"the stage {name!r} failed; its log is {log}", hint=f"tail {log}")
