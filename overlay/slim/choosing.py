@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from .channels import Channels
     from .comparing import Export
-    from .journey import Interface
+    from .interface import Interface
     from .plan import Plan
     from .target import Target
 

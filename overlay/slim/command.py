@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import journey, plots
 from .choosing import SCORES
-from .journey import Files, Interface, Line
+from .interface import Files, Interface, Line
 from .plan import Plan, make_plan
 from .scales import gammas, widths
 from .target import EXAMPLES

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from .journey import Line
+    from .interface import Line
 
 
 def check_options(line: Line, options: argparse.Namespace, out: Path) -> None:

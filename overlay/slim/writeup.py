@@ -18,7 +18,7 @@ from torch import nn
 
 from . import journey, plots
 from .command import ADVICE, common_arguments, report_argument
-from .journey import Files, Interface, Line
+from .interface import Files, Interface, Line
 from .log import OFFICIAL
 from .measure import count_parameters
 from .penalty import NORMS

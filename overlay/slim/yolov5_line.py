@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import torch
 
-from .journey import Line
+from .interface import Line
 from .log import upstreams
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from torch import nn
 
 from slim.channels import analyse
 from slim.command import main as command
-from slim.journey import Line
+from slim.interface import Line
 from slim.report import report
 from slim.writeup import main as writeup
 
