@@ -77,10 +77,10 @@ class GammaLog:
         Returns:
             The row: what `statistics` says, with `epoch` and `lambda`.
         """
-        row = {"epoch": done, "lambda": strength, **statistics(gamma)}
-        self.rows = [old for old in self.rows if old["epoch"] < done] + [
-            row
-        ]  # of an epoch that is done again, the last
+        self.rows = [old for old in self.rows if old["epoch"] <= done]  # later ones are of epochs to be done again
+        if not self.rows or self.rows[-1]["epoch"] < done:
+            self.rows.append({"epoch": done, "lambda": strength, **statistics(gamma)})
+        row = self.rows[-1]
         self.first = self.first or (done, gamma.cpu())
         if self.folder is not None and self.folder.is_dir():
             try:
