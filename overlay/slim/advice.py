@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .plan import Plan
 
 FLOOR = 1e-4  # smaller scales are zero: what float16, in which checkpoints are saved, resolves beside a weight of 0.1
+NEAR = 0.01  # the threshold that the second write-up takes: a sparse model may lose that much, wherever the cliff is
 # How many times smaller the near-zero ones must be than the others, in the geometric mean. Sparse training makes it a
 # thousand (the demo's); uniformly random scales, of which none is special, come to eight, and a dense model's to 1.1.
 APART = 20.0
@@ -140,7 +141,7 @@ def doubts(advice: Advice, model: nn.Module, channels: Channels, plan: Plan) -> 
         if index not in plan.keep.get(name, range(plan.widths[name]))
     ]
     largest = max(lost, default=0.0)
-    if largest <= max(advice.cliff, FLOOR):
+    if largest <= max(advice.cliff, NEAR if advice.sparse else FLOOR):
         return []
     if not advice.sparse:
         return [

@@ -73,7 +73,7 @@ ULTRALYTICS = Recipe(
 STILL = dict.fromkeys(("mosaic", "mixup", "degrees", "shear", "perspective", "flipud"), 0.0)
 QUICK = ("--noval", "--cache")
 YOLOV5 = Recipe(
-    prune=("--thres", "0.01", "--rate", "4"),
+    prune=("--thres", "0.01", "--rate", "8"),
     # Upstream steps once in 64 pictures whatever the batch, so it takes more epochs for the same number of steps.
     common={"batch": 16, "options": (*QUICK, "--optimizer", "AdamW"), "hyp": {**STILL, "lr0": 0.004, "momentum": 0.9}},
     stages={
@@ -81,10 +81,10 @@ YOLOV5 = Recipe(
         "sparse": {
             "model": "dense.pt",
             "epochs": 12,
-            "options": (*QUICK, "--sl", "2.2"),
-            "hyp": {**STILL, "lr0": 0.015, "lrf": 0.3},
+            "options": (*QUICK, "--sl", "0.8"),
+            "hyp": {**STILL, "lr0": 0.03, "lrf": 0.3},
         },
-        "slim": {"model": "pruned.pt", "epochs": 16},
+        "slim": {"model": "pruned.pt", "epochs": 24},
     },
 )
 
