@@ -10,7 +10,7 @@ def test_one_json_document_and_everything_beside_the_checkpoint(fork):
     rows = fork.report["rows"]
     assert set(rows) == {"parameters", "gflops", "pt_bytes", "onnx_bytes", "latency_ms"}
     assert rows["parameters"]["ratio"] > 1.5
-    beside = {path.name for path in fork.pruned.parent.glob("pruned*")}
+    beside = {path.name for path in fork.pruned.parent.glob("pruned[.-]*")}
     assert beside == {"pruned.pt", "pruned.json", "pruned.onnx", "pruned-gamma.png", "pruned-channels.png"}
 
 

@@ -80,8 +80,8 @@ YOLOV5 = Recipe(
         "dense": {"model": "n", "epochs": 20},
         "sparse": {
             "model": "dense.pt",
-            "epochs": 12,
-            "options": (*QUICK, "--sl", "0.8"),
+            "epochs": 16,
+            "options": (*QUICK, "--sl", "0.55"),
             "hyp": {**STILL, "lr0": 0.03, "lrf": 0.3},
         },
         "slim": {"model": "pruned.pt", "epochs": 24},
