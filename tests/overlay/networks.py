@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import functools
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,6 +17,7 @@ from slim.trace import tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 def randomise(model: nn.Module, seed: int = 0) -> nn.Module:
@@ -73,3 +77,12 @@ def assert_same(pruned: list[Tensor], masked: list[Tensor], atol: float = 1e-4) 
 def differ(ours: list[Tensor], theirs: list[Tensor]) -> bool:
     """Whether two lists of outputs are much further apart than a proof allows."""
     return any(a.shape == b.shape and not torch.allclose(a, b, atol=5e-3) for a, b in zip(ours, theirs))
+
+
+def run_elsewhere(code: str, folder: Path) -> None:
+    """Run code in a folder, with stock packages alone, and demand that it ends well."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +19,7 @@ from slim.plan import Plan, PlanError, make_plan
 from slim.surgery import apply_plan, mask_plan
 
 from . import small
-from .networks import assert_same, differ, photo, randomise, run, stock
+from .networks import assert_same, differ, photo, randomise, run, run_elsewhere, stock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -239,11 +236,7 @@ def test_stock_ultralytics_loads_and_fuses_the_checkpoint(tmp_path: Path) -> Non
         "    model.fuse(verbose=False)\n"
         "assert not [name for name in sys.modules if name.split('.')[0] == 'slim']\n"
     )
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    run_elsewhere(code, tmp_path)
 
 
 @pytest.mark.parametrize(

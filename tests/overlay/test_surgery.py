@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import copy
-import os
 import pickle
-import subprocess
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +17,7 @@ from slim.plan import Plan, PlanError, make_plan
 from slim.surgery import apply_plan, mask_plan
 
 from . import small
-from .networks import assert_same, differ, photo, randomise, run, stock
+from .networks import assert_same, differ, photo, randomise, run, run_elsewhere, stock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -182,11 +179,7 @@ def test_stock_ultralytics_loads_a_pruned_model(tmp_path: Path) -> None:
         "assert torch.allclose(output, torch.load('expected.pt'), atol=1e-4)\n"
         "assert not [name for name in sys.modules if name.split('.')[0] == 'slim']\n"
     )
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    run_elsewhere(code, tmp_path)
 
 
 def test_a_pruned_model_can_be_pruned_again() -> None:
