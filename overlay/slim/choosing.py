@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,6 @@ class Chooser:
     channels: Channels
     imgsz: int
     scores: Scores
-    costs: Costs
     choose: Callable[[float | None], Plan]
     fold: bool
 
@@ -45,7 +45,7 @@ class Chooser:
     def of(
         cls, interface: Interface, options: argparse.Namespace, model: nn.Module, channels: Channels, imgsz: int
     ) -> Chooser:
-        """Read the scores and the costs of a model.
+        """Read the scores of a model.
 
         Raises:
             ValueError: Nothing can be pruned.
@@ -57,8 +57,12 @@ class Chooser:
         def choose(ratio: float | None = None) -> Plan:
             return interface.choose(model, channels, scores, options, ratio)
 
-        costs = Costs.of(model, channels, imgsz)
-        return cls(model, channels, imgsz, scores, costs, choose, fold=not options.no_fold)
+        return cls(model, channels, imgsz, scores, choose, fold=not options.no_fold)
+
+    @cached_property
+    def costs(self) -> Costs:
+        """What the model costs; a forward pass that only targets need."""
+        return Costs.of(self.model, self.channels, self.imgsz)
 
     def price(self, plan: Plan, kind: str) -> int:
         """Return what a plan leaves, of parameters or FLOPs."""

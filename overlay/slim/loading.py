@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from . import calibrate
 from .plan import Plan
-from .target import Target
 
 if TYPE_CHECKING:
     import argparse
@@ -21,8 +20,6 @@ def check_options(line: Line, options: argparse.Namespace, out: Path) -> None:
     """Refuse what would only be found out after the work is done."""
     weights = options.weights
     check_weights(weights)
-    if options.target:
-        Target.parse(options.target)
     if options.plan and (options.keep or options.only):
         raise ValueError("--plan says already which channels stay: leave --keep and --only to the run that makes it")
     if options.val and not options.data:
