@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 from collections import OrderedDict
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 SIDES = (64, 128, 256, 640)  # pixels; a transformer's top-k wants more positions than 64 pixels give
 
-PLAIN = (bool, int, float, str, tuple, type(None))  # a tuple is looked into no further: it is sizes, or as constant
+PLAIN = {bool, int, float, str, tuple, type(None)}  # a tuple is looked into no further: it is sizes, or as constant
 
 # What a model's code may raise when shapes do not suit it.
 FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
@@ -26,7 +27,7 @@ FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, Runtim
 
 def shadow(model: nn.Module) -> nn.Module:
     """Copy a model's structure, buffers and caches, but share its weights; without hooks, float32, in eval mode."""
-    memo: dict[int, Any] = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in model.parameters()}
+    memo: dict[int, Any] = {id(p): nn.Parameter(p.detach().float(), requires_grad=False) for p in model.parameters()}
     modules = list(model.modules())
     memo |= {id(module): type(module).__new__(type(module)) for module in modules}
     for module in modules:
@@ -34,18 +35,22 @@ def shadow(model: nn.Module) -> nn.Module:
         memo |= {id(hooks): OrderedDict() for hooks in (module._forward_hooks, module._forward_pre_hooks)}  # noqa: SLF001
     for module in modules:
         # Attribute by attribute, of which most are plain: deepcopy takes five times as long to find that out.
-        memo[id(module)].__dict__.update({key: _copied(value, memo) for key, value in vars(module).items()})
+        memo[id(module)].__dict__.update(_copied_items(vars(module), memo))
     twin: nn.Module = memo[id(model)]
-    return twin.float().eval()
+    return twin.eval()
+
+
+def _copied_items(values: dict[str, Any], memo: dict[int, Any]) -> dict[str, Any]:
+    return {key: value if type(value) in PLAIN else _copied(value, memo) for key, value in values.items()}
 
 
 def _copied(value: Any, memo: dict[int, Any]) -> Any:
-    if isinstance(value, PLAIN):
-        return value
-    if type(value) is OrderedDict and not value:  # hooks: each module has eight such
-        return OrderedDict()
+    if type(value) in {OrderedDict, set} and not value:  # hooks: each module has nine such
+        return type(value)()
+    if type(value) is Tensor and id(value) not in memo:
+        memo[id(value)] = value.detach().to(torch.float32 if value.is_floating_point() else value.dtype, copy=True)
     if type(value) is dict and all(type(key) is str for key in value):
-        return {key: _copied(item, memo) for key, item in value.items()}
+        return _copied_items(value, memo)
     return memo[id(value)] if id(value) in memo else copy.deepcopy(value, memo)
 
 
@@ -119,10 +124,17 @@ def undisturbed(twin: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute on one thread: thousands of tiny operators gain nothing from two, and on a busy machine lose tenfold."""
-    threads = torch.get_num_threads()
+    """Compute on one thread, and without the collection of cyclic garbage.
+
+    Thousands of tiny operators gain nothing from two threads, and on a busy machine lose tenfold; and as many small
+    objects would each few thousand have all that PyTorch has imported looked through.
+    """
+    threads, collecting = torch.get_num_threads(), gc.isenabled()
     torch.set_num_threads(1)
+    gc.disable()
     try:
         yield
     finally:
         torch.set_num_threads(threads)
+        if collecting:
+            gc.enable()

@@ -76,14 +76,17 @@ def _rescale(norm: nn.Module, channels: Sequence[int], factor: float) -> None:
 
 
 def _slice_norm(layer: _BatchNorm, leaving: Sequence[int]) -> None:
-    for name in ("weight", "bias"):
+    kept: Tensor | None = None
+    for name in ("weight", "bias", "running_mean", "running_var"):
         tensor = getattr(layer, name)
-        if tensor is not None:
-            _replace(layer, name, tensor[leaving])
-    for name in ("running_mean", "running_var"):
-        tensor = getattr(layer, name)
-        if tensor is not None:
-            setattr(layer, name, tensor[leaving].clone())
+        if tensor is None:
+            continue
+        kept = torch.tensor(leaving, device=tensor.device) if kept is None else kept
+        taken = tensor.detach().index_select(0, kept)
+        if isinstance(tensor, nn.Parameter):
+            _replace(layer, name, taken)
+        else:
+            setattr(layer, name, taken)
     layer.num_features = len(leaving)
 
 
