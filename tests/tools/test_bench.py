@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -43,15 +44,18 @@ class Shop(Workshop):
     fate: dict
     ran: list
 
-    def _work(self, stage):
+    def _work(self, place, stage):
         self.ran.append(stage.name)
-        if stage.name in self.fate:
-            raise self.fate[stage.name]
+        fate = self.fate.get(stage.name)
+        if callable(fate):
+            fate(place)
+        elif fate is not None:
+            raise fate
         return {"name": stage.name, "arguments": stage.arguments, "result": {"n": len(self.ran)}, "seconds": 1.0}
 
 
-def shop(folder, **fate):
-    made = Shop(out=folder, spec="", threads=1)
+def shop(folder, jobs=1, **fate):
+    made = Shop(out=folder, spec="", threads=1, jobs=jobs)
     made.fate, made.ran = fate, []
     return made
 
@@ -102,6 +106,31 @@ def test_one_that_fails_stops_what_needs_it_and_nothing_else(tmp_path):
     with pytest.raises(StageError, match="one failed"):
         again.run([further, *SHARING])
     assert again.ran == ["parent", "one", "two"]
+
+
+def test_several_at_a_time_each_after_what_it_needs(tmp_path):
+    both = threading.Barrier(2, timeout=20)
+    again = shop(tmp_path, jobs=2, one=lambda _: both.wait(), two=lambda _: both.wait())
+    again.run(SHARING)
+    assert again.ran[0] == "parent"
+    assert set(again.done) == {"parent", "one", "two"}
+
+
+def test_an_interruption_ends_what_runs_beside(tmp_path):
+    started = tmp_path / "started"
+    sleep = ("-c", f"import pathlib, time; pathlib.Path({str(started)!r}).touch(); time.sleep(300)")
+
+    def interrupted(_):
+        while not started.exists():
+            time.sleep(0.05)
+        raise KeyboardInterrupt
+
+    again = shop(tmp_path, jobs=2, one=lambda place: place.run("one", *sleep, heard=print), two=interrupted)
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        again.run(SHARING)
+    assert time.monotonic() - start < 60
+    assert set(shop(tmp_path).read()) == {"parent"}
 
 
 def test_the_hours_that_are_left_count_shared_stages_once():
@@ -162,7 +191,7 @@ class TestReport:
         assert report.plot(tmp_path / "none.png", report.lines(arms, done("a-measured"))) is None
 
 
-TINY = ("--images", "16", "--val", "8", "--threads", "1", "--runs", "2", "--targets", "0.4", "--imgsz", "64")
+TINY = ("--images", "16", "--val", "8", "--jobs", "2", "--runs", "2", "--targets", "0.4", "--imgsz", "64")
 LENGTHS = {
     "benchmark.py": ("--models", "yolov8n", "--dense", "1", "--sparse", "1", "--tune", "1", "--controls", "0.4"),
     "penalties.py": ("--dense", "1", "--epochs", "2", "--tune", "1", "--only", "*-none-*,*-no-clipping-*,*-flops-*"),

@@ -33,7 +33,8 @@ def parser(purpose: str | None, out: str) -> argparse.ArgumentParser:
     add("--only", default="*", help="arms to run, a pattern as of the shell; several with commas")
     add("--dry-run", action="store_true", help="list the arms with the hours that are left, and run nothing")
     add("--report", action="store_true", help="print the table of what is done, and run nothing")
-    add("--threads", type=int, default=os.cpu_count() or 1, help="to train with")
+    add("--jobs", type=int, default=1, help="stages to run at a time, such as trainings (default: 1)")
+    add("--threads", type=int, help="of each of them (default: the cores, shared among the jobs)")
     add("--images", type=int, default=800, help="training pictures (default: 800)")
     add("--val", type=int, default=200, help="pictures to validate with (default: 200)")
     add("--seeds", type=numbers, default=(0,), help="as 0,1,2 (default: 0)")
@@ -57,7 +58,8 @@ def main(arms: list[Arm], options: argparse.Namespace) -> int:
     if not wanted:
         say(f"--only {options.only}: no arm of that name; --dry-run lists them")
         return 2
-    shop = Workshop(out=options.out.resolve(), spec=options.release, threads=options.threads)
+    threads = options.threads or max(1, (os.cpu_count() or 1) // options.jobs)
+    shop = Workshop(out=options.out.resolve(), spec=options.release, threads=threads, jobs=options.jobs)
     shop.read()
     if options.dry_run:
         for line in listing(wanted, shop.done):

@@ -1,14 +1,15 @@
 """Stages of a benchmark: run once each, noted in `results.jsonl` as they end, skipped when they are there.
 
-A stage is a step of `steps_inside.py` with its arguments, and runs inside the fork in a process of its own. Arms share
-stages: one dense parent, one sparse training, many targets. After Ctrl-C the next start goes on with the first stage
-that is not noted, and a training run in the epoch it was cut off in.
+A stage is a step of `steps_inside.py` with its arguments, and runs inside the fork in a process of its own, several at
+a time. Arms share stages: one dense parent, one sparse training, many targets. After Ctrl-C the next start goes on with
+the first stages that are not noted, and a training run in the epoch it was cut off in.
 """
 
 from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,6 +82,7 @@ class Workshop:
     out: Path
     spec: str
     threads: int
+    jobs: int = 1
     done: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def prepare(self, pictures: Iterable[tuple[int, int, int]]) -> None:
@@ -113,26 +115,45 @@ class Workshop:
         return self.done
 
     def run(self, arms: list[Arm]) -> None:
-        """Run every stage of these arms that is not done yet, a failing one when all others are through.
+        """Run every stage of these arms that is not done yet; where one fails, all that do not need it.
 
         Raises:
             UsageError: A stage is done with other arguments.
             StageError: Stages failed whose failure is no result.
         """
         self.read()
-        failed: dict[str, str] = {}
         stages = in_order(arms)
-        for number, stage in enumerate(stages, 1):
-            if self._is_done(stage) or any(not self._succeeded(need) for need in stage.needs):
-                continue  # done, or there is nothing to go on with
-            ui.note(f"[{number}/{len(stages)}] {stage.name}")
+        waiting = [stage for stage in stages if not self._is_done(stage)]
+        numbers = {stage.name: f"[{number}/{len(stages)}]" for number, stage in enumerate(stages, 1)}
+        place, failed = self._place(), []
+        running: dict[Future[dict[str, Any]], Stage] = {}
+        with ThreadPoolExecutor(self.jobs) as pool:
             try:
-                self._note(stage, self._work(stage))
-            except StageError as error:
-                failed[stage.name] = str(error)
-                ui.note(str(error))
+                while True:
+                    ready = [stage for stage in waiting if all(self._succeeded(need) for need in stage.needs)]
+                    for stage in ready[: self.jobs - len(running)]:
+                        ui.note(f"{numbers[stage.name]} {stage.name}")
+                        waiting.remove(stage)
+                        running[pool.submit(self._work, place, stage)] = stage
+                    if not running:
+                        break
+                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                        failed += self._conclude(running.pop(future), future)
+            except BaseException:
+                while wait(running, timeout=0.2).not_done:
+                    place.end()
+                raise
         if failed:
-            raise StageError("; ".join(failed.values()), hint="start it again: what is done is kept")
+            raise StageError("; ".join(failed), hint="start it again: what is done is kept")
+
+    def _conclude(self, stage: Stage, ended: Future[dict[str, Any]]) -> list[str]:
+        """Note what a stage gave; return why it failed, if that is no result."""
+        try:
+            self._note(stage, ended.result())
+        except StageError as error:
+            ui.note(str(error))
+            return [str(error)]
+        return []
 
     def _succeeded(self, stage: Stage) -> bool:
         return "result" in self.done.get(stage.name, {})
@@ -142,7 +163,7 @@ class Workshop:
         for stage in stages:
             if self.done.get(stage.name, {}).get("arguments") != stage.arguments:
                 ui.note(stage.name)
-                self._note(stage, self._work(stage))
+                self._note(stage, self._work(self._place(), stage))
 
     def _is_done(self, stage: Stage) -> bool:
         entry = self.done.get(stage.name)
@@ -152,9 +173,12 @@ class Workshop:
             raise UsageError(f"{self.out / RESULTS} has {stage.name} with other arguments", hint="--out FOLDER")
         return True
 
-    def _work(self, stage: Stage) -> dict[str, Any]:
+    def _place(self) -> Place:
+        return Place(fork=self.out / "fork", work=self.out, upstream="ultralytics", threads=self.threads)
+
+    @staticmethod
+    def _work(place: Place, stage: Stage) -> dict[str, Any]:
         start = time.monotonic()
-        place = Place(fork=self.out / "fork", work=self.out, upstream="ultralytics", threads=self.threads)
         entry = {"name": stage.name, "step": stage.step, "arguments": stage.arguments}
         command = (OWN[0], stage.step, json.dumps({**stage.arguments, "name": stage.name}))
         try:

@@ -9,7 +9,7 @@ import json
 import shutil
 import subprocess
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,13 +42,20 @@ class Place:
         fork: The tree whose packages they import.
         work: The folder they run in, with their scripts and for all that they make.
         upstream: The family of the tree.
-        threads: How many they may use.
+        threads: How many each may use.
+        running: The processes of stages that run now, from several threads perhaps.
     """
 
     fork: Path
     work: Path
     upstream: str
     threads: int
+    running: set[subprocess.Popen[str]] = field(default_factory=set)
+
+    def end(self) -> None:
+        """End the stages that other threads run; each raises StageError there."""
+        for process in list(self.running):
+            process.kill()
 
     def run(
         self,
@@ -98,6 +105,7 @@ class Place:
                 late.set()
                 process.kill()
 
+            self.running.add(process)
             clock = threading.Timer(limit or 0, end)
             if limit is not None:
                 clock.start()
@@ -112,6 +120,7 @@ class Place:
                 raise
             finally:
                 clock.cancel()
+                self.running.discard(process)
         if process.returncode and late.is_set():
             raise StageError(f"the stage {name!r} was ended after {limit:g} s; its log is {log}")
         if process.returncode:
