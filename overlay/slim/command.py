@@ -106,5 +106,5 @@ INTERFACE = Interface(
     remarks=lambda *_: [],
     draw=_draw,
     amount="--ratio 0.5",
-    sparse="yolo train model={weights} data={data} sparsity=1.5",
+    sparse="yolo train model={weights} data={data} sparsity=auto",
 )

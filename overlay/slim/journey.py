@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from .advice import Advice
     from .channels import Channels
     from .interface import Interface, Line
 
@@ -126,7 +127,7 @@ def prune(line: Line, interface: Interface, options: argparse.Namespace) -> dict
             chooser = Chooser.of(interface, options, dense, allowed, imgsz)
             plan = chooser.plan_for(target, line.export, checkpoint)
         pruned, notes = _pruned(dense, plan, channels, options, imgsz)
-    warnings = [f"{doubt}; next: {_sparse(interface, options)}" for doubt in doubts(known, dense, channels, plan)]
+    warnings = [f"{doubt}; next: {_mend(known, interface, options)}" for doubt in doubts(known, dense, channels, plan)]
     tell(*said, *(f"WARNING: {text}" for text in warnings), *(f"note: {text}" for text in notes))
     accuracy = _reestimated(line, dense, pruned, (plan, channels, checkpoint), options, imgsz)
     tell(*interface.remarks(dense, pruned, plan, imgsz))
@@ -214,7 +215,10 @@ def _next_step(interface: Interface, options: argparse.Namespace) -> Iterator[No
         raise PlanError(f"--plan {options.plan}: {error}: {new}") from error
 
 
-def _sparse(interface: Interface, options: argparse.Namespace) -> str:
+def _mend(known: Advice, interface: Interface, options: argparse.Namespace) -> str:
+    """Return what to type about a doubt: a look at how much can go, or the training that there was not."""
+    if known.sparse:
+        return f"python prune.py --weights {options.weights} --advice"
     return interface.sparse.format(weights=options.weights, data=options.data or "data.yaml")
 
 

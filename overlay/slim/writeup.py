@@ -163,6 +163,6 @@ INTERFACE = Interface(
     remarks=_remarks,
     draw=_draw,
     amount="--prob 0.5",
-    sparse=("python train.py" if OFFICIAL else "yolov5 train") + " --weights {weights} --data {data} --sl 1.5",
+    sparse=("python train.py" if OFFICIAL else "yolov5 train") + " --weights {weights} --data {data} --sl auto",
     trainable=True,
 )

@@ -311,16 +311,27 @@ def test_data_puts_the_statistics_right(prune, weights, data):
 def test_a_dense_model_is_doubted(prune, weights):
     _, out, _ = prune("--weights", weights, "--ratio", 0.5, "--dry-run")
     assert re.search(r"WARNING: channels with \|γ\| up to 0\.\d+ go, and none of this model is near zero", out)
-    assert f"next: yolo train model={weights} data=data.yaml sparsity=1.5" in out
+    assert f"next: yolo train model={weights} data=data.yaml sparsity=auto" in out
 
 
-def test_a_sparse_model_is_not(prune, tmp_path):
+@pytest.fixture
+def half_silent(tmp_path):
     model = randomise(build())
     for norm in model.modules():
         if isinstance(norm, nn.BatchNorm2d):
             norm.weight.data[: norm.num_features // 2] = 0
-    _, out, _ = prune("--weights", save(tmp_path / "last.pt", model), "--threshold", 0.001, "--dry-run")
-    assert "sparsity=" not in out
+    return save(tmp_path / "last.pt", model)
+
+
+def test_a_sparse_model_is_not(prune, half_silent):
+    _, out, _ = prune("--weights", half_silent, "--threshold", 0.001, "--dry-run")
+    assert "WARNING" not in out
+
+
+def test_a_sparse_model_of_which_too_much_goes_needs_advice_and_no_training(prune, half_silent):
+    _, out, _ = prune("--weights", half_silent, "--ratio", 0.9, "--dry-run")
+    assert re.search(r"WARNING: \d+ of the \d+ scales that go are not near zero", out)
+    assert f"next: python prune.py --weights {half_silent} --advice" in out
 
 
 def test_a_pruned_checkpoint_can_be_pruned_again(prune, weights):

@@ -206,7 +206,7 @@ class TestScales:
         last = weights(new)
         done = new.prune("--weights", last, "--dry-run")
         assert "and none of this model is near zero: it was not trained sparse" in done["out"]
-        assert f"next: yolov5 train --weights {last} --data data.yaml --sl 1.5" in done["out"]
+        assert f"next: yolov5 train --weights {last} --data data.yaml --sl auto" in done["out"]
 
     def test_advice_shows_them_and_does_nothing(self, new, weights):
         last = weights(new, zeros=0.7)
