@@ -2,7 +2,7 @@
 
 Both methods of the first write-up (section 4) end here, and YOLOv5's train scripts. A checkpoint is pruned when its
 shapes differ from what its own YAML builds; any other goes upstream's way, so that changing the classes of an unpruned
-model works as ever, and so does starting another architecture from its weights.
+model, or the channels of its pictures, works as ever, and so does starting another architecture from its weights.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import nn
 
+from .inputs import change_channels, channels_of, in_yaml
 from .log import tell, warn
 from .outputs import ArchitectureError, anchors_of, change_classes, classes_of, take_anchors
 
@@ -63,6 +64,8 @@ def keep_architecture(built: nn.Module, weights: nn.Module | dict[str, Any] | No
     _dress(model.to(next(built.parameters()).device), built)
     if classes_of(model) != classes_of(built):
         change_classes(model, built)
+    if channels_of(model) != channels_of(built):
+        change_channels(model, built)
     tell("slim: the checkpoint is pruned; training goes on in its own architecture")
     return model
 
@@ -89,13 +92,14 @@ def is_pruned(model: nn.Module, built: nn.Module | None = None) -> bool:
 
     Args:
         model: A model of upstream's, with its `yaml`.
-        built: A model that is there already; it saves building one if it is of the same YAML, classes and anchors.
+        built: A model that is there already; it saves building one if it is of the same YAML, channels of pictures,
+            classes and anchors.
     """
     if built is None or _identity(built) != _identity(model):
         yaml = getattr(model, "yaml", None)
         if not isinstance(yaml, dict):
             return False
-        built = _build(type(model), yaml, classes_of(model))
+        built = _build(type(model), in_yaml(yaml, channels_of(model)), classes_of(model))
     ours, theirs = _shapes(built), _shapes(model)
     if _is_fused(model, built):  # older releases do that to the very model that `predict` was called on
         return any(ours[name] != theirs[name] for name in ours.keys() & theirs.keys())
@@ -127,7 +131,7 @@ def _structure(model: nn.Module) -> list[Any]:
 
 def _identity(model: nn.Module) -> tuple[Any, ...]:
     """Return what decides a model's shapes before pruning."""
-    return classes_of(model), anchors_of(model), _structure(model)
+    return channels_of(model), classes_of(model), anchors_of(model), _structure(model)
 
 
 def _is_fused(model: nn.Module, built: nn.Module) -> bool:

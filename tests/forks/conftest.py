@@ -78,7 +78,9 @@ class Fork(Tree):
     """A fork, the data sets, and the checkpoints that many tests begin with."""
 
     def __init__(self, version, folder, data):
-        self.version, self.one, self.three = version, str(data / "one" / "data.yaml"), str(data / "three" / "data.yaml")
+        self.version = version
+        self.one, self.three = (str(data / name / "data.yaml") for name in ("one", "three"))
+        self.grey = str(data / "one" / "grey.yaml")
         assert run(["vendor", f"ultralytics=={version}", "--into", str(folder / "fork")]) == 0
         super().__init__(folder / "fork", folder / "work")
         # Before 8.2.64, upstream cannot open its own checkpoints on PyTorch 2.6 and later otherwise.
@@ -127,6 +129,7 @@ def sets(tmp_path_factory):
         label.write_text("".join(f"{(index + row) % 3}{line[1:]}\n" for row, line in enumerate(lines)))
     text = f"path: {folder / 'three'}\ntrain: images/train\nval: images/val\n{THREE}\n"
     (folder / "three" / "data.yaml").write_text(text)
+    (folder / "one" / "grey.yaml").write_text((folder / "one" / "data.yaml").read_text() + "channels: 1\n")
     return folder
 
 

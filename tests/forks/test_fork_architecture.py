@@ -82,6 +82,19 @@ class TestOtherClasses:
         assert all(".cv3." in name for name in outputs)
 
 
+class TestGreyPictures:
+    def test_of_a_pruned_model_only_the_first_convolution_changes(self, new):
+        tuned = new.train(new.pruned, "grey", data=new.grey)
+        shapes = new.facts(new.pruned)["shapes"]
+        assert same(tuned["shapes"], shapes) == {"model.0.conv.weight"}
+        assert tuned["shapes"]["model.0.conv.weight"][1] == 1
+        assert tuned["ema"] == tuned["shapes"]
+
+    def test_of_an_unpruned_model_are_upstreams_business(self, new):
+        tuned = new.train(new.dense["last"], "grey-dense", data=new.grey)
+        assert same(tuned["shapes"], new.dense["shapes"]) == {"model.0.conv.weight"}
+
+
 class TestUse:
     def test_validates(self, fork):
         metrics = fork.call("validate", weights=str(fork.pruned), data=fork.one)

@@ -45,14 +45,14 @@ HEADS = {
 detection = pytest.mark.parametrize("head", ["Detect", "Detect, end to end"])
 
 
-def build(head="Detect", nc=1, *, key=1, narrow=False):
+def build(head="Detect", nc=1, *, key=1, narrow=False, channels=3):
     """Build a model as upstream does: its YAML says one number of classes, the data set another."""
     model, line, more = HEADS[head]
     backbone = copy.deepcopy(BACKBONE)
     if narrow:
         backbone[1][3][0] = 8
     yaml = {"nc": key, "scale": "", **more, "backbone": backbone, "head": [copy.deepcopy(line)]}
-    return model(yaml, ch=3, nc=nc, verbose=False)
+    return model(yaml, ch=channels, nc=nc, verbose=False)
 
 
 @functools.cache
@@ -90,6 +90,19 @@ class TestUnpruned:
     def test_is_built_by_upstream_whatever_the_classes(self, head, nc):
         built = build(head, nc)
         assert keep_architecture(built, build(head, 1)) is built
+
+    @pytest.mark.parametrize("head", HEADS)
+    @pytest.mark.parametrize("channels", [1, 4])
+    def test_is_built_by_upstream_whatever_the_pictures(self, head, channels):
+        built = build(head, channels=channels)
+        assert keep_architecture(built, build(head)) is built
+
+    def test_where_upstream_has_written_the_other_number_into_the_yaml_of_the_weights(self):
+        """The dictionary is shared: upstream's own test of grey pictures trains so."""
+        weights = build()
+        built = tasks.DetectionModel(weights.yaml, ch=1, nc=1, verbose=False)
+        built.yaml["channels"] = weights.yaml["channels"] = 1
+        assert keep_architecture(built, weights) is built
 
     def test_even_where_a_hidden_width_depends_on_the_classes(self):
         """Detect's class branch is as wide as there are classes, up to 100, so more than outputs differ."""
@@ -278,6 +291,29 @@ class TestOtherClasses:
         kind = HEADS[head][1][2]
         with pytest.raises(ArchitectureError, match=f"a pruned {kind} head with 1 classes cannot be trained for 3"):
             keep_architecture(build(head, 3), pruned(head))
+
+
+class TestOtherPictures:
+    """A pruned model for pictures with other channels: a new first convolution, and nothing else."""
+
+    @detection
+    @pytest.mark.parametrize("channels", [1, 4])
+    def test_only_the_first_convolution_is_new(self, head, channels):
+        weights, built = pruned(head), build(head, channels=channels)
+        kept = keep_architecture(built, weights)
+        assert changed(kept, weights) == {"model.0.conv.weight"}
+        new, old = kept.model[0].conv, weights.model[0].conv
+        common = min(channels, 3)
+        assert torch.equal(new.weight[:, :common], old.weight[:, :common])
+        assert all(extra.abs().sum() > 0 for extra in new.weight[:, common:].unbind(1))
+        assert new.weight.requires_grad
+        assert (kept.yaml["channels"], weights.yaml["channels"]) == (channels, 3)
+        kept.eval()(torch.rand(1, channels, 64, 64))
+        assert is_pruned(kept)
+
+    def test_with_other_classes_as_well(self):
+        kept = keep_architecture(build(nc=3, channels=1), pruned())
+        assert (kept.nc, kept.model[0].conv.in_channels) == (3, 1)
 
 
 class TestIsPruned:
