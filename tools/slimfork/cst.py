@@ -43,17 +43,18 @@ _BRANCHES = ("handlers", "cases")  # of `try` and `match`
 
 def matches(pattern: object, node: object) -> bool:
     """Tell whether a node has the structure of a pattern node."""
-    if isinstance(pattern, cst.Ellipsis) and isinstance(node, cst.BaseExpression):
+    kind = type(pattern)
+    if kind is cst.Ellipsis and isinstance(node, cst.BaseExpression):
         return True
-    if isinstance(pattern, cst.SimpleString) and isinstance(node, cst.SimpleString):
-        return pattern.evaluated_value == node.evaluated_value
     if isinstance(pattern, (list, tuple)):
         others = cast("Sequence[object]", node)
         return len(pattern) == len(others) and all(map(matches, pattern, others))
+    if kind is not type(node):
+        return False
     if not isinstance(pattern, cst.CSTNode):
         return pattern == node
-    if type(pattern) is not type(node):
-        return False
+    if isinstance(pattern, cst.SimpleString):
+        return pattern.evaluated_value == cast("cst.SimpleString", node).evaluated_value
     return all(
         _is_wild(pattern, name) or matches(getattr(pattern, name), getattr(node, name))
         for name in _parts(type(pattern))
@@ -80,13 +81,20 @@ def parse_quietly(text: bytes) -> ast.Module:
 
 
 def walk(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
-    """Yield a node and what it is made of, without the blocks of a compound statement."""
-    yield node
-    for name in _parts(type(node)):
-        value = getattr(node, name)
-        for child in value if isinstance(value, (list, tuple)) else (value,):
-            if isinstance(child, cst.CSTNode) and not isinstance(child, cst.IndentedBlock):
-                yield from walk(child)
+    """Yield a node and what it is made of, without the blocks of a compound statement, from left to right."""
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for name in reversed(_parts(type(node))):
+            value = getattr(node, name)
+            children: Sequence[cst.CSTNode] = value if isinstance(value, (list, tuple)) else (value,)
+            waiting += [child for child in reversed(children) if _is_walked(type(child))]
+
+
+@cache
+def _is_walked(kind: type[cst.CSTNode]) -> bool:
+    return issubclass(kind, cst.CSTNode) and not issubclass(kind, cst.IndentedBlock)
 
 
 class Swap(cst.CSTTransformer):
