@@ -8,7 +8,6 @@ import re
 import tarfile
 import zlib
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from slimfork.errors import UsageError
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 512 << 20  # unpacked; 8.4.190 has 4.6 MB
 MAX_MEMBERS = 50_000  # 8.4.190 has 438
+
+NOWHERE = "/nowhere"  # a folder for the filter, which looks at each one above it on the disk, for every member
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +73,7 @@ def _members(tar: tarfile.TarFile, path: Path) -> list[tarfile.TarInfo]:
     members: list[tarfile.TarInfo] = []
     seen: dict[str, bool] = {}  # name: whether it is a file
     for member in tar:
-        why = _fault(member, path) or _misplaced(member, seen)
+        why = _fault(member) or _misplaced(member, seen)
         if why:
             raise _refuse(path, f"has a member that {why}: {member.name!r}")
         seen[member.name] = member.isreg()
@@ -80,7 +81,8 @@ def _members(tar: tarfile.TarFile, path: Path) -> list[tarfile.TarInfo]:
         if len(members) > MAX_MEMBERS:
             raise _refuse(path, f"has more than {MAX_MEMBERS} members")
     for name in seen:
-        if any(seen.get(str(parent)) for parent in PurePosixPath(name).parents):
+        parts = name.split("/")
+        if any(seen.get("/".join(parts[:depth])) for depth in range(1, len(parts))):
             raise _refuse(path, f"has a member that lies below a file: {name!r}")
     return members
 
@@ -100,7 +102,7 @@ def name_fault(name: str) -> str | None:
     return next((words for words, holds in faults.items() if holds), None)
 
 
-def _fault(member: tarfile.TarInfo, path: Path) -> str | None:
+def _fault(member: tarfile.TarInfo) -> str | None:
     """Return what is wrong with a member by itself."""
     if fault := name_fault(member.name):
         return fault
@@ -109,7 +111,7 @@ def _fault(member: tarfile.TarInfo, path: Path) -> str | None:
     if member.issparse() or not (member.isreg() or member.isdir()):
         return "is neither a plain file nor a folder"
     try:
-        tarfile.data_filter(member, str(path.parent))
+        tarfile.data_filter(member, NOWHERE)
     except tarfile.FilterError as error:
         return f"Python's `data` filter refuses ({error})"
     return None
