@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import pytest
 import torch
@@ -115,8 +116,8 @@ class TestPenaltyWeights:
     def test_press_large_pictures_for_flops_and_wide_layers_for_parameters(self):
         model, channels = stock("yolov8n")
         flops, params = (penalty_weights(model, channels, kind) for kind in ("flops", "params"))
-        assert flops["model.0.bn"] > 10 * flops["model.9.cv1.bn"]
-        assert 5 * params["model.0.bn"] < params["model.8.m.0.cv1.bn"]
+        assert flops["model.0.bn"] > math.sqrt(10) * flops["model.9.cv1.bn"]
+        assert math.sqrt(5) * params["model.0.bn"] < params["model.8.m.0.cv1.bn"]
 
     def test_do_not_depend_on_the_size_of_the_picture(self):
         model, channels = stock("yolov8n")
@@ -128,7 +129,7 @@ class TestPenaltyWeights:
         tied = (2 * (3 * 9 + 2) + 64) / 2  # two convolutions' rows, two BatchNorms, and a column of what reads the sum
         alone = (3 * 9 + 2) + 64
         assert weights["first"] == weights["second"]
-        assert weights["first"] / weights["alone"] == pytest.approx(tied / alone)
+        assert weights["first"] / weights["alone"] == pytest.approx(math.sqrt(tied / alone))
 
     def test_leave_the_model_alone(self):
         model, channels = stock("yolov8n")
