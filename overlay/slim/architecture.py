@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import nn
 
-from .inputs import change_channels, channels_of, in_yaml
+from .inputs import change_inputs, first_convolution, inputs_of
 from .log import tell, warn
 from .outputs import ArchitectureError, anchors_of, change_classes, classes_of, take_anchors
 
@@ -64,8 +64,8 @@ def keep_architecture(built: nn.Module, weights: nn.Module | dict[str, Any] | No
     _dress(model.to(next(built.parameters()).device), built)
     if classes_of(model) != classes_of(built):
         change_classes(model, built)
-    if channels_of(model) != channels_of(built):
-        change_channels(model, built)
+    if inputs_of(model) != inputs_of(built):
+        change_inputs(model, built)
     tell("slim: the checkpoint is pruned; training goes on in its own architecture")
     return model
 
@@ -92,14 +92,13 @@ def is_pruned(model: nn.Module, built: nn.Module | None = None) -> bool:
 
     Args:
         model: A model of upstream's, with its `yaml`.
-        built: A model that is there already; it saves building one if it is of the same YAML, channels of pictures,
-            classes and anchors.
+        built: A model that is there already; it saves building one if it is of the same YAML, classes and anchors.
     """
     if built is None or _identity(built) != _identity(model):
         yaml = getattr(model, "yaml", None)
         if not isinstance(yaml, dict):
             return False
-        built = _build(type(model), in_yaml(yaml, channels_of(model)), classes_of(model))
+        built = _build(type(model), yaml, classes_of(model))
     ours, theirs = _shapes(built), _shapes(model)
     if _is_fused(model, built):  # older releases do that to the very model that `predict` was called on
         return any(ours[name] != theirs[name] for name in ours.keys() & theirs.keys())
@@ -131,7 +130,7 @@ def _structure(model: nn.Module) -> list[Any]:
 
 def _identity(model: nn.Module) -> tuple[Any, ...]:
     """Return what decides a model's shapes before pruning."""
-    return channels_of(model), classes_of(model), anchors_of(model), _structure(model)
+    return classes_of(model), anchors_of(model), _structure(model)
 
 
 def _is_fused(model: nn.Module, built: nn.Module) -> bool:
@@ -142,7 +141,12 @@ def _is_fused(model: nn.Module, built: nn.Module) -> bool:
 
 
 def _shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items() if "criterion" not in name}
+    """Return all shapes, but for how many channels a picture has: no pruning changes that, another data set may."""
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items() if "criterion" not in name}
+    first = f"{first_convolution(model)}.weight"
+    if first in shapes:
+        shapes[first] = (shapes[first][0], *shapes[first][2:])
+    return shapes
 
 
 def _same_but_classes(built: nn.Module, weights: nn.Module) -> bool:
