@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import libcst as cst
 import pytest
 
-from slimfork.cst import Swap, blocks, matches, parse_quietly, rewrite_scope, walk
+from slimfork.cst import Swap, blocks, matches, nodes, parse_quietly, rewrite_scope
 
 if TYPE_CHECKING:
     from slimfork.cst import Statements
@@ -249,12 +249,12 @@ def test_rewriting_reaches_every_kind_of_block(block: str) -> None:
     assert code == NESTED.replace(f"{indent}{block}\n", f"{indent}pass\n")
 
 
-def test_walk_covers_heads_and_one_line_suites_but_no_blocks() -> None:
+def test_nodes_cover_heads_and_one_line_suites_but_no_blocks() -> None:
     code = "@deco(a)\ndef f(b=c):\n    d\n"
     one_line = "if e: f\nelif g: h\nelse: i\n"
     loop = "for j in k(l):\n    m\nelse:\n    n\n"
     found = [
-        {node.value for node in walk(cst.parse_statement(text)) if isinstance(node, cst.Name)}
+        {node.value for node in nodes(cst.parse_statement(text)) if isinstance(node, cst.Name)}
         for text in (code, one_line, loop)
     ]
     assert found == [{"deco", "a", "f", "b", "c"}, {"e", "f", "g", "h", "i"}, {"j", "k", "l"}]

@@ -47,7 +47,7 @@ class Argument:
             _has(node, new)
             for block in tree.blocks(source.module, self.within)
             for statement in block
-            for node in tree.walk(statement)
+            for node in tree.nodes(statement)
             if tree.matches(pattern, node)
         ]
         return Sites(pending=having.count(False), applied=having.count(True))

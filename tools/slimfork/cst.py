@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import warnings
 from dataclasses import fields
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import libcst as cst
@@ -80,16 +80,18 @@ def parse_quietly(text: bytes) -> ast.Module:
         return ast.parse(text)
 
 
-def walk(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
-    """Yield a node and what it is made of, without the blocks of a compound statement, from left to right."""
-    waiting = [node]
+@lru_cache(maxsize=2048)  # several edits look through one file; nodes are the same only when they are one object
+def nodes(statement: cst.CSTNode) -> Sequence[cst.CSTNode]:
+    """Return a statement and what it is made of, without the blocks of a compound one, from left to right."""
+    found, waiting = [], [statement]
     while waiting:
         node = waiting.pop()
-        yield node
+        found.append(node)
         for name in reversed(_parts(type(node))):
             value = getattr(node, name)
             children: Sequence[cst.CSTNode] = value if isinstance(value, (list, tuple)) else (value,)
             waiting += [child for child in reversed(children) if _is_walked(type(child))]
+    return found
 
 
 @cache
@@ -112,7 +114,7 @@ class Swap(cst.CSTTransformer):
     def rewrite(self, statements: Statements) -> Statements:
         """Return the statements of one block with the change made."""
         return [
-            cast("cst.BaseStatement", s.visit(self)) if any(matches(self.pattern, n) for n in walk(s)) else s
+            cast("cst.BaseStatement", s.visit(self)) if any(matches(self.pattern, n) for n in nodes(s)) else s
             for s in statements
         ]
 

@@ -7,6 +7,7 @@ walk through every token of the file, for each of the edits in it.
 from __future__ import annotations
 
 import re
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LINE_END = re.compile(r"((?:\r\n|\r|\n)?)\Z")
+NOTHING = nullcontext()
 
 
 def print_module(module: cst.Module) -> bytes:
@@ -43,9 +45,17 @@ class _Printed(cst.BaseStatement):
         state.add_token(line_end)  # by itself: LibCST takes it back from a file without a last newline
 
 
+class _State(CodegenState):
+    """Where the tokens go; LibCST's own spends a quarter of the time on generators that do nothing, one a node."""
+
+    def record_syntactic_position(self, *_: object, **__: object) -> AbstractContextManager[None]:  # type: ignore[override]
+        """Record nothing."""
+        return NOTHING
+
+
 @lru_cache(maxsize=1024)  # nodes are the same only when they are one object
 def _text(node: cst.CSTNode, indents: tuple[str, ...], indent: str, newline: str) -> str:
-    state = CodegenState(default_indent=indent, default_newline=newline)
+    state = _State(default_indent=indent, default_newline=newline)
     for level in indents:
         state.increase_indent(level)
     if isinstance(node, (cst.ClassDef, cst.FunctionDef)) and isinstance(node.body, cst.IndentedBlock):
