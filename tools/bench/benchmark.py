@@ -141,7 +141,7 @@ def main() -> int:
     add("--tune", type=int, default=30, help="epochs of fine-tuning (default: 30)")
     add("--targets", type=running.shares, default=(0.4, 0.2, 0.1), help="shares of the FLOPs (default: 0.4,0.2,0.1)")
     add("--controls", type=running.shares, default=(0.2,), help="of these, those with all controls (default: 0.2)")
-    add("--weight", default="flops", help="`sparsity_weight` of the sparse training (default: flops)")
+    add("--weight", default="none", help="`sparsity_weight` of the sparse training (default: none)")
     add("--round-to", type=int, default=4)
     add("--tp", type=Path, help="where Torch-Pruning is; without it that is left out")
     add("--tp-limit", type=float, default=900.0, help="seconds that it may take to prune (default: 900)")

@@ -76,6 +76,7 @@ PENALTIES = (
         for schedule in SCHEDULES
     ),
     Penalty(name="decoupled, params", weight="params"),
+    Penalty(name="decoupled, travel ÷ 2.5", travel=1 / 2.5),
     Penalty(name="decoupled, travel ÷ 1.5", travel=1 / 1.5),
     Penalty(name="decoupled, travel × 1.5", travel=1.5),
     Penalty(name="decoupled, travel × 2.5", travel=2.5),

@@ -139,7 +139,7 @@ def _start(folder: str, since: float) -> None:
     """Make the worker of a process; the process that imports for it ends with it."""
     global _worker  # noqa: PLW0603 - what a pool's processes have for state
     Finalize(None, _open.close, exitpriority=1)  # a pool's processes run nothing that `atexit` knows
-    gc.disable()  # syntax trees are many objects in few cycles; `_look` collects after each release
+    gc.set_threshold(1_000_000)  # syntax trees are many objects in few cycles
     work = Path(tempfile.mkdtemp(dir=folder))
     importer = _open.enter_context(importing(work, Path(folder) / "code")) if CAN_FORK else None
     _worker = Worker(Store(cache_root() / "matrix", since), importer)
@@ -148,9 +148,7 @@ def _start(folder: str, since: float) -> None:
 def _look(pin: Pin) -> Found:
     if _worker is None:  # pragma: no cover - a pool runs `_start` first
         raise RuntimeError("no worker")
-    found = _worker(pin)
-    gc.collect(0)
-    return found
+    return _worker(pin)
 
 
 def run(releases: Sequence[Pin], *, jobs: int, since: float, on_done: Callable[[Pin, Found], None]) -> None:
