@@ -7,6 +7,7 @@ from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from stages import Arm
 
 COLOURS = ("#2b2d42", "#d1495b", "#2a9d8f", "#e9a23b", "#6d597a", "#8d99ae", "#457b9d", "#b56576")
-MARKS = "o^sDvPX*"
+MARKS = "o^sDvPX"  # one less than colours: methods differ in both before any pair comes again
 COLUMNS = {
     "epochs": ("epochs", 1, 0),
     "parameters": ("parameters, M", 1e6, 3),
@@ -137,6 +138,8 @@ def plot(path: Path, found: list[Line], *, across: str = "2") -> Path | None:
             panel.plot(*zip(*own, strict=True) if own else ([], []), label=method, linewidth=1.4, **style)
         panel.set_title(group, loc="left", fontsize=10)
         panel.set(xlabel=COLUMNS[across][0], ylabel="mAP50-95", xscale="log")
+        panel.xaxis.set_major_formatter(ScalarFormatter())
+        panel.xaxis.set_minor_formatter(ScalarFormatter())
         panel.grid(visible=True, color="#e3e6ea")
         panel.spines[["top", "right"]].set_visible(False)
     panels[0].legend(frameon=False, fontsize=8)

@@ -71,7 +71,7 @@ class Demo:
         take_along(STEPS, self.out)
         self._train("dense", "train dense")
         self._train("sparse", "train with the sparsity penalty")
-        self._stage("prune", "prune the channels that the penalty emptied", self._prune)
+        self._stage("prune", "prune the channels that say least", self._prune)
         self._train("slim", "fine-tune what is left")
         report = self._stage("report", "export, measure and draw", self._report)
         seconds = {name: done["seconds"] for name, done in self._state()["stages"].items()}

@@ -37,7 +37,7 @@ class Recipe:
 
 
 ULTRALYTICS = Recipe(
-    prune=("--threshold", "0.01", "--round-to", "4"),
+    prune=("--target", "flops=0.16", "--round-to", "4"),
     common={
         "batch": 16,
         "nbs": 16,
@@ -56,7 +56,7 @@ ULTRALYTICS = Recipe(
     },
     stages={
         "dense": {"model": "yolov8n.yaml", "epochs": 10},
-        # SGD, since γ travels by lr·λ a step: here 1.8 in all, so that it reaches zero midway and the rest adapts.
+        # SGD takes a larger learning rate than AdamW, and γ travels by lr·λ a step.
         "sparse": {
             "model": "dense.pt",
             "epochs": 7,
@@ -64,7 +64,7 @@ ULTRALYTICS = Recipe(
             "lr0": 0.015,
             "lrf": 0.3,
             "momentum": 0.937,
-            "sparsity": 0.7,
+            "sparsity": "auto",
         },
         "slim": {"model": "pruned.pt", "epochs": 8},
     },
