@@ -43,13 +43,7 @@ class Argument:
     def sites(self, source: Source) -> Sites:
         """Count the calls without and with the argument."""
         pattern, new = self._pattern(), self._new()
-        having = [
-            _has(node, new)
-            for block in tree.blocks(source.module, self.within)
-            for statement in block
-            for node in tree.nodes(statement)
-            if tree.matches(pattern, node)
-        ]
+        having = [_has(node, new) for node in tree.nodes_of(source.module, self.within) if tree.matches(pattern, node)]
         return Sites(pending=having.count(False), applied=having.count(True))
 
     def apply(self, source: Source) -> Source:

@@ -262,7 +262,7 @@ class Replace:
     def sites(self, source: Source) -> Sites:
         """Count what is still to replace and what has been replaced."""
         old, new = _part(self.anchor), _part(self.code)
-        nodes = [n for block in tree.blocks(source.module, self.within) for s in block for n in tree.nodes(s)]
+        nodes = list(tree.nodes_of(source.module, self.within))
         return Sites(pending=sum(tree.matches(old, n) for n in nodes), applied=sum(tree.matches(new, n) for n in nodes))
 
     def apply(self, source: Source) -> Source:

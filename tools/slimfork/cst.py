@@ -91,7 +91,7 @@ def nodes(statement: cst.CSTNode) -> Sequence[cst.CSTNode]:
             value = getattr(node, name)
             children: Sequence[cst.CSTNode] = value if isinstance(value, (list, tuple)) else (value,)
             waiting += [child for child in reversed(children) if _is_walked(type(child))]
-    return found
+    return tuple(found)
 
 
 @cache
@@ -158,6 +158,11 @@ def blocks(node: cst.CSTNode, within: Sequence[str]) -> Iterator[Statements]:
 
     rewrite_scope(node, within, look)
     return iter(found)
+
+
+def nodes_of(node: cst.CSTNode, within: Sequence[str]) -> Iterator[cst.CSTNode]:
+    """Yield all that the statements of the scopes at a path are made of."""
+    return (part for block in blocks(node, within) for statement in block for part in nodes(statement))
 
 
 def _body(node: cst.CSTNode) -> Statements:
