@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast
 import libcst as cst
 
 from slimfork import cst as tree
+from slimfork.parsing import parse_module
 from slimfork.printing import print_module
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Source:
 @lru_cache(maxsize=8)  # a file is planned several times over: with a patch and without, before and after
 def _parse(text: bytes) -> cst.Module:
     try:
-        return cst.parse_module(text)
+        return parse_module(text)
     except cst.ParserSyntaxError as error:
         raise EditError(f"it does not parse: {_fault(text) or ' '.join(error.message.split())}") from error
     except (SyntaxError, LookupError, UnicodeDecodeError) as error:  # what it says of its encoding is wrong

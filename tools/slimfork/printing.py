@@ -6,7 +6,6 @@ walk through every token of the file, for each of the edits in it.
 
 from __future__ import annotations
 
-import re
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +17,7 @@ from libcst._nodes.internal import CodegenState
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-LINE_END = re.compile(r"((?:\r\n|\r|\n)?)\Z")
+LINE_ENDS = ("\r\n", "\r", "\n")
 NOTHING = nullcontext()
 
 
@@ -40,8 +39,8 @@ class _Printed(cst.BaseStatement):
         return self
 
     def _codegen_impl(self, state: CodegenState) -> None:
-        text, line_end, _ = LINE_END.split(self.text, maxsplit=1)
-        state.add_token(text)
+        line_end = next((end for end in LINE_ENDS if self.text.endswith(end)), "")
+        state.add_token(self.text.removesuffix(line_end))
         state.add_token(line_end)  # by itself: LibCST takes it back from a file without a last newline
 
 
@@ -53,7 +52,7 @@ class _State(CodegenState):
         return NOTHING
 
 
-@lru_cache(maxsize=1024)  # nodes are the same only when they are one object
+@lru_cache(maxsize=2048)  # nodes are the same only when they are one object
 def _text(node: cst.CSTNode, indents: tuple[str, ...], indent: str, newline: str) -> str:
     state = _State(default_indent=indent, default_newline=newline)
     for level in indents:
