@@ -2,7 +2,8 @@
 
 On the demo's QR set, with EQUAL TOTAL EPOCHS for all: the dense model; ours at several sizes (dense, sparse, prune,
 fine-tune), with and without upstream's own distillation from the dense parent; and what else one could do:
-- the pruned shape trained from new weights,
+- the pruned shape trained from new weights, in the epochs that are left when it is found; and, beyond equal epochs,
+  both this and ours trained from there for as many as the dense model ("long"),
 - the next smaller dense model: the YAML at the width that comes nearest to ours in parameters, or in FLOPs,
 - Torch-Pruning (`--tp PATH`, where `pip install --target PATH --no-deps torch-pruning` has put it) to our FLOPs: by the
   norm of groups from a dense model, and by BatchNorm scales from our sparse one, after the C2f split its users make.
@@ -79,9 +80,11 @@ class _Group:
             needs=(pruned,),
             cost=10.0,
         )
-        yield self._arm(
-            "our shape from scratch", target, training.train(f"{target}-scratch", new, self.total, share=target)
-        )
+        left = training.train(f"{target}-scratch-short", new, self.options.tune, share=target)
+        yield self._arm("our shape from scratch", target, left)
+        for method, name, start in (("ours", "longer", pruned), ("our shape from scratch", "scratch", new)):
+            longer = training.train(f"{target}-{name}", start, self.total, share=target)
+            yield self._arm(f"{method}, long", target, longer, more=self.total - self.options.tune)
         for kind, method in WIDTHS.items():
             narrow = Stage(
                 name=f"{training.prefix}-{target}-{kind}-yaml",
@@ -117,7 +120,7 @@ class _Group:
             tuned = training.train(f"{target}-tp-{importance}", rival, options.tune, share=target, may_fail=True)
             yield self._arm(RIVALS[importance], target, tuned)
 
-    def _arm(self, method: str, target: float | str, tuned: Stage) -> Arm:
+    def _arm(self, method: str, target: float | str, tuned: Stage, *, more: int = 0) -> Arm:
         training = self.training
         return Arm(
             name=tuned.name,
@@ -126,7 +129,7 @@ class _Group:
             target=f"FLOPs × {target}" if target else "",
             seed=training.seed,
             last=training.measure(tuned, may_fail=tuned.may_fail),
-            epochs=self.total,
+            epochs=self.total + more,
         )
 
 

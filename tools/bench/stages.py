@@ -63,7 +63,7 @@ class Arm:
         target: Its size, as they write it; may be empty.
         seed: Of its training.
         last: The stage that measures it.
-        epochs: All that went into its weights.
+        epochs: All that it took, those that found its shape too.
     """
 
     name: str
