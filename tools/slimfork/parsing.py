@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import ast
 from functools import lru_cache
+from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import libcst as cst
 
-from slimfork.cst import parse_quietly
+from slimfork import cst as tree
 from slimfork.printing import print_module
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    Statements = Sequence[cst.BaseStatement]
 
 
 def parse_module(text: bytes) -> cst.Module:
@@ -34,15 +33,15 @@ def parse_module(text: bytes) -> cst.Module:
 
 def _joined(text: bytes) -> cst.Module:
     """Return a module of statements that were parsed piece by piece; its text shows whether they fit together."""
-    lines = text.splitlines(keepends=True)
-    pieces = _pieces(parse_quietly(text).body, 0)
+    lines = BytesIO(text).readlines()  # a lone carriage return ends none: LibCST would not keep it
+    pieces = _pieces(tree.parse_quietly(text).body, 0)
     if not pieces:
         raise ValueError("no statement")
     head = cst.parse_module(b"".join(lines[: pieces[0].stop]))
     decoded = _Lines([line.decode(head.encoding) for line in lines], head.default_newline)
     tail = cst.parse_module(_pass(head.default_newline) + decoded.text(pieces[-1].stop, None))
     body = [*head.body, *(statement for piece in pieces[1:] for statement in _statements(decoded, piece))]
-    return head.with_changes(body=body, footer=tail.footer, has_trailing_newline=text.endswith((b"\n", b"\r")))
+    return head.with_changes(body=body, footer=tail.footer, has_trailing_newline=text.endswith(b"\n"))
 
 
 class _Lines(NamedTuple):
@@ -73,7 +72,7 @@ def _pieces(body: Sequence[ast.stmt], start: int) -> list[_Piece]:
     return found
 
 
-def _statements(lines: _Lines, piece: _Piece) -> Statements:
+def _statements(lines: _Lines, piece: _Piece) -> tree.Statements:
     parts = _pieces(piece.last.body, piece.start) if isinstance(piece.last, ast.ClassDef) else [piece]
     head, *members = (lines.text(part.start, part.stop) for part in parts)
     statements = _parsed(head, "", lines.newline)
@@ -86,12 +85,12 @@ def _statements(lines: _Lines, piece: _Piece) -> Statements:
 
 
 @lru_cache(maxsize=1024)
-def _parsed(text: str, indent: str, newline: str) -> Statements:
+def _parsed(text: str, indent: str, newline: str) -> tree.Statements:
     """Return the statements of a text that are all indented so far, with the comments above the first."""
     if not indent:
-        return cast("Statements", cst.parse_module(_pass(newline) + text).body[1:])
+        return cast("tree.Statements", cst.parse_module(_pass(newline) + text).body[1:])
     around = cst.parse_module(f"class _:{newline}{indent}{_pass(newline)}{text}").body[0]
-    return cast("Statements", cst.ensure_type(around, cst.ClassDef).body.body[1:])
+    return cast("tree.Statements", cst.ensure_type(around, cst.ClassDef).body.body[1:])
 
 
 def _pass(newline: str) -> str:
