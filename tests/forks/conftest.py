@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 import subprocess
 import sys
-import tarfile
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -85,11 +83,9 @@ class Fork(Tree):
         super().__init__(folder / "fork", folder / "work")
         # Before 8.2.64, upstream cannot open its own checkpoints on PyTorch 2.6 and later otherwise.
         self.pristine = Tree(folder / "pristine", folder / "stock", TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD="1")
-        done = subprocess.run(
-            ["git", "-C", str(self.root), "archive", f"upstream/{version}"], capture_output=True, check=True
-        )
-        with tarfile.open(fileobj=io.BytesIO(done.stdout)) as tar:
-            tar.extractall(self.pristine.root, filter="data")
+        packed = folder / "pristine.zip"
+        subprocess.run(["git", "-C", str(self.root), "archive", "-o", str(packed), f"upstream/{version}"], check=True)
+        shutil.unpack_archive(packed, self.pristine.root)
 
     def train(self, weights, name, **arguments):
         """Train, on the set of one class unless told otherwise, and return what `train` in `within/steps.py` says."""
