@@ -127,7 +127,11 @@ def prune(line: Line, interface: Interface, options: argparse.Namespace) -> dict
             chooser = Chooser.of(interface, options, dense, allowed, imgsz)
             plan = chooser.plan_for(target, line.export, checkpoint)
         pruned, notes = _pruned(dense, plan, channels, options, imgsz)
-    warnings = [f"{doubt}; next: {_mend(known, interface, options)}" for doubt in doubts(known, dense, channels, plan)]
+    doubted = doubts(known, dense, channels, plan)
+    if target and known.sparse:  # as much was asked for, and what lives on is what fine-tuning is for
+        notes += doubted
+        doubted = []
+    warnings = [f"{doubt}; next: {_mend(known, interface, options)}" for doubt in doubted]
     tell(*said, *(f"WARNING: {text}" for text in warnings), *(f"note: {text}" for text in notes))
     accuracy = _reestimated(line, dense, pruned, (plan, channels, checkpoint), options, imgsz)
     tell(*interface.remarks(dense, pruned, plan, imgsz))

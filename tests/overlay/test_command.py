@@ -334,6 +334,18 @@ def test_a_sparse_model_of_which_too_much_goes_needs_advice_and_no_training(prun
     assert f"next: python prune.py --weights {half_silent} --advice" in out
 
 
+def test_a_target_on_a_sparse_model_takes_what_it_takes_and_says_so(prune, half_silent):
+    _, out, _ = prune("--weights", half_silent, "--target", "flops=0.1", "--dry-run")
+    assert "WARNING" not in out
+    assert re.search(r"note: \d+ of the \d+ scales that go are not near zero, up to \|γ\| \d", out)
+
+
+def test_a_target_on_a_dense_model_is_doubted(prune, weights):
+    _, out, _ = prune("--weights", weights, "--target", "flops=0.5", "--dry-run")
+    assert "near zero: it was not trained sparse" in out
+    assert f"next: yolo train model={weights} data=data.yaml sparsity=auto" in out
+
+
 def test_a_pruned_checkpoint_can_be_pruned_again(prune, weights):
     assert prune("--weights", weights, "--ratio", 0.3, "--no-onnx")[0] == 0
     once = weights.with_name("last-pruned.pt")
