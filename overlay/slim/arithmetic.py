@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .labels import core
+from .sizes import sizes_of
 
 if TYPE_CHECKING:
     from .trace import Trace
@@ -35,8 +36,8 @@ def note_number(trace: Trace, name: str, tensor: Any, number: float) -> None:
     where, module = trace.stack[-1]
     if any(type(value) is float and value == number for value in vars(module).values()):
         return
-    for attribute, size in vars(module).items():
-        power = _power(size, number) if type(size) is int and size > 1 else None
+    for attribute, size in sizes_of(module).items():
+        power = _power(size, number) if size > 1 else None
         if power is None:
             continue
         known = trace.tracked.get(tensor)

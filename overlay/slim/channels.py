@@ -20,6 +20,7 @@ from .layers import LAYER_RULES
 from .operators import RULES
 from .settling import follower_of, link_width, settle
 from .shadow import FAILURES, SIDES, image, one_thread, shadow, train_branches, undisturbed, watched, whole_pass
+from .sizes import name_sizes
 from .trace import LAYERS, Caller, Trace, tensors
 from .trial import failing_modules
 
@@ -111,6 +112,7 @@ def analyse(model: nn.Module, example: Tensor | None = None) -> Channels:
 
 def _analyse(model: nn.Module, example: Tensor | None) -> Channels:
     twin = shadow(model)
+    name_sizes(twin)
     error: Exception | None = None
     for side in SIDES if example is None else SIDES[:1]:
         shown = image(twin, side) if example is None else example.detach().to(next(twin.parameters()))

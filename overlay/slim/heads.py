@@ -1,7 +1,9 @@
 """Attention: channels seen as heads, cut into queries, keys and values, and multiplied with each other.
 
 A `view` gives the channels a dimension of heads; then each head keeps equally many of them, and so do its queries and
-keys, of which one with a scale of zero says nothing whatever the other says. How many heads there are does not change.
+keys, of which one with a scale of zero says nothing whatever the other says. How many heads there are does not change:
+upstream gives attention's output the shape of its input, so that a head could go only with its share of the residual
+stream, and any width that fewer heads would leave, narrower ones leave as well.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from .labels import FIXED, core, varying
+from .sizes import Named, sizes_of
 from .trace import UnknownOperatorError
 
 if TYPE_CHECKING:
@@ -18,7 +21,6 @@ if TYPE_CHECKING:
 
     from .trace import Call, Trace
 
-NUMBERING = {"i", "f", "np"}  # a layer's place, its source and its parameters, as both upstreams note them
 HEADS = 2  # dimensions: that of the heads, and that of the channels in each
 
 
@@ -31,14 +33,14 @@ def note_view(trace: Trace, call: Call, labels: Tensor, result: Tensor) -> None:
             raise UnknownOperatorError
         rows = rows_of(result, after[1])
         inferred = len(trace.asked) == result.ndim and trace.asked[after[1]] == -1
-        attribute = "" if inferred else size_attribute(module, result.shape[after[1]])
+        attribute = "" if inferred else size_attribute(module, asked_size(trace, result, after[1]))
         first = int(rows[0][0].abs())
         trace.heads[first] = key = (name, attribute) if attribute else (f"heads from {first}", "")
         trace.cut(key, call.reason, rows)
     elif len(after) == 1:
         rows = rows_of(labels, before[-1]) if len(before) == HEADS else rows_of(result, after[0])
         trace.shaped[name].append([row.abs().tolist() for row in rows])
-        attribute = size_attribute(module, result.shape[after[0]]) if len(rows) > 1 else ""
+        attribute = size_attribute(module, asked_size(trace, result, after[0])) if len(rows) > 1 else ""
         if attribute:
             trace.wholes[name, attribute] = [label for row in trace.shaped[name][-1] for label in row]
 
@@ -76,16 +78,20 @@ def cut_parts(trace: Trace, call: Call, labels: Tensor, parts: list[Tensor], dim
     """Demand that the parts of one size, of every head, keep equally many channels, which an attribute counts."""
     name, module = trace.stack[-1]
     rows = [rows_of(part, dim) for part in parts]
-    sizes = dict.fromkeys(part.shape[dim] for part in parts)
-    chunked = call.caller == "chunk"
-    if chunked and len(sizes) > 1:
-        raise UnknownOperatorError
-    attributes = {size: chunk_attribute(module, size) if chunked else size_attribute(module, size) for size in sizes}
-    if not chunked and not all(attributes.values()):
-        raise UnknownOperatorError
+    sizes: list[int] = [part.shape[dim] for part in parts]
+    if call.caller == "chunk":
+        if len(set(sizes)) > 1:
+            raise UnknownOperatorError
+        attributes = [chunk_attribute(module, size) for size in sizes]
+    else:
+        if len(trace.asked) == len(sizes):
+            sizes = list(trace.asked)
+        attributes = [size_attribute(module, size) for size in sizes]
+        if not all(attributes):
+            raise UnknownOperatorError
     forget_heads(trace, rows_of(labels, dim))
-    for size, attribute in attributes.items():
-        alike = [row for part in rows for row in part if len(row) == size]
+    for attribute in dict.fromkeys(attributes):
+        alike = [row for part, its in zip(rows, attributes) for row in part if its == attribute]
         key = (name, attribute) if attribute else (f"{call.reason}: {alike[0][0]}", "")
         trace.cut(key, call.reason, alike)
 
@@ -95,14 +101,21 @@ def chunk_attribute(module: nn.Module, size: int) -> str:
     return "c" if vars(module).get("c") == size else ""
 
 
+def asked_size(trace: Trace, result: Tensor, dim: int) -> int:
+    """Return the size of a dimension as the model's code gave it to a view, if it is one with a name."""
+    asked = trace.asked[dim] if len(trace.asked) == result.ndim else None
+    return asked if isinstance(asked, Named) else result.shape[dim]
+
+
 def size_attribute(module: nn.Module, size: int) -> str:
-    """Find where a module keeps a size: `c`, or else the only attribute with that value; "" if there is none.
+    """Find where a module keeps a size that has no name: `c`, or else the only one of that value; "" if there is none.
 
     Raises:
         UnknownOperatorError: If it might be either of several.
     """
-    found = [name for name, value in vars(module).items() if type(value) is int and value == size]
-    found = [name for name in found if name not in NUMBERING]
+    if isinstance(size, Named):
+        return size.attribute
+    found = [name for name, value in sizes_of(module).items() if value == size]
     if "c" in found:
         return "c"
     if len(found) > 1:

@@ -25,6 +25,7 @@ def settle(trace: Trace) -> None:
         for labels in (trace.outputs.get(name), trace.inputs.get(name)):
             if labels is not None:
                 trace.labels.freeze(labels, reason)
+    _doubt_powers(trace)
     for key, reason in trace.computed.items():
         parts = trace.cuts[key].parts if key in trace.cuts else [trace.wholes.get(key, [])]
         for part in parts:
@@ -32,6 +33,18 @@ def settle(trace: Trace) -> None:
     _freeze_unscored(trace)
     while _settle_cuts(trace):
         pass
+
+
+def _doubt_powers(trace: Trace) -> None:
+    """A number that may be a power of either of two sizes that change is made up for by none."""
+    sizes: defaultdict[tuple[str, tuple[int, ...]], set[tuple[str, str]]] = defaultdict(set)
+    for found in trace.rescaled:
+        if found.attribute in trace.cuts or found.attribute in trace.wholes:
+            sizes[found.norm, found.channels].add(found.attribute)
+    for attributes in sizes.values():
+        if len(attributes) > 1:
+            for attribute in attributes:
+                trace.computed.setdefault(attribute, f"one of several equal sizes in {attribute[0]}")
 
 
 def _freeze_unscored(trace: Trace) -> None:

@@ -113,7 +113,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         self.computed: dict[tuple[str, str], str] = {}  # (module, attribute) -> the arithmetic that it enters
         self.entering: defaultdict[str, list[Tensor]] = defaultdict(list)  # module -> labels of its arguments
         self.caller = ""
-        self.asked: Any = ()  # the caller's own arguments: PyTorch dispatches a view without its -1
+        self.asked: Any = ()  # the caller's own sizes: PyTorch dispatches a view without its -1
         self.in_training = False  # whether the branches of training were taken as well
         for name, layer in self.layers.items():
             for tensor in (layer.weight, layer.running_mean if isinstance(layer, _BatchNorm) else None):
@@ -232,11 +232,15 @@ class Caller(TorchFunctionMode):
         """Note the name and go on."""
         del types
         self.trace.caller = getattr(func, "__name__", "")
-        sizes = args[1:] if self.trace.caller in {"view", "reshape"} else ()
+        sizes = (
+            args[1:] if self.trace.caller in {"view", "reshape"} else args[1:2] if self.trace.caller == "split" else ()
+        )
         self.trace.asked = tuple(sizes[0]) if sizes and isinstance(sizes[0], (tuple, list)) else sizes
         return func(*args, **(kwargs or {}))
 
 
+# Where among the arguments of a call sizes are.
+SIZES_OF = {"view": slice(1, None), "reshape": slice(1, None), "split": slice(1, 2)}
 # These put values elsewhere and do nothing else to them.
 MOVES = {
     *("view", "_unsafe_view", "reshape", "_reshape_alias", "permute", "transpose", "expand", "squeeze", "unsqueeze"),

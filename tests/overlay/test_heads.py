@@ -86,6 +86,22 @@ class ScaledProduct(Attend):
         return (q.transpose(-2, -1) @ k / self.key_dim**0.5).softmax(-1)
 
 
+class Equal(Attend):
+    """Queries as wide as values, as a round of pruning may leave them: only the code says which is which."""
+
+    key_dim = WIDTH // HEADS
+
+
+class AsManyAsHeads(Attend):
+    key_dim = HEADS
+
+
+class EqualComputedScale(ComputedScale):
+    """From which of two equal sizes a number was computed, nothing says."""
+
+    key_dim = WIDTH // HEADS
+
+
 class Crooked(ComputedScale):
     """What is scaled has been through more than a BatchNorm, which makes no factor good."""
 
@@ -108,7 +124,9 @@ def network(attend: type[Attend]) -> Net:
 
 
 @pytest.mark.parametrize("ratio", [0.2, 0.4, 0.6])
-@pytest.mark.parametrize("attend", [Attend, OneHead, OwnWidth, ComputedScale, DividedScale, ScaledProduct, Crooked])
+@pytest.mark.parametrize(
+    "attend", [Attend, OneHead, OwnWidth, ComputedScale, DividedScale, ScaledProduct, Crooked, Equal]
+)
 def test_pruned_is_masked(attend: type[Attend], ratio: float) -> None:
     masked = network(attend)
     pruned, channels, full = copy.deepcopy(masked), analyse(masked), run(masked, photo(32))
@@ -120,7 +138,7 @@ def test_pruned_is_masked(attend: type[Attend], ratio: float) -> None:
     assert count_parameters(pruned) < count_parameters(masked)
 
 
-@pytest.mark.parametrize("attend", [Attend, OneHead, OwnWidth, ComputedScale, DividedScale])
+@pytest.mark.parametrize("attend", [Attend, OneHead, OwnWidth, ComputedScale, DividedScale, Equal, AsManyAsHeads])
 def test_queries_keys_and_values_are_prunable(attend: type[Attend]) -> None:
     channels = analyse(network(attend))
     assert channels.reasons() == {}
@@ -132,6 +150,12 @@ def test_queries_stay_where_their_scale_cannot_be_made_up_for(attend: type[Atten
     channels = analyse(network(attend))
     reasons = [channels.frozen.get(group) for group in channels.outputs["attend.qkv.1"][:16]]
     assert reasons == [f"{operator} in attend"] * 8 + [None] * 8, "the values beside them may go"
+
+
+def test_nothing_is_made_up_for_by_guess() -> None:
+    channels = analyse(network(EqualComputedScale))
+    reasons = {channels.frozen.get(group) for group in channels.outputs["attend.qkv.1"]}
+    assert reasons == {"one of several equal sizes in attend"}
 
 
 def test_a_scale_that_is_kept_does_not_change() -> None:
