@@ -232,15 +232,14 @@ class Caller(TorchFunctionMode):
         """Note the name and go on."""
         del types
         self.trace.caller = getattr(func, "__name__", "")
-        sizes = (
-            args[1:] if self.trace.caller in {"view", "reshape"} else args[1:2] if self.trace.caller == "split" else ()
-        )
+        sizes = args[SIZES_OF.get(self.trace.caller, NO_SIZES)]
         self.trace.asked = tuple(sizes[0]) if sizes and isinstance(sizes[0], (tuple, list)) else sizes
         return func(*args, **(kwargs or {}))
 
 
-# Where among the arguments of a call sizes are.
+# Where sizes are among the arguments of a call.
 SIZES_OF = {"view": slice(1, None), "reshape": slice(1, None), "split": slice(1, 2)}
+NO_SIZES = slice(0)
 # These put values elsewhere and do nothing else to them.
 MOVES = {
     *("view", "_unsafe_view", "reshape", "_reshape_alias", "permute", "transpose", "expand", "squeeze", "unsqueeze"),
