@@ -97,7 +97,10 @@ class Chooser:
 
 
 def settle_options(options: argparse.Namespace, target: Target | None) -> None:
-    """Choose what to round to, where the user has not.
+    """Choose the score and what to round to, where the user has not.
+
+    What is to be saved weighs the scores: by plain |γ| a small share of the FLOPs is reached at the cost of all late
+    layers, which hardly count; `tools/bench/scores.py` has what that costs in accuracy.
 
     Raises:
         TargetError: A latency is asked for, and no ONNX file.
@@ -107,6 +110,8 @@ def settle_options(options: argparse.Namespace, target: Target | None) -> None:
         raise TargetError(f"--target {options.target}: is measured on the ONNX file; leave out --no-onnx")
     if options.round_to is None:
         options.round_to = ROUND_TO if fast else 1
+    if options.score is None:
+        options.score = target.kind if target is not None else "gamma"
 
 
 def predicted(model: nn.Module, channels: Channels, plan: Plan, imgsz: int) -> list[str]:

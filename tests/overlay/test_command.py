@@ -170,6 +170,21 @@ def test_score_spares_what_is_cheap(prune, weights):
     assert kept["flops"] > 1.05 * kept["gamma"]
 
 
+@pytest.mark.parametrize(
+    ("amount", "said"),
+    [(("--target", "flops=0.4"), "weighed with flops"), (("--target", "params=0.4"), "weighed with params")],
+)
+def test_what_is_to_be_saved_weighs_the_scores(prune, weights, amount, said):
+    notes = json.loads(prune("--weights", weights, *amount, "--no-onnx", "--dry-run", "--json")[1])["notes"]
+    assert any(said in note for note in notes)
+
+
+@pytest.mark.parametrize("amount", [("--ratio", 0.5), ("--target", "flops=0.4", "--score", "gamma")])
+def test_plain_scales_where_nothing_is_to_be_saved_or_they_are_asked_for(prune, weights, amount):
+    notes = json.loads(prune("--weights", weights, *amount, "--no-onnx", "--dry-run", "--json")[1])["notes"]
+    assert not any("weighed with" in note for note in notes)
+
+
 @pytest.mark.parametrize("multiple", [4, 8])
 def test_round_to_keeps_multiples(prune, weights, multiple):
     assert prune("--weights", weights, "--ratio", 0.5, "--round-to", multiple, "--no-onnx")[0] == 0

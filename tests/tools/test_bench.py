@@ -191,10 +191,11 @@ class TestReport:
         assert report.plot(tmp_path / "none.png", report.lines(arms, done("a-measured"))) is None
 
 
-TINY = ("--images", "16", "--val", "8", "--jobs", "2", "--runs", "2", "--targets", "0.4", "--imgsz", "64")
+TINY = ("--images", "16", "--val", "8", "--jobs", "2", "--runs", "2", "--imgsz", "64", "--dense", "1", "--tune", "1")
 LENGTHS = {
-    "benchmark.py": ("--models", "yolov8n", "--dense", "1", "--sparse", "1", "--tune", "1", "--controls", "0.4"),
-    "penalties.py": ("--dense", "1", "--epochs", "2", "--tune", "1", "--only", "*-none-*,*-no-clipping-*,*-flops-*"),
+    "benchmark.py": ("--models", "yolov8n", "--sparse", "1", "--targets", "0.4", "--controls", "0.4"),
+    "penalties.py": ("--epochs", "2", "--targets", "0.4", "--only", "*-none-*,*-no-clipping-*,*-flops-*"),
+    "scores.py": ("--models", "yolov8n", "--sparse", "1", "--targets", "flops=0.4,latency=0.9"),
 }
 
 

@@ -62,7 +62,7 @@ class _Group:
 
     def _pruned(self, target: float) -> Stage:
         amount = ("--target", f"flops={target}", "--round-to", str(self.options.round_to))
-        return self.training.prune(f"{target}-pruned", self.sparse, *amount)
+        return self.training.prune(f"{target}-pruned", self.sparse, *amount, score=self.options.score)
 
     def _ours(self, target: float) -> Iterator[Arm]:
         pruned, epochs = self._pruned(target), self.options.tune
@@ -137,7 +137,7 @@ def main() -> int:
     """Read the options and run; returns the exit code."""
     parser = running.parser(__doc__, "bench")
     add = parser.add_argument
-    add("--models", type=lambda text: tuple(text.split(",")), default=("yolov8n", "yolo11n"), help="YAMLs, no ending")
+    add("--models", type=running.words, default=("yolov8n", "yolo11n"), help="YAMLs, no ending")
     add("--imgsz", type=running.numbers, default=(160, 320), help="default: 160,320")
     add("--dense", type=int, default=30, help="epochs of the parent (default: 30)")
     add("--sparse", type=int, default=30, help="epochs of sparse training (default: 30)")

@@ -113,7 +113,7 @@ def arms(options: argparse.Namespace) -> list[Arm]:
 def after(training: Training, name: str, sparse: Stage, target: float, options: argparse.Namespace) -> Stage:
     """Return what follows on a sparse training: prune to a share of the FLOPs, fine-tune, measure."""
     amount = ("--target", f"flops={target}", "--round-to", str(options.round_to))
-    pruned = training.prune(f"{name}-{target}-pruned", sparse, *amount, may_fail=True)
+    pruned = training.prune(f"{name}-{target}-pruned", sparse, *amount, score=options.score, may_fail=True)
     tuned = training.train(f"{name}-{target}", pruned, options.tune, share=target, may_fail=True)
     return training.measure(tuned, may_fail=True)
 

@@ -38,6 +38,7 @@ def parser(purpose: str | None, out: str) -> argparse.ArgumentParser:
     add("--images", type=int, default=800, help="training pictures (default: 800)")
     add("--val", type=int, default=200, help="pictures to validate with (default: 200)")
     add("--seeds", type=numbers, default=(0,), help="as 0,1,2 (default: 0)")
+    add("--score", help="by what channels are chosen, as prune.py has it (default: its own)")
     add("--runs", type=int, default=100, help="how often a model is timed (default: 100)")
     return made
 
@@ -45,6 +46,11 @@ def parser(purpose: str | None, out: str) -> argparse.ArgumentParser:
 def numbers(text: str) -> tuple[int, ...]:
     """Read whole numbers with commas between them."""
     return tuple(int(part) for part in text.split(","))
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Read words with commas between them."""
+    return tuple(text.split(","))
 
 
 def shares(text: str) -> tuple[float, ...]:

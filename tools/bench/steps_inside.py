@@ -60,8 +60,9 @@ def train(name: str, *, clip: bool = True, travel: float | None = None, **argume
 
 def prune(name: str, *, weights: str, options: list[str]) -> dict[str, Any]:
     """Run the fork's own `prune.py`."""
-    files = ["--weights", str(WORK / f"{weights}.pt"), "--out", str(WORK / f"{name}.pt"), "--no-onnx"]
-    sys.argv = ["prune.py", *files, *options]
+    files = ["--weights", str(WORK / f"{weights}.pt"), "--out", str(WORK / f"{name}.pt")]
+    timed = any(option.startswith("latency=") for option in options)  # which takes ONNX files
+    sys.argv = ["prune.py", *files, *(() if timed else ("--no-onnx",)), *options]
     try:
         runpy.run_path(str(FORK / "prune.py"), run_name="__main__")
     except SystemExit as stop:

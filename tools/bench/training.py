@@ -83,13 +83,14 @@ class Training:
         kept = {key: value for key, value in SPARSE.items() if key not in {"model", "epochs", "sparsity"}}
         return self.train(name, start, epochs, **{**kept, **arguments})
 
-    def prune(self, name: str, start: Stage, *options: str, may_fail: bool = False) -> Stage:
-        """Return a pruning by the fork's own script."""
+    def prune(self, name: str, start: Stage, *options: str, score: str | None = None, may_fail: bool = False) -> Stage:
+        """Return a pruning by the fork's own script, by its default score where none is given."""
+        by = ("--score", score) if score else ()
         calibration = ("--data", self.common["data"], "--imgsz", str(self.imgsz))
         return Stage(
             name=f"{self.prefix}-{name}",
             step="prune",
-            arguments={"weights": start.name, "options": [*options, *calibration]},
+            arguments={"weights": start.name, "options": [*options, *by, *calibration]},
             needs=(start,),
             cost=60.0,
             may_fail=may_fail,
