@@ -15,15 +15,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import running
 from stages import Arm, Stage
-from training import Training
+from training import trainings
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
+
+    from training import Training
 
 RIVALS = {"norm": "Torch-Pruning, group norm", "bn": "Torch-Pruning, BN scale"}
 WIDTHS = {"params": "smaller dense, equal parameters", "flops": "smaller dense, equal FLOPs"}
@@ -31,13 +33,7 @@ WIDTHS = {"params": "smaller dense, equal parameters", "flops": "smaller dense, 
 
 def arms(options: argparse.Namespace) -> list[Arm]:
     """Return every arm of every model, image size and seed."""
-    made: list[Arm] = []
-    for model in options.models:
-        for imgsz in options.imgsz:
-            for seed in options.seeds:
-                place: Any = {"out": options.out.resolve(), "model": model, "imgsz": imgsz, "images": options.images}
-                made += _Group(Training(**place, seed=seed), options).arms()
-    return made
+    return [arm for training in trainings(options) for arm in _Group(training, options).arms()]
 
 
 class _Group:

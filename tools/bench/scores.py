@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 import running
 from stages import Arm
-from training import Training
+from training import trainings
 
 if TYPE_CHECKING:
     import argparse
+
+    from training import Training
 
 SCORES = ("gamma", "params", "flops", "latency")
 TARGETS = ("flops=0.4", "flops=0.2", "flops=0.1", "params=0.03", "latency=0.4")
@@ -23,13 +25,7 @@ TARGETS = ("flops=0.4", "flops=0.2", "flops=0.1", "params=0.03", "latency=0.4")
 
 def arms(options: argparse.Namespace) -> list[Arm]:
     """Return every target by every score, of each model, image size and seed."""
-    made = []
-    for model in options.models:
-        for imgsz in options.imgsz:
-            for seed in options.seeds:
-                where = {"out": options.out.resolve(), "model": model, "imgsz": imgsz, "images": options.images}
-                made += of_one(Training(**where, seed=seed), options)
-    return made
+    return [arm for training in trainings(options) for arm in of_one(training, options)]
 
 
 def of_one(training: Training, options: argparse.Namespace) -> list[Arm]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,8 @@ from stages import Stage
 from slimfork.recipe import ULTRALYTICS as RECIPE
 
 if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
     from pathlib import Path
 
 SECONDS = 40.0  # an epoch of 800 pictures at 160 px of a dense n-model on two cores: the demo's
@@ -122,3 +125,10 @@ class Training:
         shapes = [min(1.0, (e + 1) / (warmup + 1)) * (1 - decay * e / epochs) for e in range(epochs)]
         budget = steps * sum(rate * shape for rate, shape in zip(rates, shapes, strict=True)) / (1 - momentum)
         return float(f"{travel / budget:.3g}")
+
+
+def trainings(options: argparse.Namespace) -> Iterator[Training]:
+    """Yield one for each model, image size and seed of the options."""
+    place: dict[str, Any] = {"out": options.out.resolve(), "images": options.images}
+    for model, imgsz, seed in itertools.product(options.models, options.imgsz, options.seeds):
+        yield Training(**place, model=model, imgsz=imgsz, seed=seed)
