@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 Export = Callable[[Path, int], Path]
+WRITTEN = "the checkpoint is written, but not the ONNX file ({}); --no-onnx leaves it out"
+TRIED = "--target latency=... times ONNX files, and one failed to export ({}); --target flops=... needs none"
 
 
 def measured(
@@ -43,7 +45,7 @@ def measured(
             before = measure.measure(dense, imgsz=imgsz, pt=dense_pt)
             return before, measure.measure(pruned, imgsz=imgsz, pt=written)
         with quiet():  # upstream tells at length what to do with each file, the one thrown away included
-            models = [_exported(export, path, imgsz) for path in (dense_pt, written)]
+            models = [_exported(export, path, imgsz, WRITTEN) for path in (dense_pt, written)]
         times = measure.latencies(models, imgsz=imgsz)
         return (
             measure.measure(dense, imgsz=imgsz, pt=dense_pt, onnx=models[0], latency_ms=times[0]),
@@ -52,22 +54,21 @@ def measured(
 
 
 def exported(export: Export, path: Path, model: nn.Module, checkpoint: dict[str, Any], imgsz: int) -> Path:
-    """Write a model as a checkpoint, and its ONNX file beside it, which is returned.
+    """Write a model that is tried as a checkpoint, and its ONNX file beside it, which is returned.
 
     Raises:
         ValueError: The export failed.
     """
     save_checkpoint(path, model, checkpoint)
-    return _exported(export, path, imgsz)
+    return _exported(export, path, imgsz, TRIED)
 
 
-def _exported(export: Export, path: Path, imgsz: int) -> Path:
+def _exported(export: Export, path: Path, imgsz: int, failing: str) -> Path:
     try:
         return export(path, imgsz)
     except Exception as error:  # upstream's exporter and those it calls raise anything
         reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
-        message = f"the checkpoint is written, but not the ONNX file ({reason}); --no-onnx leaves it out"
-        raise ValueError(message) from error
+        raise ValueError(failing.format(reason)) from error
 
 
 @contextmanager

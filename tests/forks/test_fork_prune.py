@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
+
+from tests.forks.conftest import StepError
+
 
 def test_one_json_document_and_everything_beside_the_checkpoint(fork):
     rows = fork.report["rows"]
@@ -39,3 +43,13 @@ def test_a_plan_of_another_model_is_refused_by_the_layer(fork):
     refusal = [line for line in log.splitlines() if line.startswith("error: ")][-1]
     assert re.search(r"the plan is for another model: model\.\d+\.conv has", refusal)
     assert not out.exists()
+
+
+def test_a_model_under_a_tenth_of_a_megabyte_exports(new):
+    out = new.work / "smallest.pt"
+    assert new.call("prune", weights=new.dense["last"], out=str(out), options=["--ratio", "0.95"]) == 0
+    assert 0 < out.with_suffix(".onnx").stat().st_size < 1e5
+    assert new.call("export", weights=str(out)) < 1e-3
+
+    with pytest.raises(StepError, match="output model too small"):
+        new.pristine.call("export", weights=str(out))

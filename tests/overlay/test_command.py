@@ -436,6 +436,18 @@ class TestRefused:
         assert "--no-onnx" in last
         assert load(weights.with_name("last-pruned.pt"))
 
+    def test_an_export_that_fails_while_a_latency_is_sought_says_what_needs_none(self, weights, capfd):
+        before = files(weights.parent)
+
+        def fail(*_):
+            raise RuntimeError("unsupported operator")
+
+        assert main(Line(load=load, export=fail), ["--weights", str(weights), "--target", "latency=0.5"]) == 2
+        last = capfd.readouterr().err.splitlines()[-1]
+        assert last.startswith("error: --target latency=... times ONNX files, and one failed to export (RuntimeError:")
+        assert "--target flops=" in last
+        assert files(weights.parent) == before
+
     def test_a_plan_of_another_model_names_the_layer(self, prune, weights, tmp_path):
         assert prune("--weights", weights, "--ratio", 0.5, "--no-onnx")[0] == 0
         plan = weights.with_name("last-pruned.json")
