@@ -18,7 +18,7 @@ PATCH = Patch(
                     file="ultralytics/engine/exporter.py",
                     within=("try_export", "*"),
                     anchor="mb > 0.1",
-                    code="mb > 0",
+                    code="mb > 0.0",
                 ),
             ),
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import onnx
 import pytest
 
 from tests.forks.conftest import StepError
@@ -24,6 +25,12 @@ def test_the_checkpoint_says_where_it_came_from(fork):
     facts = fork.facts(fork.pruned)
     assert facts["parameters"] < fork.dense["parameters"]
     assert facts["names"] == fork.dense["names"]
+
+
+def test_boxes_are_decoded_with_a_softmax_over_the_last_axis(fork):
+    (softmax,) = (node for node in onnx.load(fork.pruned.with_suffix(".onnx")).graph.node if node.op_type == "Softmax")
+    assert next(a.i for a in softmax.attribute if a.name == "axis") in {-1, 3}
+    assert fork.call("export", weights=str(fork.pruned)) < 1e-3
 
 
 def test_what_cannot_be_done_is_one_line(fork, tmp_path):

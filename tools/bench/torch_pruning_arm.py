@@ -40,7 +40,7 @@ def prune(
     example = torch.zeros(1, 3, imgsz, imgsz)
     before = model(example)[0].detach()
     split = c2f_split.split_all(model)
-    apart = float((before - model(example)[0]).abs().max())
+    apart = float((before - model(example)[0].detach()).abs().max())
     if apart > CLOSE:
         raise RuntimeError(f"splitting C2f changed the output by {apart:.3g}")
     found = []

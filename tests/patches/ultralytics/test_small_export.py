@@ -26,7 +26,7 @@ def try_export(inner_func):
 
     return outer_func
 """
-AFTER = BEFORE.replace("mb > 0.1", "mb > 0")
+AFTER = BEFORE.replace("mb > 0.1", "mb > 0.0")
 
 CASES = (Case.of("8.4.81", {EXPORTER: (BEFORE, AFTER)}), Case.of("8.4.190", {EXPORTER: (BEFORE, AFTER)}))
 
