@@ -55,7 +55,7 @@ def report_argument(parser: argparse._ActionsContainer) -> None:
 def common_arguments(parser: argparse.ArgumentParser, where: str) -> None:
     """Add the options that both upstreams' scripts have."""
     add = parser.add_argument
-    add("--score", choices=SCORES, help="go by |γ|, or weigh it with a cost (default: what --target names)")
+    add("--score", choices=SCORES, help="go by |γ|, or weigh it with a cost (default: what --target names, if sparse)")
     add("--min-channels", type=int, default=1, help="keep at least this many channels a layer")
     pattern: dict[str, Any] = {"action": "append", "default": [], "metavar": "PATTERN"}
     add("--keep", "--skip", **pattern, help="layers that lose no channel, as model.22 or '*.cv1'; may be repeated")

@@ -19,7 +19,7 @@ from . import calibrate, measure
 from .advice import advise, doubts, table
 from .channels import analyse
 from .checkpoint import save_checkpoint
-from .choosing import Chooser, predicted, settle_options
+from .choosing import Chooser, predicted, settle_options, settle_score
 from .comparing import measured
 from .interface import Files
 from .loading import check_options, check_weights, image_size, load, read_plan, write_plan
@@ -117,6 +117,7 @@ def prune(line: Line, interface: Interface, options: argparse.Namespace) -> dict
     channels = analyse(dense)
     allowed = protect(channels, keep=options.keep, only=options.only)
     known = advise(dense, allowed)
+    settle_score(options, target, sparse=known.sparse)
     if options.advice:
         tell(*said, *table(known))
         return {"advice": known.to_dict()}

@@ -45,6 +45,17 @@ def weights(tmp_path):
     return save(tmp_path / "run" / "last.pt", randomise(build()))
 
 
+@pytest.fixture
+def sparse(tmp_path):
+    """A checkpoint as sparse training leaves it: half of all scales near zero."""
+    torch.manual_seed(0)
+    model = randomise(build())
+    for norm in model.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            norm.weight.data[torch.rand(norm.num_features) < 0.5] *= 1e-4
+    return save(tmp_path / "run" / "last.pt", model)
+
+
 def save(path, model):
     model.names, model.args = {0: "qr"}, {"imgsz": 64, "task": "detect"}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -174,15 +185,25 @@ def test_score_spares_what_is_cheap(prune, weights):
     ("amount", "said"),
     [(("--target", "flops=0.4"), "weighed with flops"), (("--target", "params=0.4"), "weighed with params")],
 )
-def test_what_is_to_be_saved_weighs_the_scores(prune, weights, amount, said):
-    notes = json.loads(prune("--weights", weights, *amount, "--no-onnx", "--dry-run", "--json")[1])["notes"]
+def test_what_is_to_be_saved_weighs_the_scores_of_a_sparse_model(prune, sparse, amount, said):
+    notes = json.loads(prune("--weights", sparse, *amount, "--no-onnx", "--dry-run", "--json")[1])["notes"]
     assert any(said in note for note in notes)
 
 
 @pytest.mark.parametrize("amount", [("--ratio", 0.5), ("--target", "flops=0.4", "--score", "gamma")])
-def test_plain_scales_where_nothing_is_to_be_saved_or_they_are_asked_for(prune, weights, amount):
+@pytest.mark.parametrize("kind", ["weights", "sparse"])
+def test_plain_scales_where_nothing_is_to_be_saved_or_they_are_asked_for(prune, request, kind, amount):
+    weights = request.getfixturevalue(kind)
     notes = json.loads(prune("--weights", weights, *amount, "--no-onnx", "--dry-run", "--json")[1])["notes"]
     assert not any("weighed with" in note for note in notes)
+
+
+def test_costs_do_not_decide_where_no_scale_is_near_zero(prune, weights):
+    for more, weighed in (((), False), (("--score", "flops"), True)):
+        done = prune("--weights", weights, "--target", "flops=0.4", *more, "--no-onnx", "--dry-run", "--json")
+        report = json.loads(done[1])
+        assert any("weighed with flops" in note for note in report["notes"]) == weighed
+        assert any("not trained sparse" in warning for warning in report["warnings"])
 
 
 @pytest.mark.parametrize("multiple", [4, 8])
