@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from .aiming import Trials, aim
 from .costs import KINDS, Costs, prices
 from .fitting import lost_groups
-from .latency import ROUND_TO, Latency
+from .latency import Latency
 from .scoring import Scores
+from .single_layer import channel_block
 from .target import TargetError, reach
 
 if TYPE_CHECKING:
@@ -101,12 +102,13 @@ def settle_options(options: argparse.Namespace, target: Target | None) -> None:
 
     Raises:
         TargetError: A latency is asked for, and no ONNX file.
+        ValueError: A latency is asked for, and a package is missing.
     """
     fast = target is not None and target.kind == "latency"
     if fast and options.no_onnx:
         raise TargetError(f"--target {options.target}: is measured on the ONNX file; leave out --no-onnx")
     if options.round_to is None:
-        options.round_to = ROUND_TO if fast else 1
+        options.round_to = channel_block() if fast else 1
 
 
 def settle_score(options: argparse.Namespace, target: Target | None, *, sparse: bool) -> None:

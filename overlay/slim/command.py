@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     amount.add_argument("--plan", type=Path, help="apply a plan that was saved before")
     report_argument(amount)
     amount.add_argument("--advice", action="store_true", help=ADVICE)
-    add("--round-to", type=int, help="keep a multiple of this many channels a layer: 8 fp16 or a latency, 16 int8")
+    add("--round-to", type=int, help="keep a multiple of this many channels a layer: 8 fp16, 16 int8 or AVX-512")
     common_arguments(parser, "(default: <weights>-pruned.pt); the rest lies beside it")
     return parser
 

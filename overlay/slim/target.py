@@ -84,7 +84,7 @@ class UnreachableError(TargetError):
     def __init__(self, target: Target, plan: Plan, *, least: float, limit: float) -> None:
         super().__init__(
             f"--target {target.text}: cannot be reached: at least {target.said(least)} are left, {target.said(limit)} "
-            "are asked for; layers that must stay, --round-to and --min-channels set the bound"
+            f"are asked for; layers that must stay, --round-to {plan.round_to} and --min-channels set the bound"
         )
         self.plan = plan
 

@@ -21,7 +21,7 @@ from slim.fitting import lost_groups
 from slim.latency import Latency
 from slim.measure import latencies, undisturbed_latency
 from slim.plan import make_plan
-from slim.single_layer import Block, timed
+from slim.single_layer import Block, channel_block, timed
 from slim.target import Target, TargetError
 from slim.timings import Timings
 from tests.overlay import small
@@ -53,6 +53,14 @@ def multiply_adds(block, entering, leaving):
     pixels = block.size[0] * block.size[1] / (block.stride[0] * block.stride[1])
     pairs = leaving if block.groups == 0 else entering * leaving
     return 1e-6 * pixels * pairs * block.kernel[0] * block.kernel[1]
+
+
+def test_a_block_is_what_onnx_runtime_pads_channels_to():
+    block = channel_block()
+    assert block in {8, 16}
+    wide = Block(size=(40, 40), kernel=(3, 3), padding=(1, 1))
+    fastest = {width: min(timed(wide, width, width, 1) for _ in range(5)) for width in (block + 4, 2 * block)}
+    assert fastest[block + 4] > 0.8 * fastest[2 * block]  # the rest of a block costs what a whole one does
 
 
 class TestTimes:
