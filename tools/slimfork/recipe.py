@@ -37,7 +37,7 @@ class Recipe:
 
 
 ULTRALYTICS = Recipe(
-    prune=("--target", "flops=0.16", "--round-to", "4"),
+    prune=("--target", "flops=0.2", "--round-to", "16"),
     common={
         "batch": 16,
         "nbs": 16,
