@@ -6,8 +6,8 @@ called, to read, to write and to multiply. ONNX Runtime computes blocks of chann
 a convolution whose channels are no multiple of 4 falls back to code that takes half as long again (its
 `nchwc_transformer.cc`; measured in ms: 3x3 on 40x40, 64 channels 0.76, 63 1.10, 60 0.80, 48 0.45, 36 0.45, 33 0.41,
 32 0.22, 31 0.37). Whole blocks (`single_layer.channel_block`) are joined, split and resized as they are; other widths
-are reordered before and after. A yolo11n slimmed to a tenth of its FLOPs at 320 px takes 5.7 ms in multiples of 4, 4.9
-in those of 8 and 3.6 in those of 16, with AVX-512.
+are reordered before and after. A yolo11n slimmed to a tenth of its FLOPs at 320 px takes 4.8 ms in multiples of 4, and
+3.2 in those of 16, with AVX-512 (`tools/bench/README.md`).
 """
 
 from __future__ import annotations
