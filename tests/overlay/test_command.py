@@ -45,17 +45,6 @@ def weights(tmp_path):
     return save(tmp_path / "run" / "last.pt", randomise(build()))
 
 
-@pytest.fixture
-def sparse(tmp_path):
-    """A checkpoint as sparse training leaves it: half of all scales near zero."""
-    torch.manual_seed(0)
-    model = randomise(build())
-    for norm in model.modules():
-        if isinstance(norm, torch.nn.BatchNorm2d):
-            norm.weight.data[torch.rand(norm.num_features) < 0.5] *= 1e-4
-    return save(tmp_path / "run" / "last.pt", model)
-
-
 def save(path, model):
     model.names, model.args = {0: "qr"}, {"imgsz": 64, "task": "detect"}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -185,13 +174,13 @@ def test_score_spares_what_is_cheap(prune, weights):
     ("amount", "said"),
     [(("--target", "flops=0.4"), "weighed with flops"), (("--target", "params=0.4"), "weighed with params")],
 )
-def test_what_is_to_be_saved_weighs_the_scores_of_a_sparse_model(prune, sparse, amount, said):
-    notes = json.loads(prune("--weights", sparse, *amount, "--no-onnx", "--dry-run", "--json")[1])["notes"]
+def test_what_is_to_be_saved_weighs_the_scores_of_a_sparse_model(prune, half_silent, amount, said):
+    notes = json.loads(prune("--weights", half_silent, *amount, "--no-onnx", "--dry-run", "--json")[1])["notes"]
     assert any(said in note for note in notes)
 
 
 @pytest.mark.parametrize("amount", [("--ratio", 0.5), ("--target", "flops=0.4", "--score", "gamma")])
-@pytest.mark.parametrize("kind", ["weights", "sparse"])
+@pytest.mark.parametrize("kind", ["weights", "half_silent"])
 def test_plain_scales_where_nothing_is_to_be_saved_or_they_are_asked_for(prune, request, kind, amount):
     weights = request.getfixturevalue(kind)
     notes = json.loads(prune("--weights", weights, *amount, "--no-onnx", "--dry-run", "--json")[1])["notes"]
@@ -391,6 +380,10 @@ def test_a_pruned_checkpoint_can_be_pruned_again(prune, weights):
     assert len(set(sizes)) == 3
 
 
+def unsupported(*_):
+    raise RuntimeError("unsupported operator\nand a long story")
+
+
 class TestRefused:
     """One line on stderr, exit code 2, and nothing written."""
 
@@ -448,10 +441,7 @@ class TestRefused:
         )
 
     def test_an_export_that_fails_says_that_the_checkpoint_is_there(self, weights, capfd):
-        def fail(*_):
-            raise RuntimeError("unsupported operator\nand a long story")
-
-        assert main(Line(load=load, export=fail), ["--weights", str(weights), "--ratio", "0.5"]) == 2
+        assert main(Line(load=load, export=unsupported), ["--weights", str(weights), "--ratio", "0.5"]) == 2
         last = capfd.readouterr().err.splitlines()[-1]
         assert last.startswith("error: the checkpoint is written, but not the ONNX file (RuntimeError: unsupported op")
         assert "--no-onnx" in last
@@ -459,11 +449,7 @@ class TestRefused:
 
     def test_an_export_that_fails_while_a_latency_is_sought_says_what_needs_none(self, weights, capfd):
         before = files(weights.parent)
-
-        def fail(*_):
-            raise RuntimeError("unsupported operator")
-
-        assert main(Line(load=load, export=fail), ["--weights", str(weights), "--target", "latency=0.5"]) == 2
+        assert main(Line(load=load, export=unsupported), ["--weights", str(weights), "--target", "latency=0.5"]) == 2
         last = capfd.readouterr().err.splitlines()[-1]
         assert last.startswith("error: --target latency=... times ONNX files, and one failed to export (RuntimeError:")
         assert "--target flops=" in last

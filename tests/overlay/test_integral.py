@@ -6,22 +6,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from torch import nn
-from ultralytics.nn.modules import DFL
-
-from slim.integral import integral
-
-
-class Integral(nn.Module):
-    """What the patch makes of upstream's `DFL`."""
-
-    def __init__(self, bins):
-        super().__init__()
-        self.plain = DFL(bins)
-
-    def forward(self, x):
-        b, _, a = x.shape
-        return integral(x.view(b, 4, self.plain.c1, a), self.plain.conv)
+from decoding import Patched
 
 
 def logits(bins=16, batch=2, anchors=21):
@@ -30,12 +15,12 @@ def logits(bins=16, batch=2, anchors=21):
 
 @pytest.mark.parametrize("bins", [16, 8])
 def test_is_upstreams_to_the_bit(bins):
-    module, x = Integral(bins), logits(bins)
+    module, x = Patched(bins), logits(bins)
     assert torch.equal(module(x), module.plain(x))
 
 
 def test_gradients_are_upstreams_to_the_bit():
-    module = Integral(16)
+    module = Patched(16)
     one, other = (logits().requires_grad_() for _ in range(2))
     module(one).square().sum().backward()
     module.plain(other).square().sum().backward()
@@ -45,7 +30,7 @@ def test_gradients_are_upstreams_to_the_bit():
 @pytest.mark.parametrize("bins", [16, 8])
 @pytest.mark.parametrize("half", [False, True])
 def test_exported_the_softmax_is_over_the_last_axis(tmp_path, bins, half):
-    module, x = Integral(bins).eval(), logits(bins)
+    module, x = Patched(bins).eval(), logits(bins)
     if half:
         module, x = module.half(), x.half()
     path = tmp_path / "integral.onnx"

@@ -5,14 +5,11 @@ Both in turns on one thread, medians, for the anchors of pictures of 160, 320 an
 
 from __future__ import annotations
 
-import statistics
 import sys
 import tempfile
-import time
 import warnings
 from pathlib import Path
 
-import onnxruntime as ort
 import torch
 from torch import nn
 from ultralytics.nn.modules import DFL
@@ -21,46 +18,34 @@ from slimfork.content import overlay_root
 
 sys.path.insert(0, str(overlay_root()))
 from slim.integral import integral
+from slim.measure import latencies
 
 BINS, RUNS = 16, 200
 
 
 class Patched(nn.Module):
-    """What the patch makes of `DFL`."""
+    """What the patch makes of `DFL`, which it holds."""
 
-    def __init__(self) -> None:
+    def __init__(self, bins: int) -> None:
         super().__init__()
-        self.plain = DFL(BINS)
+        self.plain = DFL(bins)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Decode, (batch, 4 * bins, anchors) to (batch, 4, anchors)."""
         b, _, a = x.shape
-        return integral(x.view(b, 4, BINS, a), self.plain.conv)
-
-
-def session(module: nn.Module, x: torch.Tensor, path: Path) -> ort.InferenceSession:
-    """Export a module and load it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(module.eval(), (x,), str(path), dynamo=False, opset_version=17, input_names=["x"])
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return integral(x.view(b, 4, self.plain.c1, a), self.plain.conv)
 
 
 def main() -> None:
     """Print a line for each image size."""
+    warnings.simplefilter("ignore")  # of the exporter, that there is a newer one
     for imgsz in (160, 320, 640):
         x = torch.randn(1, 4 * BINS, sum((imgsz // stride) ** 2 for stride in (8, 16, 32)))
         with tempfile.TemporaryDirectory() as folder:
-            both = [session(m, x, Path(folder) / f"{i}.onnx") for i, m in enumerate((DFL(BINS), Patched()))]
-        times: list[list[float]] = [[], []]
-        for _ in range(RUNS):
-            for one, found in zip(both, times, strict=True):
-                start = time.perf_counter()
-                one.run(None, {"x": x.numpy()})
-                found.append(1000 * (time.perf_counter() - start))
-        upstream, ours = map(statistics.median, times)
+            files = [Path(folder) / "upstream.onnx", Path(folder) / "fork.onnx"]
+            for module, file in zip((DFL(BINS), Patched(BINS)), files, strict=True):
+                torch.onnx.export(module.eval(), (x,), str(file), dynamo=False, opset_version=17)
+            upstream, ours = latencies(files, imgsz=imgsz, threads=1, runs=RUNS)
         sys.stdout.write(f"{imgsz} px: upstream {upstream:.2f} ms, fork {ours:.2f} ms, ÷ {upstream / ours:.1f}\n")
 
 
