@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import sys
 
 import pytest
 
-from slimfork import cli, landing
 from slimfork.repo import LOCK
-from tests.tools.conftest import in_child, write
+from tests.tools.conftest import write
 from tests.tools.small_release import CLONED, LOSS, PATCHED_STEP, TRAINER
 
 PATCHED = ["Integrate on NumPy 2.4", "Add a penalty", "Clip before the step", "Add the slim package"]
@@ -101,10 +99,12 @@ def test_a_newer_toolkit_updates_the_overlay_but_not_what_the_user_changed_in_it
         "prune.py": "modified",
         "ultralytics/slim/__init__.py": "present",
         "ultralytics/slim/new.py": "missing",
+        "ultralytics/slim/overlay.sha256": "outdated",
         "ultralytics/slim/plan.py": "dropped",
     }
     assert call("apply", fork, "--json").json["commits"][0]["files"] == [
         "ultralytics/slim/new.py",
+        "ultralytics/slim/overlay.sha256",
         "ultralytics/slim/plan.py",
     ]
     assert b"my own prune" in (fork / "prune.py").read_bytes()
@@ -268,71 +268,9 @@ def test_a_git_command_at_work_is_waited_for_by_the_user(clone, call, git):
     assert outcome.code == 2
     assert "another git command is at work" in outcome.err
     assert git(clone, "rev-parse", "HEAD") == head
-    assert not (clone / ".git" / landing.NOTE).exists()
+    assert not list((clone / ".git").glob("slimfork-*"))
     (clone / ".git/index.lock").unlink()
     assert call("apply", clone).code == 0
-
-
-def apply_and_die(path, point):
-    """Apply in a process that is killed at a line of the landing, the only code that changes what the user sees."""
-    left = [point]
-
-    def trace(frame, event, arg):
-        del arg
-        if frame.f_code.co_filename != landing.__file__:
-            return None
-        left[0] -= event == "line"
-        if left[0] == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return trace
-
-    def work():
-        sys.settrace(trace)
-        return cli.run(["apply", str(path)])
-
-    return in_child(work)
-
-
-def test_a_killed_run_is_finished_by_the_next_one(clone, call, git, tmp_path):
-    shutil.copytree(clone, tmp_path / "whole")
-    call("apply", tmp_path / "whole")
-    ends = git(clone, "rev-parse", "HEAD"), git(tmp_path / "whole", "rev-parse", "HEAD")
-    seen = set()
-    for point in range(1, 400, 6):
-        path = tmp_path / f"killed{point}"
-        shutil.copytree(clone, path)
-        ended = apply_and_die(path, point)
-        seen.add(git(path, "rev-parse", "HEAD"))
-        assert call("status", path, "--json").json["dirty"] == []
-        assert call("apply", path).code == 0
-        assert git(path, "rev-parse", "HEAD") == ends[1]
-        assert git(path, "status", "--porcelain") == ""
-        assert {p.name for p in (path / ".git").glob("*.lock")} <= {LOCK}
-        shutil.rmtree(path)
-        if ended == 0:
-            assert seen == set(ends)
-            return
-    pytest.fail("never ran to its end")
-
-
-def test_a_file_that_was_cut_while_it_was_written_is_finished_and_an_edited_one_is_kept(clone, call, git):
-    old = git(clone, "rev-parse", "HEAD")
-    call("apply", clone)
-    new = git(clone, "rev-parse", "HEAD")
-    # The state right after the ref has moved: index and files are old, one file is half written.
-    git(clone, "update-ref", "refs/heads/main", old)
-    git(clone, "reset", "-q", "--hard")
-    git(clone, "update-ref", "refs/heads/main", new)
-    whole = git(clone, "show", f"{new}:{TRAINER}").encode()
-    (clone / TRAINER).write_bytes(whole[:50])
-    (clone / LOSS).write_bytes(b"edited since\n")
-    note = f'{{"new": "{new}", "old": "{old}", "ref": "refs/heads/main"}}'
-    write(clone / ".git", {landing.NOTE: note.encode(), "index.lock": note.encode()})
-    status = call("status", clone, "--json")
-    assert status.json["dirty"] == [LOSS]
-    assert "finished the run that was killed" in status.err
-    assert (clone / LOSS).read_bytes() == b"edited since\n"
-    assert PATCHED_STEP in (clone / TRAINER).read_bytes()
 
 
 @pytest.mark.parametrize("verb", ["fast-import", "update-ref", "checkout-index"])
@@ -350,14 +288,15 @@ def test_ctrl_c_leaves_the_old_state_or_the_new_one(clone, call, git, monkeypatc
     assert call("apply", clone).code == 130
     monkeypatch.undo()
     assert git(clone, "status", "--porcelain") == ""
-    assert len(subjects(git, clone)) == (1 if verb == "fast-import" else 5)
-    assert not (clone / ".git" / landing.NOTE).exists()
+    assert len(subjects(git, clone)) == (5 if verb == "update-ref" else 1)
+    assert not list((clone / ".git").glob("slimfork-*"))
 
 
 def test_nothing_of_the_release_is_lost_on_the_way(clone, call, git):
     call("apply", clone)
     tracked = set(git(clone, "-c", "core.quotePath=false", "ls-files", "-z").split("\0")) - {""}
-    assert tracked == {*CLONED, "prune.py", "ultralytics/slim/__init__.py", "ultralytics/slim/plan.py"}
+    slim = {f"ultralytics/slim/{name}" for name in ("__init__.py", "overlay.sha256", "plan.py")}
+    assert tracked == {*CLONED, "prune.py", *slim}
 
 
 @pytest.mark.parametrize("how", [["--depth=1"], ["--filter=blob:none"], ["--shared"], ["--depth=1", "--filter=tree:0"]])

@@ -35,7 +35,7 @@ def test_json_has_a_diff_a_file(fork, call, world):
     (world / "overlay/slim/plan.py").unlink()
     told = call("diff", fork, "--json")
     assert told.code == 1
-    assert list(told.json["diffs"]) == [TRAINER, "ultralytics/slim/plan.py"]
+    assert list(told.json["diffs"]) == [TRAINER, "ultralytics/slim/overlay.sha256", "ultralytics/slim/plan.py"]
     assert "+        self.penalty()\n" in told.json["diffs"][TRAINER]
     assert "deleted file mode 100644" in told.json["diffs"]["ultralytics/slim/plan.py"]
 

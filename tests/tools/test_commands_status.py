@@ -29,7 +29,7 @@ def test_a_new_fork_is_complete(fork, call, git):
 def test_the_table_names_every_patch_and_its_state(fork, call, git):
     shown = call("status", fork).out
     sha = git(fork, "log", "-1", "--format=%H", "--grep=Patch-Id: penalty")[:10]
-    for words in ("ultralytics 8.9.0 on slim", "tag upstream/8.9.0", sha, "Add a penalty", "overlay: present (3 files"):
+    for words in ("ultralytics 8.9.0 on slim", "tag upstream/8.9.0", sha, "Add a penalty", "overlay: present (4 files"):
         assert words in shown
     assert "not for ultralytics 8.9.0" in shown
 

@@ -52,8 +52,8 @@ def test_only_the_files_that_patches_name_are_read(fork, monkeypatch):
         blob = repository.blob
         monkeypatch.setattr(repository, "blob", lambda sha: asked.append(sha) or blob(sha))
         read_fork(repository)
-        # Two patched files and __init__.py, of the import too.
-        assert len(asked) == 4
+        # Two patched files and __init__.py, of the import too, and the overlay's manifest.
+        assert len(asked) == 5
 
 
 def test_history_tells_ours_from_the_users(fork, git):

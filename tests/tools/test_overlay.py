@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import py_compile
+import subprocess
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +13,9 @@ import pytest
 from slimfork import pins
 from slimfork.content import overlay_root
 from slimfork.naming import is_tag
-from slimfork.overlay import overlay_files, slim_folder
+from slimfork.overlay import manifest_path, overlay_files, read_manifest, slim_folder, write_manifest
 from slimfork.patch import load_series
+from tests.tools.conftest import write
 
 if TYPE_CHECKING:
     from tests.tools.conftest import Upstream
@@ -39,7 +41,7 @@ def test_release_line_brings_its_prune_script_to_the_top(version: str) -> None:
 @every_release
 def test_content_is_that_of_the_overlay_byte_for_byte(version: str) -> None:
     for path, content in overlay_files("ultralytics", version).items():
-        if path.startswith("ultralytics/slim/"):
+        if path.startswith("ultralytics/slim/") and path != manifest_path("ultralytics", version):
             source = overlay_root() / "slim" / path.removeprefix("ultralytics/slim/")
             assert source.read_bytes() == content
 
@@ -52,6 +54,32 @@ def test_paths_are_sorted_and_stay_in_the_fork(version: str) -> None:
         assert not Path(path).is_absolute()
         assert ".." not in Path(path).parts
         assert "\\" not in path
+
+
+@every_release
+def test_manifest_is_what_sha256sum_checks(version: str, tmp_path: Path) -> None:
+    write(tmp_path, overlay_files("ultralytics", version))
+    manifest = manifest_path("ultralytics", version)
+    done = subprocess.run(["sha256sum", "--check", "--strict", "--quiet", manifest], cwd=tmp_path, check=False)
+    assert done.returncode == 0
+    listed = read_manifest((tmp_path / manifest).read_bytes())
+    assert {*listed, manifest} == set(overlay_files("ultralytics", version))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<<<<<<< HEAD\n",
+        b"\xff\xfe",
+        b"abc  path\n",
+        b"0" * 64 + b" path\n",
+        write_manifest({"a": b""}) + b"# mine\n",
+    ],
+)
+def test_damaged_manifest_says_where(content: bytes) -> None:
+    with pytest.raises(ValueError, match=r"line [12] is not"):
+        read_manifest(content)
 
 
 def test_what_python_compiled_is_left_out() -> None:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from slimfork.pins import Pin
     from slimfork.plan import Plan
 
-WHO = "apply-patches <apply-patches@slimfork.invalid>"  # .invalid: RFC 2606, nobody's mail
+MAIL = "apply-patches@slimfork.invalid"  # RFC 2606: nobody's, so that nobody but us is the author of our commits
+WHO = f"apply-patches <{MAIL}>"
 NO_DATE = 1673308800  # 2023-01-10, the day of ultralytics 8.0.0: for a pin without a date
 OVERLAY = "slim"
 COMPAT = "compat"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from slimfork import pins
@@ -13,7 +14,7 @@ from slimfork.gitout import blob_hash
 from slimfork.history import History, overlay_base, read_history
 from slimfork.identity import release_of
 from slimfork.naming import is_tag, spec_of
-from slimfork.overlay import overlay_files, slim_folder
+from slimfork.overlay import digest, manifest_path, overlay_files, slim_folder
 from slimfork.patch import known_as, load_series
 from slimfork.plan import Plan, Step, make_plan
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from slimfork.detect import Release
-    from slimfork.gitout import Entry
     from slimfork.patch import Patch
     from slimfork.repo import Repository
 
@@ -35,6 +35,7 @@ class Tree(Mapping[str, bytes]):
     def __init__(self, repository: Repository, commit: str) -> None:
         self._repository = repository
         self.entries = repository.entries(commit)
+        self.others = repository.others(commit)  # links and submodules
         self._read: dict[str, bytes] = {}
 
     def __getitem__(self, path: str) -> bytes:
@@ -216,18 +217,19 @@ def read_overlay(repository: Repository, tree: Tree, history: History, release: 
     """Compare the overlay of a release with what a tree holds."""
     wanted = overlay_files(release.upstream, release.version)
     folder = slim_folder(release.upstream, release.version)
-    base = overlay_base(repository, history, folder)
+    base = overlay_base(repository, tree, history, manifest_path(release.upstream, release.version))
     states: dict[str, FileState] = {path: _file_state(tree, path, new, base.get(path)) for path, new in wanted.items()}
     if not base and "present" not in states.values():  # a `slim` of the user's own must not be mixed with ours
         states |= dict.fromkeys((path for path in tree if path.startswith(f"{folder}/")), "foreign")
-    for path, entry in base.items():
+    for path, known in base.items():
         if path not in wanted and path in tree:
-            states[path] = "dropped" if tree.entries[path] == entry else "modified"
+            states[path] = "dropped" if digest(tree[path]) == known else "modified"
+    states |= dict.fromkeys(_in_the_way(tree, wanted), "foreign")
     changes = {path: wanted.get(path) for path, state in states.items() if state in {"missing", "outdated", "dropped"}}
     return Overlay(states=states, changes=changes)
 
 
-def _file_state(tree: Tree, path: str, new: bytes, base: Entry | None) -> FileState:
+def _file_state(tree: Tree, path: str, new: bytes, base: str | None) -> FileState:
     if path not in tree:
         return "missing"
     found = tree.entries[path].blob
@@ -235,4 +237,12 @@ def _file_state(tree: Tree, path: str, new: bytes, base: Entry | None) -> FileSt
         return "present"
     if base is None:
         return "foreign"
-    return "outdated" if found == base.blob else "modified"
+    return "outdated" if digest(tree[path]) == base else "modified"
+
+
+def _in_the_way(tree: Tree, wanted: Mapping[str, bytes]) -> frozenset[str]:
+    """Return what stands where a file of the overlay goes, or a folder of it: a link, a submodule, a file, a folder."""
+    places = set(wanted)
+    folders = {str(folder) for path in wanted for folder in PurePosixPath(path).parents}
+    above = {str(folder) for path in (*tree, *tree.others) for folder in PurePosixPath(path).parents}
+    return (tree.others & (places | folders)) | (tree.entries.keys() & folders) | (places & above)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from slimfork.errors import SlimforkError
 
-LOG_FORMAT = "%H%x00%P%x00%ct%x00%B"
+LOG_FORMAT = "%H%x00%P%x00%ct%x00%ae%x00%ce%x00%B"
 SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 REF = re.compile(r"refs/(?:heads|tags)/(?!.*(?:\.\.|//|@\{|\.lock$|\.lock/|/\.|/$|\.$))[^\x00-\x20~^:?*\[\\\x7f]+")
 SYMLINK = "120000"
@@ -34,11 +34,19 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedCommit:
-    """A commit as `git log` shows it; `when` is the committer's time in seconds since 1970."""
+    """A commit as `git log` shows it.
+
+    Attributes:
+        when: The committer's time in seconds since 1970.
+        author: Mail of who made it; it stays through amending, fixups and rebasing.
+        committer: Mail of who wrote it as it is now.
+    """
 
     sha: str
     parents: tuple[str, ...]
     when: int
+    author: str
+    committer: str
     message: str
 
     @property
@@ -78,6 +86,47 @@ def parse_tree(out: bytes) -> dict[str, Entry]:
     return entries
 
 
+def parse_others(out: bytes) -> frozenset[str]:
+    """Parse `git ls-tree -r -z`: the paths of links and submodules, which `parse_tree` leaves out."""
+    lines = (line.partition(b"\t") for line in out.split(b"\0") if line)
+    kinds = ((facts.decode("ascii").split(), path) for facts, _, path in lines)
+    return frozenset(os.fsdecode(path) for (mode, kind, _), path in kinds if kind != "blob" or mode == SYMLINK)
+
+
+def parse_flags(out: bytes) -> dict[str, str]:
+    """Parse `git ls-files -v -z`: path to the flag that hides its changes from git, of those that have one."""
+    found = {}
+    for line in filter(None, out.split(b"\0")):
+        tag, path = line[:1], os.fsdecode(line[2:])
+        if tag in b"Ss":
+            found[path] = "skip-worktree"
+        elif tag.islower():
+            found[path] = "assume-unchanged"
+    return found
+
+
+def parse_index(out: bytes) -> dict[str, Entry]:
+    """Parse `git ls-files -s -z`: path to entry, without the sides of a conflict."""
+    found = {}
+    for line in filter(None, out.split(b"\0")):
+        facts, _, path = line.partition(b"\t")
+        mode, blob, stage = facts.decode("ascii").split()
+        if stage == "0":
+            found[os.fsdecode(path)] = Entry(mode=mode, blob=blob)
+    return found
+
+
+def parse_worktrees(out: bytes) -> dict[str, str]:
+    """Parse `git worktree list --porcelain`: the folder of a work tree to the full name of its branch."""
+    found, folder = {}, ""
+    for line in out.decode("utf-8", "surrogateescape").splitlines():
+        key, _, value = line.partition(" ")
+        folder = value if key == "worktree" else folder
+        if key == "branch":
+            found[folder] = value
+    return found
+
+
 def parse_changes(out: bytes) -> list[Change]:
     """Parse `git diff-tree -r -z --no-renames` of two commits."""
     fields = out.split(b"\0")[:-1]
@@ -94,10 +143,17 @@ def _side(mode: str, blob: str) -> Entry | None:
 
 def parse_log(out: bytes) -> list[LoggedCommit]:
     """Parse `git log -z --format=LOG_FORMAT`."""
-    fields = out.decode("utf-8", "surrogateescape").split("\0")
+    fields = iter(out.decode("utf-8", "surrogateescape").split("\0"))
     return [
-        LoggedCommit(sha=sha, parents=tuple(parents.split()), when=int(when), message=message.rstrip("\n"))
-        for sha, parents, when, message in zip(fields[::4], fields[1::4], fields[2::4], fields[3::4], strict=False)
+        LoggedCommit(
+            sha=sha,
+            parents=tuple(parents.split()),
+            when=int(when),
+            author=author,
+            committer=committer,
+            message=message.rstrip("\n"),
+        )
+        for sha, parents, when, author, committer, message in zip(*[fields] * 6, strict=False)
     ]
 
 

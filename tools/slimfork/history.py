@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from slimfork import commits
+from slimfork.errors import UsageError
 from slimfork.naming import spec_of
+from slimfork.overlay import digest, read_manifest
 
 if TYPE_CHECKING:
-    from slimfork.gitout import Entry, LoggedCommit
+    from collections.abc import Mapping
+
+    from slimfork.gitout import LoggedCommit
     from slimfork.repo import Repository
 
 RELEASE = re.compile(
@@ -76,11 +80,12 @@ class History:
     @property
     def own(self) -> tuple[LoggedCommit, ...]:
         """The user's own commits, oldest first."""
-        return tuple(c for c in self.commits if not any(key in commits.trailers(c.message) for key in commits.ANY))
+        return tuple(c for c in self.commits if not _is_ours(c))
 
     def release_trailer(self, upstream: str, version: str) -> str | None:
         """Return the newest trailer that names a release, or None."""
-        named = [v for c in self.commits for v in commits.trailers(c.message).get(commits.UPSTREAM, ())]
+        ours = filter(_is_ours, self.commits)
+        named = [v for c in ours for v in commits.trailers(c.message).get(commits.UPSTREAM, ())]
         named = [v for v in named if v.startswith(f"{spec_of(upstream, version)} ")]
         if named or self.imported is None or self.imported.version != version:
             return named[-1] if named else None
@@ -89,7 +94,7 @@ class History:
     @property
     def named(self) -> tuple[str, str] | None:
         """Upstream and version that the newest of our commits names, or None."""
-        for commit in reversed(self.commits):
+        for commit in filter(_is_ours, reversed(self.commits)):
             for value in commits.trailers(commit.message).get(commits.UPSTREAM, ()):
                 if found := RELEASE.fullmatch(value):
                     return found["upstream"], found["version"]
@@ -100,16 +105,20 @@ def read_history(repository: Repository, head: str) -> History:
     """Read the history of a fork from its trailers."""
     marked = repository.log(head, grep=f"^({'|'.join(commits.ANY)}): ")
     imported = next(filter(None, map(_import, marked)), None)
-    ours = [c for c in marked if any(key in commits.trailers(c.message) for key in commits.OURS)]
+    ours = list(filter(_is_ours, marked))
     base = imported.sha if imported else next(iter(ours[-1].parents), None) if ours else None
     since = repository.log(head, f"^{base}") if base else []
     return History(imported=imported, base=base, commits=tuple(reversed(since)))
 
 
+def _is_ours(commit: LoggedCommit) -> bool:
+    return any(key in commits.trailers(commit.message) for key in commits.OURS)
+
+
 def _import(commit: LoggedCommit) -> Import | None:
-    marks = commits.trailers(commit.message)
-    found = RELEASE.fullmatch(marks.get(commits.UPSTREAM, ("",))[0])
-    if found is None or any(key in marks for key in commits.OURS):
+    """Return what a commit imports, or None: a user's line may look like our trailer, but not its author."""
+    found = RELEASE.fullmatch(commits.trailers(commit.message).get(commits.UPSTREAM, ("",))[0])
+    if found is None or _is_ours(commit) or commit.author != commits.MAIL:
         return None
     return Import(
         sha=commit.sha,
@@ -120,16 +129,34 @@ def _import(commit: LoggedCommit) -> Import | None:
     )
 
 
-def overlay_base(repository: Repository, history: History, folder: str) -> dict[str, Entry]:
-    """Return the overlay's files as our commits left them: path to entry."""
-    files: dict[str, Entry] = {}
+def overlay_base(repository: Repository, tree: Mapping[str, bytes], history: History, manifest: str) -> dict[str, str]:
+    """Return what of the overlay is ours and how we left it: path to SHA-256 of the content.
+
+    The manifest in the tree tells. A fork that was made before there was one is told by its commits of the overlay, but
+    only by those that are as we wrote them: what came in with an amended one may be the user's.
+
+    Args:
+        repository: Where the fork lies.
+        tree: Its files.
+        history: Its commits.
+        manifest: Path of the manifest.
+
+    Raises:
+        UsageError: The manifest is damaged.
+    """
+    if manifest in tree:
+        try:
+            return read_manifest(tree[manifest]) | {manifest: digest(tree[manifest])}
+        except ValueError as error:
+            hint = (
+                f"git -C {repository.root} log -- {manifest}, then git checkout COMMIT -- {manifest}, and commit that"
+            )
+            raise UsageError(f"{manifest} does not say which files are ours: {error}", hint=hint) from None
+    files: dict[str, str] = {}
     for commit in history.overlays:
-        squashed = commits.PATCH in commits.trailers(commit.message)
-        for change in repository.changes(commit.parents[0], commit.sha):
-            if squashed and not change.path.startswith(f"{folder}/"):
-                continue  # a patched file, in a commit that the user has put together from several of ours
-            if change.new:
-                files[change.path] = change.new
-            else:
+        if commit.author == commit.committer == commits.MAIL:
+            for change in repository.changes(commit.parents[0], commit.sha):
                 files.pop(change.path, None)
+                if change.new:
+                    files[change.path] = digest(repository.blob(change.new.blob))
     return files

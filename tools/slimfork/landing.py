@@ -1,172 +1,168 @@
-"""Make new commits real: one ref moves, and the clean work tree follows, also when the process is killed.
+"""Make new commits real: files, index and branch go from the old commit to the new one, all of them or none.
 
-A note in the git folder says what is being done. Whoever finds it later finishes the work, or, when the ref
-had not moved yet, has nothing to finish. `index.lock` is a link to the note, so that it is known whose it is.
+What can fail comes first and beside the checkout: the new files are written, with the user's own filters, to a folder
+in git's, and so is a journal. The rest is renames and one ref: some milliseconds, in which git's index is locked. A run
+that is killed in them is taken back by the next one, or finished where the branch had moved.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from slimfork import ui
-from slimfork.errors import UsageError
+from slimfork.errors import SlimforkError, UsageError
+from slimfork.guards import refuse_dirty, refuse_hidden, refuse_in_the_way
+from slimfork.index_file import changed_index, held_index
+from slimfork.journal import Journal, Swap, file_digest
+from slimfork.swap import NEW, Exchange, SavedMeanwhile
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from types import FrameType
 
     from slimfork.gitout import Change
     from slimfork.repo import Repository
 
-NOTE = "slimfork-landing"
-INDEX = "slimfork-index"
+FOLDER = "slimfork-landing"
 
 
 def land(repository: Repository, *, ref: str, old: str, new: str) -> None:
     """Move `ref`, which is checked out and clean, from one commit to another, and the work tree with it.
 
     Raises:
-        UsageError: Untracked files are in the way, or another git command is at work. Nothing is changed then.
+        UsageError: Work of the user's is in the way, or was saved meanwhile, or another git command is at work, or the
+            disk is full. Nothing is changed then.
     """
     changes = repository.changes(old, new)
-    _refuse_untracked(repository, changes)
-    note = repository.git_dir / NOTE
-    with _uninterrupted(repository):
-        part = note.with_name(f"{NOTE}.part")
-        part.write_text(json.dumps({"ref": ref, "old": old, "new": new}), "utf-8")
-        part.replace(note)
-        try:
-            _take_index(repository, note)
-            repository.move(ref, new, old)
-        except Exception:
-            _release_index(repository, note)
-            note.unlink()
-            raise
-        _follow(repository, note, changes)
-
-
-def recover(repository: Repository) -> None:
-    """Finish what a killed run had begun. The caller holds the lock, so nobody else is at it."""
-    note = repository.git_dir / NOTE
-    if not note.exists():
-        return
-    begun = json.loads(note.read_text("utf-8"))
-    _release_index(repository, note)
-    with _uninterrupted(repository):
-        if repository.branch() == begun["ref"] and repository.resolve(begun["ref"]) == begun["new"]:
-            changes = repository.changes(begun["old"], begun["new"])
-            edited = {c.path for c in changes if not _is_ours(repository, c)}
-            for path in sorted(edited):
-                ui.note(f"{path} was edited after a run was killed; it is left as it is")
-            _take_index(repository, note)
-            _follow(repository, note, changes, keep=edited)
-            ui.note(f"finished the run that was killed in {repository.root}")
-        else:
-            note.unlink()
-
-
-def heal(repository: Repository) -> None:
-    """Recover before reading, unless another run is at work at this moment."""
-    if (repository.git_dir / NOTE).exists():
-        with suppress(UsageError), repository.locked():
-            recover(repository)
-
-
-def _follow(repository: Repository, note: Path, changes: Sequence[Change], keep: Collection[str] = ()) -> None:
-    """Bring index and work tree to the new commit: the same from wherever an earlier try had stopped."""
+    refuse_hidden(repository, changes)
+    refuse_in_the_way(repository, changes, old)
     try:
-        _check_out(repository, changes, keep)
-    finally:
-        _release_index(repository, note)
-    note.unlink()
+        with _workshop(repository) as folder:
+            _write_files(repository, changes, folder)
+            swaps = tuple(_swap(repository.root, folder, change) for change in changes)
+            refuse_dirty(repository)  # after the look at the files: what is clean now is what was seen
+            with uninterrupted(repository):
+                journal = Journal(ref=ref, old=old, new=new, swaps=swaps)
+                journal.write(folder)
+                exchange = Exchange(repository.root, folder, swaps)
+                _move(repository, journal, exchange, changes)
+                keep_late_writes(exchange)
+    except SavedMeanwhile as saved:
+        hint = "commit it or put it away, and run this again"
+        raise UsageError(f"{saved.path} was saved while this ran; nothing was changed", hint=hint) from None
+    except OSError as error:
+        hint = "mend that, and run this again"
+        raise UsageError(f"{error.filename}: {error.strerror}; nothing was changed", hint=hint) from None
+    repository.run("update-index", "-q", "--refresh", worktree=True)  # else git reads the files once more
 
 
-def _check_out(repository: Repository, changes: Sequence[Change], keep: Collection[str]) -> None:
-    index, own = repository.git_dir / "index", repository.git_dir / INDEX
-    for leftover in (own, own.with_name(f"{INDEX}.lock")):
-        leftover.unlink(missing_ok=True)
-    if index.exists():
-        shutil.copy2(index, own)
-    for change in changes:
-        if change.new is None and change.path not in keep:
-            _remove(repository.root, change.path)
-    lines = [_index_line(change) for change in changes]
-    files = [os.fsencode(c.path) + b"\0" for c in changes if c.new and c.path not in keep]
-    env = {"GIT_INDEX_FILE": str(own)}
-    repository.git("update-index", "-z", "--index-info", stdin=b"".join(lines), worktree=True, env=env)
-    checkout = ("checkout-index", "--force", "--index", "-z", "--stdin")
-    repository.git(*checkout, stdin=b"".join(files), worktree=True, env=env)
-    own.replace(index)
+def places(repository: Repository) -> tuple[Path, Path]:
+    """Return where the folder of a landing may lie: in git's, or in the work tree where that is on another disk."""
+    return repository.git_dir / FOLDER, repository.root / f".{FOLDER}"
 
 
-def _index_line(change: Change) -> bytes:
-    known = change.new or change.old
-    entry = f"{change.new.mode} {change.new.blob}" if change.new else f"0 {'0' * len(known.blob if known else '')}"
-    return f"{entry}\t".encode("ascii") + os.fsencode(change.path) + b"\0"
-
-
-def _remove(root: Path, path: str) -> None:
-    file = root / path
-    file.unlink(missing_ok=True)
-    for folder in file.parents:
-        if folder == root:
-            break
-        try:
-            folder.rmdir()
-        except OSError:  # not empty, or gone already
-            if folder.exists():
-                break
-
-
-def _take_index(repository: Repository, note: Path) -> None:
-    lock = repository.git_dir / "index.lock"
-    try:
-        try:
-            os.link(note, lock)
-        except FileExistsError:
-            raise
-        except OSError:  # a file system without links
-            with lock.open("xb") as file:
-                file.write(note.read_bytes())
-    except FileExistsError:
-        hint = f"wait for it; if none is running, delete {lock}"
-        raise UsageError(f"another git command is at work in {repository.root}", hint=hint) from None
-
-
-def _release_index(repository: Repository, note: Path) -> None:
-    lock = repository.git_dir / "index.lock"
-    if lock.exists() and lock.read_bytes() == note.read_bytes():
-        lock.unlink()
-
-
-def _refuse_untracked(repository: Repository, changes: Sequence[Change]) -> None:
-    added = [c.path for c in changes if c.old is None and c.new]
-    there = [path for path in added if os.path.lexists(repository.root / path)]
-    if there:
-        names = ", ".join(there[:10]) + (f" and {len(there) - 10} more" if len(there) > 10 else "")  # noqa: PLR2004
-        raise UsageError(f"untracked files are in the way: {names}", hint="move them away, then run this again")
-
-
-def _is_ours(repository: Repository, change: Change) -> bool:
-    """Tell whether a file on disk is the old one, the new one, or a new one that was cut while it was written."""
-    file = repository.root / change.path
-    if not file.is_file():
-        return True
-    found = file.read_bytes()
-    wanted = [repository.blob(side.blob) for side in (change.old, change.new) if side]
-    plain = found.replace(b"\r\n", b"\n")  # a work tree may have other line endings than the commit
-    return any(w.startswith(found) or w.replace(b"\r\n", b"\n") == plain for w in wanted)
+class NotPutBackError(SlimforkError):
+    """What was begun could be neither ended nor taken back; the folder that holds the user's files stays."""
 
 
 @contextmanager
-def _uninterrupted(repository: Repository) -> Iterator[None]:
+def _workshop(repository: Repository) -> Iterator[Path]:
+    within, beside = places(repository)
+    folder = within if repository.git_dir.stat().st_dev == repository.root.stat().st_dev else beside
+    folder.mkdir()
+    try:
+        yield folder
+    except NotPutBackError:
+        raise
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+    shutil.rmtree(folder)
+
+
+def _write_files(repository: Repository, changes: Sequence[Change], folder: Path) -> None:
+    """Write the new files into the folder as git would check them out: line endings and filters are the user's."""
+    (folder / NEW).mkdir()
+    changed_index(repository, changes, folder / "index")
+    names = b"".join(os.fsencode(change.path) + b"\0" for change in changes if change.new)
+    checkout = ("checkout-index", f"--prefix={folder / NEW}{os.sep}", "-z", "--stdin")
+    repository.git(*checkout, stdin=names, worktree=True, env={"GIT_INDEX_FILE": str(folder / "index")})
+
+
+def _swap(root: Path, folder: Path, change: Change) -> Swap:
+    new = file_digest(folder / NEW / change.path)
+    if change.new and new is None:
+        raise SlimforkError(f"git has not checked out {change.path}; nothing was changed")
+    return Swap(path=change.path, old=file_digest(root / change.path) if change.old else None, new=new)
+
+
+def _move(repository: Repository, journal: Journal, exchange: Exchange, changes: Sequence[Change]) -> None:
+    """Put the files, the branch and the index in their new places; put all of them back if one does not go."""
+    head = (repository.git_dir / "HEAD").read_bytes()
+    if (repository.branch(), repository.resolve(journal.ref)) != (journal.ref, journal.old):
+        raise _moved_on(repository)
+    with _put_back(exchange):
+        exchange.add()
+        with held_index(repository, changes), _put_back(exchange):
+            if (repository.git_dir / "HEAD").read_bytes() != head:
+                raise _moved_on(repository)
+            exchange.replace()
+            _move_branch(repository, journal)
+    exchange.remove_folders()
+
+
+def _move_branch(repository: Repository, journal: Journal) -> None:
+    try:
+        repository.move(journal.ref, journal.new, journal.old)
+    except SlimforkError:
+        if repository.resolve(journal.ref) == journal.old:
+            raise
+        raise _moved_on(repository) from None
+
+
+@contextmanager
+def _put_back(exchange: Exchange) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        try:
+            exchange.undo()
+        except OSError as failed:
+            message = f"{failed.filename}: {failed.strerror}; what was begun cannot be taken back now"
+            hint = f"mend that, then apply-patches status {exchange.root}: it puts everything back"
+            raise NotPutBackError(message, hint=hint) from error
+        raise
+
+
+def _moved_on(repository: Repository) -> UsageError:
+    return UsageError(f"{repository.root} was committed to while this ran; nothing was changed", hint="run this again")
+
+
+def keep_late_writes(exchange: Exchange) -> None:
+    """Put what a program has written to an old file, which it held open all the time, beside the new one."""
+    for swap, old in exchange.written_late():
+        kept = unused(exchange.root / f"{swap.path}.saved")
+        old.rename(kept)
+        ui.note(f"{swap.path} was written to while it was replaced; what was written is in {kept}")
+
+
+def unused(path: Path) -> Path:
+    """Return the path, or the first with a number after it that nothing lies at."""
+    number, free = 1, path
+    while os.path.lexists(free):
+        number += 1
+        free = path.with_name(f"{path.name}{number}")
+    return free
+
+
+@contextmanager
+def uninterrupted(repository: Repository) -> Iterator[None]:
     """Let Ctrl-C wait for the end of the block, for this process and for git below it."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -177,12 +173,13 @@ def _uninterrupted(repository: Repository) -> Iterator[None]:
         del frame
         seen.append(number)
 
-    before = signal.signal(signal.SIGINT, later)
+    before = {number: signal.signal(number, later) for number in (signal.SIGINT, signal.SIGTERM)}
     repository.own_session = True
     try:
         yield
     finally:
         repository.own_session = False
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if seen:
         raise KeyboardInterrupt

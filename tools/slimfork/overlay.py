@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from typing import TYPE_CHECKING
 
 from packaging.version import Version
@@ -11,7 +13,11 @@ from slimfork.content import overlay_root
 from slimfork.naming import is_tag
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+MANIFEST = "overlay.sha256"
+MANIFEST_LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
 
 
 def package(upstream: str, version: str) -> str:
@@ -25,7 +31,7 @@ def slim_folder(upstream: str, version: str) -> str:
 
 
 def overlay_files(upstream: str, version: str) -> dict[str, bytes]:
-    """Return path in the fork to content for a release, sorted by path.
+    """Return path in the fork to content for a release, sorted by path, with the manifest of them all.
 
     A folder of release-line files is named by its closed range, `<first>..<last>`: of versions, or of tags in the order
     of the lock. A version that is newer than all of them gets those of the newest.
@@ -34,7 +40,41 @@ def overlay_files(upstream: str, version: str) -> dict[str, bytes]:
     files = {f"{slim_folder(upstream, version)}/{name}": data for name, data in _read(root / "slim").items()}
     for line in _lines(root / upstream, upstream, version):
         files |= _read(line)
+    files[manifest_path(upstream, version)] = write_manifest(files)
     return dict(sorted(files.items()))
+
+
+def manifest_path(upstream: str, version: str) -> str:
+    """Return where the manifest lies in a fork."""
+    return f"{slim_folder(upstream, version)}/{MANIFEST}"
+
+
+def write_manifest(files: Mapping[str, bytes]) -> bytes:
+    """Return the list of what we put into a fork, in the form of `sha256sum`.
+
+    It lies in the tree, so that it goes where the files go: through amended, squashed and rebased commits. Which files
+    are ours, and as we left them, is told by it and never by the commit that they came in.
+    """
+    return "".join(f"{digest(content)}  {path}\n" for path, content in sorted(files.items())).encode()
+
+
+def read_manifest(content: bytes) -> dict[str, str]:
+    """Return path to SHA-256 of the files of a manifest.
+
+    Raises:
+        ValueError: It is not as we write them, such as after a merge; the message has the line.
+    """
+    lines = content.decode("utf-8", "replace").splitlines()
+    found = [MANIFEST_LINE.fullmatch(line) for line in lines]
+    bad = next((number for number, match in enumerate(found, 1) if match is None), 0 if lines else 1)
+    if bad:
+        raise ValueError(f"line {bad} is not `<SHA-256>  <path>`")
+    return {match[2]: match[1] for match in found if match}
+
+
+def digest(content: bytes) -> str:
+    """Return the SHA-256 of a content, as a manifest has it."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def _lines(root: Path, upstream: str, version: str) -> list[Path]:

@@ -139,7 +139,26 @@ class Repository:
 
     def entries(self, commit: str) -> dict[str, gitout.Entry]:
         """Return the files of a commit: path to mode and blob, without links and submodules."""
-        return gitout.parse_tree(self.git("ls-tree", "-r", "-z", "--full-tree", gitout.checked_sha(commit)))
+        return gitout.parse_tree(self._ls_tree(commit))
+
+    def others(self, commit: str) -> frozenset[str]:
+        """Return the paths of a commit that are no files: links and submodules."""
+        return gitout.parse_others(self._ls_tree(commit))
+
+    def _ls_tree(self, commit: str) -> bytes:
+        return self.git("ls-tree", "-r", "-z", "--full-tree", gitout.checked_sha(commit))
+
+    def hidden(self) -> dict[str, str]:
+        """Return the files whose changes git was told not to see: path to `skip-worktree` or `assume-unchanged`."""
+        return gitout.parse_flags(self.git("ls-files", "-v", "-z", worktree=True))
+
+    def index(self) -> dict[str, gitout.Entry]:
+        """Return the files of the index: path to mode and blob."""
+        return gitout.parse_index(self.git("ls-files", "-s", "-z", worktree=True))
+
+    def worktrees(self) -> dict[str, str]:
+        """Return the work trees that are on a branch, this one too: folder to the branch's full name."""
+        return gitout.parse_worktrees(self.git("worktree", "list", "--porcelain"))
 
     def blob(self, sha: str) -> bytes:
         """Return the content of a blob; in a partial clone git fetches it, with the user's own settings."""

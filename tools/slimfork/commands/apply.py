@@ -8,21 +8,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from slimfork import commits, pins, report, ui
-from slimfork.errors import ConflictError, UsageError
+from slimfork.errors import ConflictError
 from slimfork.fork import Fork, read_fork, refuse_unpinned
-from slimfork.landing import land, recover
+from slimfork.guards import ready
+from slimfork.landing import land
+from slimfork.recovery import recover
 from slimfork.repo import Repository, open_repository
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LISTED = 10
-UNDER_WAY = {
-    "MERGE_HEAD": "merge",
-    "CHERRY_PICK_HEAD": "cherry-pick",
-    "REVERT_HEAD": "revert",
-    "rebase-merge": "rebase",
-}
 
 
 @click.command()
@@ -52,24 +48,6 @@ def command(path: Path, compat: bool | None, allow_unpinned: bool, dry_run: bool
         shas = commit(repository, fork, branch, made, dry_run=dry_run)
     result = report.written(path, fork.release, made, shas, head=fork.head, dry_run=dry_run)
     ui.result_json(result) if as_json else say(path, fork, result)
-
-
-def ready(repository: Repository) -> str:
-    """Return the branch that is checked out, or refuse a repository in which a commit would go wrong."""
-    for file, what in UNDER_WAY.items():
-        if (repository.git_dir / file).exists():
-            hint = f"git -C {repository.root} {what} --continue, or --abort"
-            raise UsageError(f"a {what} is under way in {repository.root}", hint=hint)
-    branch = repository.branch()
-    if branch is None:
-        hint = f"git -C {repository.root} switch -c slim"
-        raise UsageError(f"{repository.root} is on no branch (HEAD is detached)", hint=hint)
-    dirty = repository.dirty()
-    if dirty:
-        names = "\n  ".join(dirty[:LISTED]) + (f"\n  and {len(dirty) - LISTED} more" if len(dirty) > LISTED else "")
-        hint = f"commit them, or git -C {repository.root} stash"
-        raise UsageError(f"{repository.root} has changes that are not committed:\n  {names}", hint=hint)
-    return branch
 
 
 def pinned_trailer(fork: Fork, command: str, *, allowed: bool) -> str:

@@ -12,7 +12,7 @@ import click
 from slimfork import report, ui
 from slimfork.errors import CheckFailed
 from slimfork.fork import read_fork
-from slimfork.landing import heal
+from slimfork.recovery import heal
 from slimfork.repo import open_repository
 
 if TYPE_CHECKING:

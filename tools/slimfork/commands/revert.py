@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from slimfork import report, ui
-from slimfork.commands.apply import commit, ready
+from slimfork.commands.apply import commit
 from slimfork.fork import read_fork
-from slimfork.landing import recover
+from slimfork.guards import ready
+from slimfork.recovery import recover
 from slimfork.repo import open_repository
 from slimfork.takeout import take_out
 

@@ -12,8 +12,8 @@ from rich.text import Text
 from slimfork import ui
 from slimfork.errors import CheckFailed
 from slimfork.fork import Fork, read_fork, refuse_unpinned
-from slimfork.landing import heal
 from slimfork.patch import known_as, load_series
+from slimfork.recovery import heal
 from slimfork.repo import open_repository
 
 if TYPE_CHECKING:

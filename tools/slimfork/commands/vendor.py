@@ -15,8 +15,8 @@ from slimfork.errors import ConflictError, UsageError
 from slimfork.exclusions import reason
 from slimfork.fetch import release_files
 from slimfork.fork import plan_series, read_fork, refuse_unpinned
-from slimfork.landing import heal
 from slimfork.overlay import overlay_files
+from slimfork.recovery import heal
 from slimfork.repo import open_repository
 
 if TYPE_CHECKING:
