@@ -219,7 +219,7 @@ def read_overlay(repository: Repository, tree: Tree, history: History, release: 
     folder = slim_folder(release.upstream, release.version)
     base = overlay_base(repository, tree, history, manifest_path(release.upstream, release.version))
     states: dict[str, FileState] = {path: _file_state(tree, path, new, base.get(path)) for path, new in wanted.items()}
-    if not base and "present" not in states.values():  # a `slim` of the user's own must not be mixed with ours
+    if not (base or history.had_overlay or "present" in states.values()):  # a `slim` that never was ours
         states |= dict.fromkeys((path for path in tree if path.startswith(f"{folder}/")), "foreign")
     for path, known in base.items():
         if path not in wanted and path in tree:

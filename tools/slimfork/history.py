@@ -72,6 +72,12 @@ class History:
         return tuple(found)
 
     @property
+    def had_overlay(self) -> bool:
+        """Whether the overlay is there or has been there."""
+        marks = [commits.trailers(c.message) for c in self.commits]
+        return any(key in found for found in marks for key in (commits.OVERLAY_ID, commits.NO_OVERLAY))
+
+    @property
     def left_out(self) -> bool:
         """Whether the compatibility patches were left out on purpose."""
         marked = [c for c in self.commits if commits.OVERLAY_ID in commits.trailers(c.message)]
