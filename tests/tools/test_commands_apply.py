@@ -277,11 +277,11 @@ def test_a_git_command_at_work_is_waited_for_by_the_user(clone, call, git):
 def test_ctrl_c_leaves_the_old_state_or_the_new_one(clone, call, git, monkeypatch, verb):
     from slimfork.repo import Repository
 
-    run = Repository.run
+    run, this = Repository.run, os.getpid()
 
     def interrupted(self, *arguments, **options):
         if verb in arguments:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(this, signal.SIGINT)
         return run(self, *arguments, **options)
 
     monkeypatch.setattr(Repository, "run", interrupted)

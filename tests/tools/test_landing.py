@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -23,7 +24,7 @@ NEW = "ultralytics/slim/plan.py"
 
 
 def apply_and_die(path, point, verb="apply"):
-    """Apply in a process that is killed at a line of the code that changes what the user sees."""
+    """Apply in a process that is killed, or whose own process is, at a line of what changes what the user sees."""
     left = [point]
 
     def trace(frame, event, arg):
@@ -74,7 +75,7 @@ def test_a_killed_run_is_taken_back_or_finished_by_the_next_one(clone, call, git
     assert call(verb, tmp_path / "whole").code == 0
     ends = {git(clone, "rev-parse", "HEAD"), git(tmp_path / "whole", "rev-parse", "HEAD")}
     seen = set()
-    for path in killed_states(git, clone, tmp_path, verb, 61):
+    for path in killed_states(git, clone, tmp_path, verb, 29):
         assert call("status", path, "--json").json["dirty"] == []
         assert leftovers(path) == []
         seen.add(git(path, "rev-parse", "HEAD"))
@@ -87,7 +88,7 @@ def test_a_killed_run_is_taken_back_or_finished_by_the_next_one(clone, call, git
 def test_plain_git_works_after_nearly_every_kill(clone, git, tmp_path):
     """Only in the few lines that hold git's own lock it does not."""
     worked = []
-    for path in killed_states(git, clone, tmp_path, "apply", 67):
+    for path in killed_states(git, clone, tmp_path, "apply", 31):
         write(path, {"mine.txt": b"mine"})
         done = [
             subprocess.run(["git", "-C", str(path), *IDENTITY, *what], capture_output=True, check=False).returncode
@@ -99,7 +100,7 @@ def test_plain_git_works_after_nearly_every_kill(clone, git, tmp_path):
 
 def test_what_was_edited_after_a_kill_stays(clone, call, git, tmp_path):
     seen = 0
-    for path in killed_states(git, clone, tmp_path, "apply", 71):
+    for path in killed_states(git, clone, tmp_path, "apply", 37):
         edited = {name: (path / name).read_bytes() + b"# edited since\n" for name in (TRAINER, LOSS)}
         write(path, {**edited, NEW: b"mine\n"})
         status = call("status", path, "--json")
@@ -111,7 +112,7 @@ def test_what_was_edited_after_a_kill_stays(clone, call, git, tmp_path):
 
 
 @pytest.fixture
-def half(clone, monkeypatch):
+def half(clone, call, monkeypatch):
     """A checkout in which a run was killed right before the branch moved: files are new, git's index is locked."""
 
     def killed(*_):
@@ -121,7 +122,7 @@ def half(clone, monkeypatch):
         patched.setattr(Repository, "move", killed)
         path = clone.with_name("half")
         shutil.copytree(clone, path)
-        assert in_child(lambda: cli.run(["apply", str(path)])) == -signal.SIGKILL
+        assert call("apply", path).code == 2
     assert (path / ".git/index.lock").exists()
     assert PATCHED_STEP in (path / TRAINER).read_bytes()
     return path
@@ -287,6 +288,27 @@ def test_a_run_that_fails_changes_nothing(clone, call, git, monkeypatch, verb):
     assert (outcome.code, outcome.out) == (2, "")
     assert "No space left" in outcome.err
     assert state(git, clone) == before
+    assert leftovers(clone) == []
+
+
+def test_what_is_begun_is_ended_when_the_run_is_killed(clone, call, git, monkeypatch):
+    """The few lines that touch the checkout run on in a process of their own."""
+    move = Repository.move
+
+    def killed(self, *arguments):
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(0.1)
+        move(self, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Repository, "move", killed)
+        assert in_child(lambda: cli.run(["apply", str(clone)])) == -signal.SIGKILL
+    deadline = time.monotonic() + 10
+    while (clone / ".git/index.lock").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert state(git, clone)[1] == ""
+    assert PATCHED_STEP in (clone / TRAINER).read_bytes()
+    assert call("status", clone).code == 0
     assert leftovers(clone) == []
 
 

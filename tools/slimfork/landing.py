@@ -1,8 +1,9 @@
 """Make new commits real: files, index and branch go from the old commit to the new one, all of them or none.
 
 What can fail comes first and beside the checkout: the new files are written, with the user's own filters, to a folder
-in git's, and so is a journal. The rest is renames and one ref: some milliseconds, in which git's index is locked. A run
-that is killed in them is taken back by the next one, or finished where the branch had moved.
+in git's, and so is a journal. The rest is renames and one ref: some milliseconds, in which git's index is locked, in a
+process that goes on when this one is killed. Where that one is killed as well, the next run takes back what was begun,
+or finishes it where the branch had moved.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from slimfork.errors import SlimforkError, UsageError
 from slimfork.guards import refuse_dirty, refuse_hidden, refuse_in_the_way
 from slimfork.index_file import changed_index, held_index
 from slimfork.journal import Journal, Swap, file_digest
+from slimfork.processes import KilledError, out_of_reach
 from slimfork.swap import NEW, Exchange, SavedMeanwhile
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ def land(repository: Repository, *, ref: str, old: str, new: str) -> None:
                 journal = Journal(ref=ref, old=old, new=new, swaps=swaps)
                 journal.write(folder)
                 exchange = Exchange(repository.root, folder, swaps)
-                _move(repository, journal, exchange, changes)
+                out_of_reach(lambda: _move(repository, journal, exchange, changes))
                 keep_late_writes(exchange)
     except SavedMeanwhile as saved:
         hint = "commit it or put it away, and run this again"
@@ -78,8 +80,8 @@ def _workshop(repository: Repository) -> Iterator[Path]:
     folder.mkdir()
     try:
         yield folder
-    except NotPutBackError:
-        raise
+    except (NotPutBackError, KilledError):
+        raise  # the next run needs it
     except BaseException:
         shutil.rmtree(folder)
         raise
