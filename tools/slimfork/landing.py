@@ -94,7 +94,11 @@ def _write_files(repository: Repository, changes: Sequence[Change], folder: Path
     changed_index(repository, changes, folder / "index")
     names = b"".join(os.fsencode(change.path) + b"\0" for change in changes if change.new)
     checkout = ("checkout-index", f"--prefix={folder / NEW}{os.sep}", "-z", "--stdin")
-    repository.git(*checkout, stdin=names, worktree=True, env={"GIT_INDEX_FILE": str(folder / "index")})
+    try:
+        repository.git(*checkout, stdin=names, worktree=True, env={"GIT_INDEX_FILE": str(folder / "index")})
+    except SlimforkError as error:
+        hint = "is the disk full, or a filter at fault? Mend that, and run this again"
+        raise UsageError(f"{error.message}; nothing was changed", hint=hint) from None
 
 
 def _swap(root: Path, folder: Path, change: Change) -> Swap:
