@@ -18,11 +18,12 @@ from filelock import FileLock, Timeout
 
 from slimfork import gitout
 from slimfork.errors import SlimforkError, UsageError
+from slimfork.gitprogram import check_git, scrubbed
+from slimfork.quarantine import move_objects
 
-try:
+# GitPython asks for the program's version as it is imported, and fails where that does; `check_git` says why.
+with scrubbed(GIT_PYTHON_REFRESH="quiet", GIT_PYTHON_GIT_EXECUTABLE=f"{os.devnull}-git"):
     from git import Git, InvalidGitRepositoryError, NoSuchPathError, Repo
-except ImportError as error:  # GitPython looks for the program when it is imported
-    raise UsageError("git is not installed, or not on PATH", hint="install git and run this again") from error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,16 +43,6 @@ ISOLATED = {
     "TZ": "UTC",
     "XDG_CONFIG_HOME": os.devnull,
 }
-
-
-@contextmanager
-def scrubbed() -> Iterator[None]:
-    """Take `GIT_*` out of the environment: a hook or `git rebase -x` set them for another repository."""
-    taken = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("GIT_")}
-    try:
-        yield
-    finally:
-        os.environ.update(taken)
 
 
 class Repository:
@@ -165,16 +156,19 @@ class Repository:
     def write(self, stream: bytes, marks: int) -> list[str]:
         """Write the objects of a fast-import stream, moving no ref, and return the commits of its marks.
 
-        A repository of its own takes the refs of the stream; only its objects land here. So a run that is
-        killed leaves nothing but unreachable objects, which git clears away by itself. The caller holds the lock.
+        A repository of its own takes the refs and the objects of the stream; then its objects are moved here, each in
+        one step. So a run that is killed leaves nothing but unreachable objects, which git clears away by itself, and
+        that repository, which the next run clears away. The caller holds the lock.
         """
         bare = self.common_dir / SCRATCH
         shutil.rmtree(bare, ignore_errors=True)  # of a run that was killed
         try:
             kind = self.ask("rev-parse", "--show-object-format") or "sha1"
             self.git("init", "--quiet", "--bare", "--template=", f"--object-format={kind}", "--", str(bare))
-            objects = {"GIT_DIR": str(bare), "GIT_OBJECT_DIRECTORY": str(self.common_dir / "objects")}
-            return self._fast_import(stream, marks, bare / "marks", objects)
+            (bare / "objects" / "info" / "alternates").write_text("../../objects\n", "ascii")
+            commits = self._fast_import(stream, marks, bare / "marks", {"GIT_DIR": str(bare)})
+            move_objects(bare / "objects", self.common_dir / "objects")
+            return commits
         finally:
             shutil.rmtree(bare, ignore_errors=True)
 
@@ -203,6 +197,7 @@ class Repository:
         except Timeout:
             raise busy(self.root) from None
         try:
+            shutil.rmtree(self.common_dir / SCRATCH, ignore_errors=True)  # of a run that was killed
             yield
         finally:
             lock.release()
@@ -216,6 +211,7 @@ def busy(path: Path) -> UsageError:
 @contextmanager
 def new_repository(path: Path) -> Iterator[Repository]:
     """Make a repository in a new folder and open it; its files stay byte for byte whatever the user's settings."""
+    check_git()
     with scrubbed():
         path.mkdir()
         options = ("--quiet", "--template=", "--object-format=sha1")
@@ -236,6 +232,7 @@ def new_repository(path: Path) -> Iterator[Repository]:
 @contextmanager
 def new_bare_repository(path: Path) -> Iterator[Repository]:
     """Make a repository without a work tree in a new folder and open it: to fetch into."""
+    check_git()
     with scrubbed():
         path.mkdir()
         Git(path).execute(["git", "init", "--quiet", "--bare", "--template=", "--object-format=sha1"], env=ISOLATED)
@@ -253,6 +250,7 @@ def open_repository(path: Path) -> Iterator[Repository]:
     if not path.is_dir():
         what = "is not a folder" if path.exists() else "does not exist"
         raise UsageError(f"{path} {what}", hint="apply-patches vendor ultralytics --into fork")
+    check_git()
     with scrubbed():
         try:
             repo = Repo(path.absolute(), expand_vars=False)

@@ -9,6 +9,7 @@ import click
 
 from slimfork import pins, ui
 from slimfork.demo import Demo
+from slimfork.paths import PATH
 from slimfork.recipe import RECIPES
 
 TARGETS = {"parameters": 10.0, "latency_ms": 2.0}
@@ -16,7 +17,7 @@ MAP_SHARE = 0.95
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Where to.")
+@click.option("--out", type=PATH, default=Path("demo"), show_default=True, help="Where to.")
 @click.option(
     "--upstream",
     type=click.Choice(pins.UPSTREAMS),
