@@ -76,10 +76,15 @@ def _ask() -> str:
     return done.stdout
 
 
-def _broken(said: str, status: int) -> UsageError:
-    """Return what a git that fails complains of: as a rule a line of the user's settings, which it names."""
+def complaint(said: str, status: int) -> str:
+    """Return the line in which a git that failed says why."""
     lines = [line for line in said.splitlines() if line.strip()]
     fatal = [line.removeprefix("fatal: ") for line in lines if line.startswith("fatal: ")]
-    why = (fatal or lines or [f"status {status}"])[-1]
+    return (fatal or lines or [f"status {status}"])[-1]
+
+
+def _broken(said: str, status: int) -> UsageError:
+    """Return what a git that fails complains of: as a rule a line of the user's settings, which it names."""
+    why = complaint(said, status)
     hint = "mend that file; `git version` says whether git understands it" if "config" in why else "git version"
     return UsageError(f"git does not work here: {why}", hint=hint)

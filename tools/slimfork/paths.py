@@ -10,6 +10,8 @@ import click
 
 from slimfork.errors import UsageError
 
+DEEPEST = 256  # folders; a path of the system has 4096 bytes at most
+
 
 class TypedPath(click.Path):
     """A path on the command line.
@@ -25,6 +27,8 @@ class TypedPath(click.Path):
         if not text:
             raise UsageError(f"{_name(param)} is empty", hint="name a folder; is a variable of your script not set?")
         path = Path(os.fsdecode(super().convert(str(expanded(text)), param, ctx)))
+        if len(path.parts) > DEEPEST:
+            raise UsageError(f"{_name(param)} lies {len(path.parts)} folders deep", hint="a shorter path")
         return path.absolute() if str(path).startswith(("-", "~")) else path
 
 

@@ -18,8 +18,9 @@ from filelock import FileLock, Timeout
 
 from slimfork import gitout
 from slimfork.errors import SlimforkError, UsageError
-from slimfork.gitprogram import check_git, scrubbed
+from slimfork.gitprogram import check_git, complaint, scrubbed
 from slimfork.quarantine import move_objects
+from slimfork.words import typed
 
 # GitPython asks for the program's version as it is imported, and fails where that does; `check_git` says why.
 with scrubbed(GIT_PYTHON_REFRESH="quiet", GIT_PYTHON_GIT_EXECUTABLE=f"{os.devnull}-git"):
@@ -258,20 +259,24 @@ def open_repository(path: Path) -> Iterator[Repository]:
             raise _not_a_repository(path) from None
         with repo:
             if repo.bare or repo.working_tree_dir is None:
-                hint = f"git clone {path} fork, then apply-patches apply fork"
+                hint = f"git clone {typed(path)} fork, then apply-patches apply fork"
                 raise UsageError(f"{path} is a bare repository: it has no files to patch", hint=hint)
             repository = Repository(repo)
-            if repository.run("rev-parse", "--git-dir", worktree=True)[0]:
-                hint = f"git -C {path} status, which says why"
-                raise UsageError(f"git refuses {path}: another user owns it, or it is damaged", hint=hint)
+            status, _, said = repository.run("rev-parse", "--git-dir", worktree=True)
+            if status:
+                hint = f"git -C {typed(path)} status, which says why"
+                why = "another user owns it" if "dubious ownership" in said else complaint(said, status)
+                raise UsageError(f"git refuses {path}: {why}", hint=hint)
             yield repository
 
 
 def _not_a_repository(path: Path) -> UsageError:
     if not any(path.iterdir()):
-        return UsageError(f"{path} is empty", hint=f"apply-patches vendor ultralytics --into {path}")
+        return UsageError(f"{path} is empty", hint=f"apply-patches vendor ultralytics --into {typed(path)}")
     outer = next((p for p in path.absolute().parents if (p / ".git").exists()), None)
     if outer:
-        return UsageError(f"{path} is a folder inside the repository {outer}", hint=f"apply-patches apply {outer}")
-    hint = f"git init {path}, add and commit its files there; or apply-patches vendor ultralytics --into fork"
+        return UsageError(
+            f"{path} is a folder inside the repository {outer}", hint=f"apply-patches apply {typed(outer)}"
+        )
+    hint = f"git init {typed(path)}, add and commit its files there; or apply-patches vendor ultralytics --into fork"
     return UsageError(f"{path} is not a git repository", hint=hint)

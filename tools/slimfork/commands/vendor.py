@@ -16,6 +16,7 @@ from slimfork.errors import ConflictError, UsageError
 from slimfork.exclusions import reason
 from slimfork.fetch import release_files
 from slimfork.fork import plan_series, read_fork, refuse_unpinned
+from slimfork.gitprogram import check_git
 from slimfork.landing import heal
 from slimfork.overlay import overlay_files
 from slimfork.paths import PATH
@@ -55,6 +56,7 @@ def command(
     SPEC is `ultralytics==8.4.190`, or `ultralytics` for the newest pinned release; `yolov5@v7.0` is a tag of the
     official repository, `yolov5` the last of them, and `yolov5==7.0.14` what the package index has under that name.
     """
+    check_git()
     pin = find(spec, index_url, allow_unpinned=allow_unpinned)
     if git and not pin.is_tag:
         raise UsageError(f"{pin.spec} is on the package index, not in a git repository", hint=f"{pin.upstream}@TAG")
@@ -67,9 +69,9 @@ def command(
     if is_free(path):
         files = release_files(pin, index_url=index_url, git=git)
         made = draft(pin, files, path, no_compat=no_compat, as_json=as_json)
-        shas = [] if dry_run else build(path.resolve(), made, version=pin.version)
+        shas = [] if dry_run else build(_place(path), made, version=pin.version)
     else:
-        tidy(path.resolve())
+        tidy(_place(path))
         head = refuse_other(path, pin, no_compat=no_compat)
     result = report.written(path, release, made, shas, head=head, dry_run=dry_run)
     result |= {"sha256": pin.sha256 or None, "commit": pin.commit or None, "unpinned": unpinned}
@@ -94,6 +96,11 @@ def find(spec: str, index_url: str | None, *, allow_unpinned: bool) -> pins.Pin:
 
     upstream, _, version = pins.split_spec(spec)
     return offered(upstream, version, index_url)
+
+
+def _place(path: Path) -> Path:
+    """Return where a fork is made: a link to an empty folder stands for that folder."""
+    return path.resolve() if path.is_symlink() else path.absolute()
 
 
 def is_free(path: Path) -> bool:
