@@ -223,6 +223,25 @@ def test_a_mounted_folder_is_refused_before_anything_is_made(call, tmp_path):
     assert not list(tmp_path.glob(".*slimfork*"))
 
 
+def test_a_folder_for_temporary_files_may_be_tiny(tmp_path):
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "x", small], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        made = run(["vendor", "ultralytics==8.4.190", "--into", tmp_path / "fork"], env={"TMPDIR": str(small)})
+        for verb in ("revert", "apply", "status"):
+            assert run([verb, tmp_path / "fork"], env={"TMPDIR": str(small)}).returncode == 0
+        full = run(["demo", "--out", small / "demo", "--release", "ultralytics==8.4.190"])
+        assert (full.returncode, "No space left on device" in full.stderr, "bug" in full.stderr) == (2, True, False)
+        full = run(["pins", "add", "yolov5@v7.0", "--git", tmp_path / "fork"], env={"TMPDIR": str(small)})
+        assert (full.returncode, "bug" in full.stderr) == (2, False)
+    finally:
+        subprocess.run(["umount", small], check=False)
+    assert made.returncode == 0, made.stderr
+
+
 @pytest.mark.usefixtures("world")
 def test_a_folder_onto_which_none_can_be_renamed_is_one_line(call, tmp_path):
     place = tmp_path / "fixed"

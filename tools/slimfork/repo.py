@@ -12,7 +12,7 @@ import signal
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from filelock import FileLock, Timeout
 
@@ -68,9 +68,7 @@ class Repository:
             env: More environment variables.
         """
         settings = ALWAYS if worktree else ALWAYS + PLUMBING
-        with tempfile.TemporaryFile() as feed:
-            feed.write(stdin)
-            feed.seek(0)
+        with self._feed(stdin) as feed:
             status, out, err = self._git.execute(
                 ["git", *settings, *arguments],
                 istream=feed,
@@ -82,6 +80,18 @@ class Repository:
                 start_new_session=self.own_session,
             )
         return status, out, err
+
+    @contextmanager
+    def _feed(self, stdin: bytes) -> Iterator[BinaryIO | None]:
+        """Yield what git reads, in a file beside what it goes to: the folder for temporary files may be small."""
+        if not stdin:
+            yield None
+            return
+        folder = self.git_dir if os.access(self.git_dir, os.W_OK) else None
+        with tempfile.TemporaryFile(dir=folder) as feed:
+            feed.write(stdin)
+            feed.seek(0)
+            yield feed
 
     def git(
         self, *arguments: str, stdin: bytes = b"", worktree: bool = False, env: Mapping[str, str] | None = None
@@ -209,14 +219,20 @@ def busy(path: Path) -> UsageError:
     return UsageError(f"another apply-patches is at work on {path}", hint="run this again when it is done")
 
 
+def _init(path: Path, *more: str) -> None:
+    path.mkdir()
+    command = ["git", "init", "--quiet", "--template=", "--object-format=sha1", *more]
+    status, _, said = Git(path).execute(command, env=ISOLATED, with_extended_output=True, with_exceptions=False)
+    if status:
+        raise SlimforkError(f"git init failed in {path}: {complaint(os.fsdecode(said), status)}")
+
+
 @contextmanager
 def new_repository(path: Path) -> Iterator[Repository]:
     """Make a repository in a new folder and open it; its files stay byte for byte whatever the user's settings."""
     check_git()
     with scrubbed():
-        path.mkdir()
-        options = ("--quiet", "--template=", "--object-format=sha1")
-        Git(path).execute(["git", "init", *options], env=ISOLATED)
+        _init(path)
         with Repo(path, expand_vars=False) as repo:
             repository = Repository(repo)
             repository.git("symbolic-ref", "HEAD", "refs/heads/slim")
@@ -235,8 +251,7 @@ def new_bare_repository(path: Path) -> Iterator[Repository]:
     """Make a repository without a work tree in a new folder and open it: to fetch into."""
     check_git()
     with scrubbed():
-        path.mkdir()
-        Git(path).execute(["git", "init", "--quiet", "--bare", "--template=", "--object-format=sha1"], env=ISOLATED)
+        _init(path, "--bare")
         with Repo(path, expand_vars=False) as repo:
             yield Repository(repo)
 
