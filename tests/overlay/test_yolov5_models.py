@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from slimfork import pins
 from slimfork.fetch import release_files
 from slimfork.naming import is_tag, spec_of
-from tests.overlay.yolov5_trees import SOURCE
+from tests.yolov5_clone import CLONE
 
 NOW = ("7.0.14",)  # 5.0.10 with its Focus is among the slow ones, Focus itself below
 TAGS = ("v5.0", "v6.0", "v6.1", "v6.2", "v7.0", "master")
@@ -23,7 +22,7 @@ FROZEN = {"C3TR": "add in", "Segment": "output of the model"}
 @cache
 def models(version):
     """Name the model YAMLs of a release."""
-    if is_tag(version) and not os.environ.get(SOURCE):
+    if is_tag(version) and not CLONE:
         return ["models/yolov5s.yaml"]  # to be skipped with its reason
     package = "" if is_tag(version) else "yolov5/"
     paths = release_files(pins.find(spec_of("yolov5", version)), show=False)

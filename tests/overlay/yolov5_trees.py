@@ -16,10 +16,10 @@ import pytest
 from slimfork import pins
 from slimfork.fetch import release_files
 from slimfork.naming import is_tag, spec_of
+from tests.yolov5_clone import CLONE, WHY
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
-SOURCE = "SLIMFORK_YOLOV5_GIT"  # a clone of the official repository; tags need one
 
 
 class StepError(Exception):
@@ -32,8 +32,8 @@ class StepError(Exception):
 
 def needs_source(version):
     """Skip the test where a tag cannot be had."""
-    if is_tag(version) and not os.environ.get(SOURCE):
-        pytest.skip(f"{SOURCE} names no clone of YOLOv5")
+    if is_tag(version) and not CLONE:
+        pytest.skip(WHY)
 
 
 class Tree:

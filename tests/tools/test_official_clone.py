@@ -1,11 +1,7 @@
-"""Every tag of YOLOv5's own repository: needs a clone of it, named in SLIMFORK_YOLOV5_GIT.
-
-A clone holds 200 MB, so nothing fetches it for a test run: `git clone https://github.com/ultralytics/yolov5`.
-"""
+"""Every tag of YOLOv5's own repository: needs a clone of it (see `yolov5_clone`)."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -15,15 +11,13 @@ from slimfork import pins
 from slimfork.fetch import release_files
 from slimfork.patch import load_series
 from tests.tools.small_repository import git as run_git
+from tests.yolov5_clone import CLONE, needs_clone
 
-CLONE = os.environ.get("SLIMFORK_YOLOV5_GIT", "")
 TAGS = [pin.version for pin in pins.load("yolov5") if pin.is_tag]
 COMMITS = {pin.version: pin.commit for pin in pins.load("yolov5") if pin.is_tag}
 NONE_PINNED = "and the history holds no pinned tag"
 
-pytestmark = pytest.mark.skipif(
-    not (CLONE and Path(CLONE, ".git").exists()), reason="SLIMFORK_YOLOV5_GIT names no clone"
-)
+pytestmark = needs_clone
 
 every_tag = pytest.mark.parametrize("tag", TAGS)
 

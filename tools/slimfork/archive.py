@@ -44,8 +44,10 @@ def read_sdist(path: Path) -> dict[str, File]:
             members = _members(tar, path)
             _check_end(data, members, path)
             files = _files(data, members)
-    except (tarfile.TarError, EOFError, ValueError) as error:
+    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
         raise _refuse(path, f"is not a whole tar archive ({error})") from error
+    except RecursionError as error:  # tarfile follows headers that each announce another one
+        raise _refuse(path, "has headers upon headers") from error
     if not files:
         raise _refuse(path, "holds no files")
     return files

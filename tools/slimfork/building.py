@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -12,11 +13,14 @@ from slimfork import commits
 from slimfork.errors import UsageError
 from slimfork.processes import clear
 from slimfork.repo import busy, new_repository
+from slimfork.words import typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+LONGEST = 200  # bytes; a name has 255 at most, and some file systems give fewer
+ELSEWHERE = "--into a folder that is not there yet"
 MAIN, PRISTINE = "refs/heads/slim", "refs/heads/upstream"
 
 
@@ -37,8 +41,28 @@ def build(target: Path, made: Sequence[commits.Draft], *, version: str) -> list[
             repository.git("read-tree", "-m", "-u", shas[-1])
         if os.name == "nt" and target.exists():  # pragma: no cover - only POSIX renames onto an empty folder
             target.rmdir()
-        fork.rename(target)
+        _put(fork, target)
     return shas
+
+
+def refuse_place(target: Path) -> None:
+    """Refuse a path to which no folder can be renamed, before anything is fetched for it.
+
+    Raises:
+        UsageError: It is a link to nothing or to itself, or a disk of its own is mounted there.
+    """
+    if target.is_symlink() and not target.exists():
+        raise UsageError(f"{target} is a link to {target.readlink()}, which is not there", hint=ELSEWHERE)
+    if target.is_dir() and os.path.ismount(target):
+        hint = f"--into {typed(target / 'fork')}"
+        raise UsageError(f"{target} is a mount point: no folder can be renamed onto it", hint=hint)
+
+
+def _put(fork: Path, target: Path) -> None:
+    try:
+        fork.rename(target)
+    except OSError as error:
+        raise UsageError(f"cannot put the fork at {target}: {error.strerror}", hint=ELSEWHERE) from None
 
 
 def _stream(made: Sequence[commits.Draft], version: str) -> bytes:
@@ -57,7 +81,11 @@ def tidy(target: Path) -> None:
 
 
 def _place(target: Path) -> Path:
-    return target.parent / f".{target.name}.slimfork"
+    """Return the folder beside a target in which it is built; a name as long as names may be is cut short for it."""
+    name = target.name
+    if len(os.fsencode(name)) > LONGEST:
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()
+    return target.parent / f".{name}.slimfork"
 
 
 @contextmanager
@@ -87,4 +115,4 @@ def _workshop(target: Path) -> Iterator[Path]:
 
 def _clear(folder: Path) -> None:
     if not clear(folder):
-        raise UsageError(f"{folder} cannot be removed", hint=f"rm -r {folder}")
+        raise UsageError(f"{folder} cannot be removed", hint=f"rm -r {typed(folder)}")

@@ -12,7 +12,8 @@ import traceback
 import click
 
 from slimfork import __version__, commands, ui
-from slimfork.errors import SlimforkError
+from slimfork.errors import SlimforkError, explain_system
+from slimfork.streams import Sturdy, sturdy_streams
 
 INTERRUPTED = 130
 
@@ -50,10 +51,21 @@ def main() -> None:
     """Run the command line and exit with its code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was started is ended, too
     gc.disable()  # a run is short, and syntax trees are many objects in few cycles: an eighth less CPU
-    sys.exit(run(sys.argv[1:]))
+    stdout = sturdy_streams()
+    sys.exit(_said(stdout, run(sys.argv[1:])))
 
 
-def run(arguments: list[str]) -> int:
+def _said(stdout: Sturdy, code: int) -> int:
+    """Return the exit code, once the result has been written; 2 when it could not be."""
+    sys.stdout.flush()
+    if stdout.failure is None:
+        return code
+    what = f"cannot write the result to stdout: {stdout.failure.strerror}"
+    ui.failure(SlimforkError(what, hint="run it again with a stdout that takes it; what it had to do besides is done"))
+    return INTERRUPTED if code == INTERRUPTED else SlimforkError.code
+
+
+def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one for each way to end
     """Run the command line with these arguments and return its exit code."""
     try:
         code = cli.main(arguments, prog_name="apply-patches", standalone_mode=False)
@@ -63,7 +75,12 @@ def run(arguments: list[str]) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
-        error.show()
+        ui.usage(error)
+        return SlimforkError.code
+    except (OSError, MemoryError) as error:
+        ui.failure(explain_system(error))
+        if "--verbose" in arguments:
+            traceback.print_exc()
         return SlimforkError.code
     except (KeyboardInterrupt, click.Abort):
         ui.note("interrupted; nothing was left half done")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from slimfork import ui
 from slimfork.objects import read_commit
 from slimfork.origin import Source, source
+from slimfork.parts import part_of
 from slimfork.processes import clear
 from slimfork.repo import Repository, new_bare_repository
 
@@ -49,9 +50,7 @@ def fill(path: Path, pin: Pin, named: str | None, *, show: bool) -> None:
     """Fetch the commit of a pin to a path; nothing is left there, or beside it, when that fails."""
     origin = source(pin.upstream, named)
     env = _environment()
-    for left in path.parent.glob(f".{path.name}.*.part"):  # a run was killed outright
-        clear(left)
-    work = path.with_name(f".{path.name}.{os.getpid()}.part")
+    work = part_of(path)
     work.mkdir()
     try:
         shown = ui.steps(f"fetching {pin.spec} from {origin.name}") if show else nullcontext()

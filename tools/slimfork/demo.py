@@ -16,7 +16,8 @@ from slimfork.building import build
 from slimfork.commands.vendor import draft, is_free, refuse_other
 from slimfork.errors import UsageError
 from slimfork.fetch import release_files
-from slimfork.place import Place, StageError, take_along
+from slimfork.place import Place, StageError, take_along, take_away
+from slimfork.words import typed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,11 +70,14 @@ class Demo:
         self._stage("vendor", f"vendor {self.spec}", self._vendor)
         self._stage("draw", "draw pictures of QR codes", self._draw)
         take_along(STEPS, self.out)
-        self._train("dense", "train dense")
-        self._train("sparse", "train with the sparsity penalty")
-        self._stage("prune", "prune the channels that say least", self._prune)
-        self._train("slim", "fine-tune what is left")
-        report = self._stage("report", "export, measure and draw", self._report)
+        try:
+            self._train("dense", "train dense")
+            self._train("sparse", "train with the sparsity penalty")
+            self._stage("prune", "prune the channels that say least", self._prune)
+            self._train("slim", "fine-tune what is left")
+            report = self._stage("report", "export, measure and draw", self._report)
+        finally:
+            take_away(STEPS, self.out)
         seconds = {name: done["seconds"] for name, done in self._state()["stages"].items()}
         return {**report, "seconds": seconds, "spec": self.spec, "imgsz": self.recipe.imgsz}
 
@@ -81,13 +85,15 @@ class Demo:
         settings = json.loads(json.dumps({"spec": self.spec, "recipe": asdict(self.recipe)}))  # as they are read back
         self.out.mkdir(parents=True, exist_ok=True)
         if not (self.out / STATE).exists():
-            if any(self.out.iterdir()):
+            if any(path.name != f".{STATE}" for path in self.out.iterdir()):
                 raise UsageError(
                     f"{self.out} is not empty and holds no demo", hint="--out FOLDER that is not there yet"
                 )
             self._note({"settings": settings, "stages": {}})
         elif self._state()["settings"] != settings:
-            raise UsageError(f"{self.out} holds a demo with other settings", hint=f"rm -r {self.out}, or --out FOLDER")
+            raise UsageError(
+                f"{self.out} holds a demo with other settings", hint=f"rm -r {typed(self.out)}, or --out FOLDER"
+            )
 
     def _stage(self, name: str, title: str, work: Callable[[], Any]) -> Any:
         state = self._state()
@@ -104,7 +110,14 @@ class Demo:
         (self.out / f".{STATE}").replace(self.out / STATE)
 
     def _state(self) -> dict[str, Any]:
-        state: dict[str, Any] = json.loads((self.out / STATE).read_text())
+        try:
+            state: dict[str, Any] = json.loads((self.out / STATE).read_text("utf-8"))
+            stages, settings = state["stages"], state["settings"]
+            whole = isinstance(settings, dict) and all("result" in stages[name] for name in stages)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            whole = False
+        if not whole:
+            raise UsageError(f"{self.out / STATE} is damaged", hint=f"rm -r {typed(self.out)}, or --out FOLDER")
         return state
 
     def _vendor(self) -> None:

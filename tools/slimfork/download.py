@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from typing import TYPE_CHECKING
 
 from slimfork import ui
 from slimfork.errors import UsageError
 from slimfork.index import Index, UnreachableError, open_index, retrying
+from slimfork.parts import part_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 def fill(path: Path, pin: Pin, index_url: str | None, *, show: bool) -> None:
     """Download a pin to a path; nothing is left there, or beside it, when that fails."""
-    for left in path.parent.glob(f".{path.name}.*.part"):  # a run was killed outright
-        left.unlink(missing_ok=True)
     with open_index(index_url) as index:
         package = _offered(index, pin)
         retrying(lambda: _download(index, package, pin, path, show=show))
@@ -41,7 +39,7 @@ def _offered(index: Index, pin: Pin) -> DistributionPackage:
 
 
 def _download(index: Index, package: DistributionPackage, pin: Pin, path: Path, *, show: bool) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = part_of(path)
     digest, size = hashlib.sha256(), 0
     try:
         with part.open("wb") as file, ui.download(f"fetching {pin.spec}", pin.size, show=show) as progress:

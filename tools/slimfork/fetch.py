@@ -15,6 +15,8 @@ from slimfork import ui
 from slimfork.archive import File, read_sdist
 from slimfork.errors import UsageError
 from slimfork.objects import read_commit
+from slimfork.parts import clear_parts
+from slimfork.paths import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +31,13 @@ LOCK_SECONDS = 900  # longer than any download of an sdist (1.3 MB at most): ano
 def cache_root() -> Path:
     """Return the cache folder: `SLIMFORK_CACHE`, else where the system keeps caches."""
     named = os.environ.get("SLIMFORK_CACHE")
-    return Path(named) if named else Path(platformdirs.user_cache_dir("slimfork", appauthor=False))
+    if named:
+        return expanded(named).absolute()
+    path = Path(platformdirs.user_cache_dir("slimfork", appauthor=False))
+    if not path.is_absolute():  # "~" stays "~" where no home folder is known, and would become a folder's name
+        lacks = f"{path} is no place for downloads: no home folder is known, or XDG_CACHE_HOME is relative"
+        raise UsageError(lacks, hint="name a folder: SLIMFORK_CACHE=FOLDER")
+    return path
 
 
 def fetch(
@@ -81,6 +89,8 @@ def _name(pin: Pin) -> str:
 
 
 def _fill(path: Path, pin: Pin, index_url: str | None, git: str | None, *, show: bool) -> None:
+    clear_parts(path.parent)
+    _clear_locks(path.parent, held=_lock_of(path))
     # The index client and GitPython take a quarter of a second to import, and a release in the cache needs neither.
     if pin.is_tag:
         from slimfork import clone  # noqa: PLC0415
@@ -107,10 +117,22 @@ def _is_whole(path: Path, pin: Pin) -> bool:
     return False
 
 
+def _lock_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.lock")
+
+
+def _clear_locks(folder: Path, *, held: Path) -> None:
+    """Remove the lock files of runs that were killed: nobody holds them. One is ours."""
+    for file in folder.glob(".*.lock"):
+        if file != held:
+            with suppress(Timeout, OSError), FileLock(file, timeout=0):
+                file.unlink(missing_ok=True)
+
+
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Hold the lock of a cached file, so that two runs do not fetch it at once."""
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    lock = FileLock(_lock_of(path))
     try:
         lock.acquire(timeout=1)
     except Timeout:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import math
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 import requests
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 from pypi_simple import (
     PYPI_SIMPLE_ENDPOINT,
     NoSuchProjectError,
@@ -28,21 +30,24 @@ from urllib3.exceptions import HTTPError as Urllib3Error
 from urllib3.exceptions import ProtocolError
 from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 
-from slimfork import __version__
+from slimfork import __version__, pins, ui
 from slimfork.errors import UsageError
-from slimfork.pins import Pin
+from slimfork.pins import LARGEST, Pin
+from slimfork.processes import last_line
+from slimfork.transfer import FILE_SECONDS, pieces, session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pypi_simple import DistributionPackage
+    from typing_extensions import TypeGuard
 
 T = TypeVar("T")
 
 WAITS = (0.5, 2.0)  # seconds before the second and before the third try
 CONNECT_SECONDS = 15.0  # pip's own default for both
 READ_SECONDS = 60.0  # a mirror may have to get the file first
-CHUNK = 1 << 16
+READ_SECONDS_MOST = 3600.0  # a system's sockets take no more than some weeks
 PASSING_STATUS = {408, 429, *range(500, 600)}
 CAUSES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, bool], ...] = (
     (requests.JSONDecodeError, "it does not answer with JSON, though it says so", False),
@@ -53,6 +58,7 @@ CAUSES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, bool], .
     ((TimeoutError, requests.Timeout, Urllib3TimeoutError), "no answer in time", True),
     ((ConnectionError, requests.ConnectionError, ProtocolError), "the connection was cut", True),
 )
+UNREADABLE = (UnsupportedContentTypeError, UnsupportedRepoVersionError, ValueError, RecursionError, OverflowError)
 OTHER_INDEX = "check the network, or name another index: --index-url URL or PIP_INDEX_URL"
 
 
@@ -101,19 +107,34 @@ class Index:
             get(package.url, stream=True, timeout=timeout, headers=plain) as response,
         ):
             response.raise_for_status()
-            yield from response.raw.stream(CHUNK, decode_content=False)
+            yield from pieces(response, limit=LARGEST, seconds=FILE_SECONDS, decode=False)
 
 
 @contextmanager
 def open_index(index_url: str | None = None) -> Iterator[Index]:
     """Open the index that was named, else the one pip uses (environment, then its files), else the public one."""
     files = {} if index_url or os.environ.get("PIP_INDEX_URL") else _pip_files()
-    session = requests.Session()
-    session.headers["User-Agent"] = f"slimfork/{__version__}"
-    session.verify = os.environ.get("PIP_CERT") or files.get("global.cert") or True
-    url = index_url or os.environ.get("PIP_INDEX_URL") or files.get("global.index-url") or PYPI_SIMPLE_ENDPOINT
-    with PyPISimple(url, session=session) as client:
-        yield Index(client=client, read_seconds=_read_seconds())
+    url = _address(
+        index_url or os.environ.get("PIP_INDEX_URL") or files.get("global.index-url") or PYPI_SIMPLE_ENDPOINT
+    )
+    read_seconds = _read_seconds()
+    asking = session()
+    asking.headers["User-Agent"] = f"slimfork/{__version__}"
+    asking.verify = os.environ.get("PIP_CERT") or files.get("global.cert") or True
+    with PyPISimple(url, session=asking) as client:
+        yield Index(client=client, read_seconds=read_seconds)
+
+
+def _address(url: str) -> str:
+    """Return the address of an index, or refuse what is none."""
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0  # asking for it may raise
+    except ValueError:
+        known = False
+    if not known:
+        raise UnreachableError(f"cannot use the index {_host(url)}: not an http(s) address", transient=False)
+    return url
 
 
 def as_pin(upstream: str, package: DistributionPackage) -> Pin:
@@ -122,6 +143,9 @@ def as_pin(upstream: str, package: DistributionPackage) -> Pin:
     if not (package.version and sha256 and package.size):
         lacks = f"{_host(package.url)} gives no SHA-256 or no size for {package.filename}"
         raise UsageError(lacks, hint="an index with the JSON interface (PEP 691 and 700): --index-url URL")
+    if package.size > LARGEST or not re.fullmatch(pins.FILENAME, package.filename) or not _is_version(package.version):
+        odd = f"{_host(package.url)} offers {package.filename!r} with {package.size} bytes, which is no release"
+        raise UsageError(odd, hint="another index: --index-url URL")
     reason = " ".join(_printable(package.yanked_reason or "").split()) or "no reason given"
     return Pin(
         upstream=upstream,
@@ -139,9 +163,16 @@ def offered(upstream: str, version: str, index_url: str | None) -> Pin:
     """Return what an index offers as a release that is not pinned: nobody has reviewed its hash."""
     with open_index(index_url) as index:
         for package in index.sdists(upstream):
-            if package.version and Version(package.version) == Version(version):
+            if _is_version(package.version) and Version(package.version) == Version(version):
                 return as_pin(upstream, package)
         raise UsageError(f"{upstream} {version} is not on {index.host}", hint=f"apply-patches pins list {upstream}")
+
+
+def _is_version(text: str | None) -> TypeGuard[str]:
+    try:
+        return bool(text and Version(text))
+    except InvalidVersion:
+        return False
 
 
 def _printable(text: str) -> str:
@@ -175,7 +206,7 @@ def _plainly(url: str, what: str) -> Iterator[None]:
     except (requests.RequestException, Urllib3Error, OSError) as error:
         reason, passes = _reason(error)
         raise UnreachableError(f"cannot get {what} from {host}: {reason}", transient=passes) from error
-    except (UnsupportedContentTypeError, UnsupportedRepoVersionError, ValueError) as error:
+    except UNREADABLE as error:
         raise UnreachableError(f"{host} is not a package index that can be read", transient=False) from error
 
 
@@ -194,24 +225,33 @@ def _reason(error: Exception) -> tuple[str, bool]:
 
 def _host(url: str) -> str:
     """Return the host and port of an address: it may hold a password, which must not be printed."""
-    parts = urlsplit(url)
-    return parts.netloc.rpartition("@")[2] or url
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2] or url
+    except ValueError:
+        return url.rpartition("@")[2]
 
 
 def _read_seconds() -> float:
     """Return how long to wait for an answer: people behind slow mirrors have told pip already."""
+    text = os.environ.get("PIP_DEFAULT_TIMEOUT") or "0"
     try:
-        return max(READ_SECONDS, float(os.environ.get("PIP_DEFAULT_TIMEOUT", "0")))
+        seconds = float(text)
     except ValueError:
-        return READ_SECONDS
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        hint = "unset it, or set it to a number such as 60"
+        raise UsageError(f"PIP_DEFAULT_TIMEOUT is {text!r}, and no number of seconds", hint=hint)
+    return min(max(READ_SECONDS, seconds), READ_SECONDS_MOST)
 
 
 def _pip_files() -> dict[str, str]:
     """Return what pip's configuration files say, as `global.index-url` → value; nothing without pip."""
     command = [sys.executable, "-m", "pip", "config", "list"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, timeout=30)
+        if done.returncode and "No module named pip" not in done.stderr:
+            ui.note(f"note: pip's configuration cannot be read, and has no say: {last_line(done.stderr, ('ERROR',))}")
         pairs = (line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
         return {name: str(ast.literal_eval(value)) for name, value in pairs}
-    except (OSError, subprocess.SubprocessError, ValueError, SyntaxError):
+    except (OSError, subprocess.SubprocessError, ValueError, SyntaxError, RecursionError, MemoryError):
         return {}

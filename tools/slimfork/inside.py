@@ -34,7 +34,7 @@ def environment(tree: Path, home: Path, **more: str) -> dict[str, str]:
     return env | {
         "HOME": str(home),
         "USERPROFILE": str(home),
-        "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"),  # matplotlib's list of fonts
+        "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME") or _cache(),  # matplotlib's list of fonts
         "PYTHONUSERBASE": site.getuserbase(),
         "PYTHONPATH": str(tree),
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -48,6 +48,10 @@ def environment(tree: Path, home: Path, **more: str) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",  # on busy cores, more slow pictures this small down, several times over
         **more,
     }
+
+
+def _cache() -> str:
+    return os.path.expanduser("~/.cache")  # noqa: PTH111 - Path.home() raises where there is none
 
 
 def _furnish(home: Path) -> None:

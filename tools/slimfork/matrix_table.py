@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
 from rich.text import Text
 
 from slimfork.naming import is_tag
+from slimfork.ui import Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

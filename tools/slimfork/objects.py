@@ -37,6 +37,8 @@ def read_commit(path: Path, commit: str) -> dict[str, File]:
     try:
         objects = parse_batch(unzip(path))
         found = sorted(_files(objects, _tree_of(objects, commit), ""))
+    except RecursionError as error:
+        raise _refuse(path, "has folders within folders without end") from error
     except (KeyError, ValueError) as error:
         raise _refuse(path, f"is not commit {commit[:12]}: {error} is missing or damaged") from error
     faults = [(name, fault) for name, _, _ in found if (fault := name_fault(name))]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from slimfork.errors import UsageError
+from slimfork.paths import expanded
 
 # The repository in which an upstream is developed: what the pins of its tags are commits of.
 OFFICIAL = {"yolov5": "https://github.com/ultralytics/yolov5"}
@@ -42,7 +42,7 @@ def source(upstream: str, named: str | None = None) -> Source:
     address = named or os.environ.get(variable(upstream)) or OFFICIAL.get(upstream)
     if not address:
         raise UsageError(f"no git repository of {upstream} is known", hint="name it: --git URL_OR_PATH")
-    path = Path(address).expanduser()
+    path = expanded(address)
     if path.exists():  # git runs elsewhere
         return Source(str(path.resolve()), address, upstream)
     found = Source(address, _without_password(address), upstream)
@@ -52,5 +52,8 @@ def source(upstream: str, named: str | None = None) -> Source:
 
 
 def _without_password(address: str) -> str:
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # no address that can be read: what stands before the last @ may be a password all the same
+        return address.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if parts.scheme else address

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from slimfork import ui
 from slimfork.content import patches_root
 from slimfork.errors import UsageError
 from slimfork.naming import is_tag, spec_of
+from slimfork.parts import clear_parts, part_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,13 +28,15 @@ HEADER = """\
 # Every published release of {0}: version, hash, bytes, date, requires-python, file, and why it was yanked.
 # Written by `apply-patches pins refresh {0}`: review the diff, do not edit.
 """
+LARGEST = 256 << 20  # bytes of a source distribution; the largest that is pinned has 2 MB
+FILENAME = r"[A-Za-z0-9][\w.-]*\.tar\.gz"
 LINE = re.compile(
     r"(?P<version>\S+) +"
     r"(?:sha256:(?P<sha256>[0-9a-f]{64})|git:(?P<commit>[0-9a-f]{40})) +"
     r"(?P<size>\d+|-) +"
     r"(?P<uploaded>\d{4}-\d\d-\d\d|-) +"
     r"(?P<requires_python>\S+) +"
-    r"(?P<filename>[A-Za-z0-9][\w.-]*\.tar\.gz|-)"
+    rf"(?P<filename>{FILENAME}|-)"
     r"(?: +yanked: (?P<yanked>.+))?"
 )
 TAG = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:[.-][A-Za-z0-9_]+)*")
@@ -118,7 +120,8 @@ def save(upstream: str, pinned: Sequence[Pin]) -> None:
     lines = [format_line(pin) + "\n" for pin in sorted(pinned, key=lambda pin: pin.order)]
     text = HEADER.format(upstream) + "".join(lines)
     parse(text, upstream=upstream, where=str(path))  # what could not be read back must not be written
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = part_of(path)
+    clear_parts(path.parent, of=path.name)
     try:
         part.write_bytes(text.encode())
         part.replace(path)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from slimfork import inside
 from slimfork.errors import SlimforkError
+from slimfork.words import typed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -32,6 +33,12 @@ def take_along(names: Iterable[str], folder: Path) -> None:
     """Copy scripts of this package into a folder where they run without it."""
     for name in names:
         shutil.copy(Path(__file__).with_name(name), folder)
+
+
+def take_away(names: Iterable[str], folder: Path) -> None:
+    """Remove the scripts again: they are ours, and what the folder is for does not need them."""
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,5 +131,5 @@ class Place:
         if process.returncode and late.is_set():
             raise StageError(f"the stage {name!r} was ended after {limit:g} s; its log is {log}")
         if process.returncode:
-            raise StageError(f"the stage {name!r} failed; its log is {log}", hint=f"tail {log}")
+            raise StageError(f"the stage {name!r} failed; its log is {log}", hint=f"tail {typed(log)}")
         return facts

@@ -12,17 +12,19 @@ import signal
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from filelock import FileLock, Timeout
 
 from slimfork import gitout
 from slimfork.errors import SlimforkError, UsageError
+from slimfork.gitprogram import check_git, complaint, scrubbed
+from slimfork.quarantine import move_objects
+from slimfork.words import typed
 
-try:
+# GitPython asks for the program's version as it is imported, and fails where that does; `check_git` says why.
+with scrubbed(GIT_PYTHON_REFRESH="quiet", GIT_PYTHON_GIT_EXECUTABLE=f"{os.devnull}-git"):
     from git import Git, InvalidGitRepositoryError, NoSuchPathError, Repo
-except ImportError as error:  # GitPython looks for the program when it is imported
-    raise UsageError("git is not installed, or not on PATH", hint="install git and run this again") from error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,16 +44,6 @@ ISOLATED = {
     "TZ": "UTC",
     "XDG_CONFIG_HOME": os.devnull,
 }
-
-
-@contextmanager
-def scrubbed() -> Iterator[None]:
-    """Take `GIT_*` out of the environment: a hook or `git rebase -x` set them for another repository."""
-    taken = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("GIT_")}
-    try:
-        yield
-    finally:
-        os.environ.update(taken)
 
 
 class Repository:
@@ -76,9 +68,7 @@ class Repository:
             env: More environment variables.
         """
         settings = ALWAYS if worktree else ALWAYS + PLUMBING
-        with tempfile.TemporaryFile() as feed:
-            feed.write(stdin)
-            feed.seek(0)
+        with self._feed(stdin) as feed:
             status, out, err = self._git.execute(
                 ["git", *settings, *arguments],
                 istream=feed,
@@ -90,6 +80,18 @@ class Repository:
                 start_new_session=self.own_session,
             )
         return status, out, err
+
+    @contextmanager
+    def _feed(self, stdin: bytes) -> Iterator[BinaryIO | None]:
+        """Yield what git reads, in a file beside what it goes to: the folder for temporary files may be small."""
+        if not stdin:
+            yield None
+            return
+        folder = self.git_dir if os.access(self.git_dir, os.W_OK) else None
+        with tempfile.TemporaryFile(dir=folder) as feed:
+            feed.write(stdin)
+            feed.seek(0)
+            yield feed
 
     def git(
         self, *arguments: str, stdin: bytes = b"", worktree: bool = False, env: Mapping[str, str] | None = None
@@ -184,16 +186,19 @@ class Repository:
     def write(self, stream: bytes, marks: int) -> list[str]:
         """Write the objects of a fast-import stream, moving no ref, and return the commits of its marks.
 
-        A repository of its own takes the refs of the stream; only its objects land here. So a run that is
-        killed leaves nothing but unreachable objects, which git clears away by itself. The caller holds the lock.
+        A repository of its own takes the refs and the objects of the stream; then its objects are moved here, each in
+        one step. So a run that is killed leaves nothing but unreachable objects, which git clears away by itself, and
+        that repository, which the next run clears away. The caller holds the lock.
         """
         bare = self.common_dir / SCRATCH
         shutil.rmtree(bare, ignore_errors=True)  # of a run that was killed
         try:
             kind = self.ask("rev-parse", "--show-object-format") or "sha1"
             self.git("init", "--quiet", "--bare", "--template=", f"--object-format={kind}", "--", str(bare))
-            objects = {"GIT_DIR": str(bare), "GIT_OBJECT_DIRECTORY": str(self.common_dir / "objects")}
-            return self._fast_import(stream, marks, bare / "marks", objects)
+            (bare / "objects" / "info" / "alternates").write_text("../../objects\n", "ascii")
+            commits = self._fast_import(stream, marks, bare / "marks", {"GIT_DIR": str(bare)})
+            move_objects(bare / "objects", self.common_dir / "objects")
+            return commits
         finally:
             shutil.rmtree(bare, ignore_errors=True)
 
@@ -222,6 +227,7 @@ class Repository:
         except Timeout:
             raise busy(self.root) from None
         try:
+            shutil.rmtree(self.common_dir / SCRATCH, ignore_errors=True)  # of a run that was killed
             yield
         finally:
             lock.release()
@@ -232,13 +238,20 @@ def busy(path: Path) -> UsageError:
     return UsageError(f"another apply-patches is at work on {path}", hint="run this again when it is done")
 
 
+def _init(path: Path, *more: str) -> None:
+    path.mkdir()
+    command = ["git", "init", "--quiet", "--template=", "--object-format=sha1", *more]
+    status, _, said = Git(path).execute(command, env=ISOLATED, with_extended_output=True, with_exceptions=False)
+    if status:
+        raise SlimforkError(f"git init failed in {path}: {complaint(os.fsdecode(said), status)}")
+
+
 @contextmanager
 def new_repository(path: Path) -> Iterator[Repository]:
     """Make a repository in a new folder and open it; its files stay byte for byte whatever the user's settings."""
+    check_git()
     with scrubbed():
-        path.mkdir()
-        options = ("--quiet", "--template=", "--object-format=sha1")
-        Git(path).execute(["git", "init", *options], env=ISOLATED)
+        _init(path)
         with Repo(path, expand_vars=False) as repo:
             repository = Repository(repo)
             repository.git("symbolic-ref", "HEAD", "refs/heads/slim")
@@ -255,9 +268,9 @@ def new_repository(path: Path) -> Iterator[Repository]:
 @contextmanager
 def new_bare_repository(path: Path) -> Iterator[Repository]:
     """Make a repository without a work tree in a new folder and open it: to fetch into."""
+    check_git()
     with scrubbed():
-        path.mkdir()
-        Git(path).execute(["git", "init", "--quiet", "--bare", "--template=", "--object-format=sha1"], env=ISOLATED)
+        _init(path, "--bare")
         with Repo(path, expand_vars=False) as repo:
             yield Repository(repo)
 
@@ -272,6 +285,7 @@ def open_repository(path: Path) -> Iterator[Repository]:
     if not path.is_dir():
         what = "is not a folder" if path.exists() else "does not exist"
         raise UsageError(f"{path} {what}", hint="apply-patches vendor ultralytics --into fork")
+    check_git()
     with scrubbed():
         try:
             repo = Repo(path.absolute(), expand_vars=False)
@@ -279,20 +293,24 @@ def open_repository(path: Path) -> Iterator[Repository]:
             raise _not_a_repository(path) from None
         with repo:
             if repo.bare or repo.working_tree_dir is None:
-                hint = f"git clone {path} fork, then apply-patches apply fork"
+                hint = f"git clone {typed(path)} fork, then apply-patches apply fork"
                 raise UsageError(f"{path} is a bare repository: it has no files to patch", hint=hint)
             repository = Repository(repo)
-            if repository.run("rev-parse", "--git-dir", worktree=True)[0]:
-                hint = f"git -C {path} status, which says why"
-                raise UsageError(f"git refuses {path}: another user owns it, or it is damaged", hint=hint)
+            status, _, said = repository.run("rev-parse", "--git-dir", worktree=True)
+            if status:
+                hint = f"git -C {typed(path)} status, which says why"
+                why = "another user owns it" if "dubious ownership" in said else complaint(said, status)
+                raise UsageError(f"git refuses {path}: {why}", hint=hint)
             yield repository
 
 
 def _not_a_repository(path: Path) -> UsageError:
     if not any(path.iterdir()):
-        return UsageError(f"{path} is empty", hint=f"apply-patches vendor ultralytics --into {path}")
+        return UsageError(f"{path} is empty", hint=f"apply-patches vendor ultralytics --into {typed(path)}")
     outer = next((p for p in path.absolute().parents if (p / ".git").exists()), None)
     if outer:
-        return UsageError(f"{path} is a folder inside the repository {outer}", hint=f"apply-patches apply {outer}")
-    hint = f"git init {path}, add and commit its files there; or apply-patches vendor ultralytics --into fork"
+        return UsageError(
+            f"{path} is a folder inside the repository {outer}", hint=f"apply-patches apply {typed(outer)}"
+        )
+    hint = f"git init {typed(path)}, add and commit its files there; or apply-patches vendor ultralytics --into fork"
     return UsageError(f"{path} is not a git repository", hint=hint)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from slimfork import ui
 from slimfork.errors import ConflictError
 from slimfork.naming import is_tag
+from slimfork.words import typed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,9 +51,10 @@ def say_commits(first: str, result: dict[str, Any]) -> None:
 def say_next(path: Path, result: dict[str, Any]) -> None:
     """Print what to type next."""
     if not result["dry_run"]:
-        # A tag of YOLOv5 is no package: it is run where it lies.
-        ui.result(f"next: pip install {f'-r {path}/requirements.txt' if is_tag(result['version']) else f'-e {path}'}")
-        ui.result(f"      apply-patches verify {path}")
+        tag = is_tag(result["version"])  # a tag of YOLOv5 is no package: it is run where it lies
+        what = f"-r {typed(path / 'requirements.txt')}" if tag else f"-e {typed(path)}"
+        ui.result(f"next: pip install {what}")
+        ui.result(f"      apply-patches verify {typed(path)}")
 
 
 def say_found(path: Path, release: Release) -> None:
@@ -73,5 +75,5 @@ def refuse_broken(plan: Plan, path: Path, *, as_json: bool, hint: str | None = N
     raise ConflictError(
         f"{count} patch{'' if count == 1 else 'es'} of {len(plan.steps)} "
         f"{'does' if count == 1 else 'do'} not fit {plan.upstream} {plan.version}; nothing was changed\n\n{problems}",
-        hint=hint or f"apply-patches status {path}",
+        hint=hint or f"apply-patches status {typed(path)}",
     )

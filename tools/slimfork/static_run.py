@@ -6,6 +6,7 @@ import gc
 import multiprocessing
 import tempfile
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import asdict
 from multiprocessing.util import Finalize
@@ -13,7 +14,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from slimfork.errors import SlimforkError
+from slimfork.errors import SlimforkError, explain_system
 from slimfork.exclusions import reason
 from slimfork.fetch import cache_root, fetch, unpack
 from slimfork.imports import CAN_FORK, Importer, importing
@@ -132,22 +133,27 @@ def _module(path: str) -> str:
 
 
 _worker: Worker | None = None
+_why = "the process was not started"
 _open = ExitStack()
 
 
 def _start(folder: str, since: float) -> None:
     """Make the worker of a process; the process that imports for it ends with it."""
-    global _worker  # noqa: PLW0603 - what a pool's processes have for state
+    global _worker, _why  # noqa: PLW0603 - what a pool's processes have for state
     Finalize(None, _open.close, exitpriority=1)  # a pool's processes run nothing that `atexit` knows
     gc.set_threshold(1_000_000)  # syntax trees are many objects in few cycles
-    work = Path(tempfile.mkdtemp(dir=folder))
-    importer = _open.enter_context(importing(work, Path(folder) / "code")) if CAN_FORK else None
+    try:
+        work = Path(tempfile.mkdtemp(dir=folder))
+        importer = _open.enter_context(importing(work, Path(folder) / "code")) if CAN_FORK else None
+    except OSError as error:  # raised here, it would be a traceback and a broken pool
+        _why = explain_system(error).message
+        return
     _worker = Worker(Store(cache_root() / "matrix", since), importer)
 
 
 def _look(pin: Pin) -> Found:
-    if _worker is None:  # pragma: no cover - a pool runs `_start` first
-        raise RuntimeError("no worker")
+    if _worker is None:
+        raise SlimforkError(_why)
     return _worker(pin)
 
 
@@ -167,5 +173,8 @@ def run(releases: Sequence[Pin], *, jobs: int, since: float, on_done: Callable[[
             waiting = {pool.submit(_look, pin): pin for pin in releases}
             for future in as_completed(waiting):
                 on_done(waiting[future], future.result())
+        except BrokenProcessPool:
+            hint = "fewer at once: --jobs 1; the system ends processes when memory is short"
+            raise SlimforkError("a process that looked at releases was ended from outside", hint=hint) from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from slimfork.parts import clear_parts, part_of
 
 ENGINE = (
     *("archive.py", "calls.py", "codemod.py", "compiling.py", "cst.py", "import_steps.py", "imports.py", "inside.py"),
@@ -63,9 +64,14 @@ class Store:
         """Keep a value under a key; another run may do the same at the same time."""
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
+        part = part_of(path)
         part.write_text(json.dumps(value, separators=(",", ":")), encoding="utf-8")
         part.replace(path)
+
+    def tidy(self) -> None:
+        """Clear away what runs left that were killed while they kept something."""
+        for folder in self.folder.glob("*/"):
+            clear_parts(folder)
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key[2:]}.json"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from pathlib import Path
 
@@ -16,18 +15,17 @@ from slimfork.patch import load_series
 from slimfork.plan import make_plan
 from slimfork.selection import representative
 from slimfork.static import FileReport, by_file, judge
+from tests.yolov5_clone import CLONE, needs_clone
 
-CLONE = os.environ.get("SLIMFORK_YOLOV5_GIT", "")
 SERIES = load_series("yolov5")
 DOCUMENTED = [patch for patch in SERIES if not patch.compat]
 KEPT: dict[object, FileReport] = {}  # neighbours share most of their files
 
-no_clone = pytest.mark.skipif(not Path(CLONE, ".git").exists(), reason="SLIMFORK_YOLOV5_GIT names no clone")
 LINES = {version for version, _ in representative("yolov5")}  # the others with `-m slow`, and in the matrix
 every_release = pytest.mark.parametrize(
     "version",
     [
-        pytest.param(pin.version, marks=no_clone if pin.is_tag else () if pin.version in LINES else pytest.mark.slow)
+        pytest.param(pin.version, marks=needs_clone if pin.is_tag else () if pin.version in LINES else pytest.mark.slow)
         for pin in pins.load("yolov5")
         if pin.is_tag or not reason("yolov5", pin.version)
     ],

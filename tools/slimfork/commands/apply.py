@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,17 +11,20 @@ from slimfork.errors import ConflictError
 from slimfork.fork import Fork, read_fork, refuse_unpinned
 from slimfork.guards import ready
 from slimfork.landing import land
+from slimfork.paths import PATH
 from slimfork.recovery import recover
 from slimfork.repo import Repository, open_repository
+from slimfork.words import typed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 LISTED = 10
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=PATH)
 @click.option("--compat/--no-compat", default=None, help="With or without what old releases need; default: as made.")
 @click.option("--allow-unpinned", is_flag=True, help="Try the newest patches on a release they do not know.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
@@ -34,7 +36,7 @@ def command(path: Path, compat: bool | None, allow_unpinned: bool, dry_run: bool
         branch = ready(repository)
         fork = read_fork(repository, compat=compat)
         report.say_found(path, fork.release)
-        trailer = fork.trailer or pinned_trailer(fork, f"apply-patches apply {path}", allowed=allow_unpinned)
+        trailer = fork.trailer or pinned_trailer(fork, f"apply-patches apply {typed(path)}", allowed=allow_unpinned)
         refuse_misfits(fork, path, as_json=as_json)
         made = commits.drafts(
             fork.plan,
@@ -63,7 +65,7 @@ def refuse_misfits(fork: Fork, path: Path, *, as_json: bool) -> None:
     report.refuse_broken(fork.plan, path, as_json=as_json, hint=_ignored(fork, path))
     if fork.foreign:
         names = ", ".join(fork.foreign[:LISTED])
-        hint = f"git -C {path} mv them elsewhere and commit"
+        hint = f"git -C {typed(path)} mv them elsewhere and commit"
         raise ConflictError(f"{path} has files of its own where the overlay goes: {names}", hint=hint)
 
 
@@ -73,7 +75,11 @@ def _ignored(fork: Fork, path: Path) -> str | None:
         e.file for s in fork.plan.broken for v in s.patch.variants if v.covers(fork.release.version) for e in v.edits
     }
     here = sorted(file for file in edited if file not in fork.tree and (fork.repository.root / file).is_file())
-    return f"git -C {path} add -f {' '.join(here)}, and commit: they lie there, but git ignores them" if here else None
+    return (
+        f"git -C {typed(path)} add -f {' '.join(map(typed, here))}, and commit: they lie there, but git ignores them"
+        if here
+        else None
+    )
 
 
 def commit(

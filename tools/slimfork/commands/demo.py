@@ -9,6 +9,8 @@ import click
 
 from slimfork import pins, ui
 from slimfork.demo import Demo
+from slimfork.gitprogram import check_git
+from slimfork.paths import PATH
 from slimfork.recipe import RECIPES
 
 TARGETS = {"parameters": 10.0, "latency_ms": 2.0}
@@ -16,7 +18,7 @@ MAP_SHARE = 0.95
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Where to.")
+@click.option("--out", type=PATH, default=Path("demo"), show_default=True, help="Where to.")
 @click.option(
     "--upstream",
     type=click.Choice(pins.UPSTREAMS),
@@ -32,6 +34,7 @@ def command(out: Path, upstream: str, spec: str | None, as_json: bool) -> None:
     About ten minutes on two cores. Interrupted, it goes on where it was when it is started again.
     """
     # From the index, and no tag: whoever tries this first may not reach the repository.
+    check_git()
     spec = spec or pins.newest_artifact(pins.load(upstream), upstream).spec
     recipe = RECIPES[pins.find(spec).upstream]
     with ui.steps("demo") as progress:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,17 +11,20 @@ import click
 from slimfork import report, ui
 from slimfork.errors import CheckFailed
 from slimfork.fork import read_fork
+from slimfork.paths import PATH
 from slimfork.recovery import heal
 from slimfork.repo import open_repository
+from slimfork.words import shown, typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=PATH)
 @click.option("--compat/--no-compat", default=None, help="With or without what old releases need; default: as made.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(path: Path, compat: bool | None, as_json: bool) -> None:
@@ -42,7 +44,7 @@ def command(path: Path, compat: bool | None, as_json: bool) -> None:
             click.echo(b"".join(coloured(diff)) if sys.stdout.isatty() else diff, nl=False)
     if diffs:
         count = f"{len(diffs)} file{'' if len(diffs) == 1 else 's'}"
-        raise CheckFailed(f"apply would change {count} in {path}", hint=f"apply-patches apply {path}")
+        raise CheckFailed(f"apply would change {count} in {path}", hint=f"apply-patches apply {typed(path)}")
 
 
 def unified(path: str, old: bytes | None, new: bytes | None, mode: str) -> bytes:
@@ -69,8 +71,8 @@ def _lines(content: bytes) -> list[str]:
 def coloured(diff: bytes) -> Iterator[bytes]:
     """Yield the lines of a diff with colours for a terminal."""
     for line in diff.split(b"\n")[:-1]:
-        text = line.decode("utf-8", "replace")
+        text = shown(line.decode("utf-8", "surrogateescape"))
         head = text.startswith(("diff ", "--- ", "+++ "))
         colour = None if head else COLOURS.get(text[:1])
-        shown = click.style(text, fg=colour, bold=head or None) if head or colour else text
-        yield shown.encode() + b"\n"
+        styled = click.style(text, fg=colour, bold=head or None) if head or colour else text
+        yield styled.encode() + b"\n"

@@ -16,18 +16,21 @@ from slimfork import dynamic_run, pins, selection, static_run, ui
 from slimfork.content import overlay_root, patches_root
 from slimfork.errors import CheckFailed, UsageError
 from slimfork.exclusions import reason
+from slimfork.fetch import cache_root
 from slimfork.matrix import Cell, Column, Row, document
 from slimfork.matrix_table import markdown, put_in, summary, tables
 from slimfork.naming import spec_of
 from slimfork.patch import known_as, load_series
-from slimfork.store import digest
+from slimfork.paths import TypedPath
+from slimfork.store import Store, digest
+from slimfork.words import typed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from slimfork.pins import Pin
 
-FILE = click.Path(path_type=Path, dir_okay=False)
+FILE = TypedPath(dir_okay=False)
 
 
 @click.command()
@@ -69,6 +72,7 @@ def command(
     rows = {pin.version: _row(pin) for pin in chosen}
     _refuse_unpinned(list(rows.values()), allowed=allow_unpinned)
     since = time.time() if fresh else 0.0
+    Store(cache_root() / "matrix").tidy()
     columns: list[Column] = []
     if static or not dynamic:
         columns += static_run.COLUMNS
@@ -131,7 +135,7 @@ def _refuse_places(files: Sequence[Path | None]) -> None:
     """Refuse a place that cannot be written before hours are spent."""
     for file in files:
         if file is not None and not file.absolute().parent.is_dir():
-            raise UsageError(f"{file.parent} is not a folder", hint=f"mkdir -p {file.parent}")
+            raise UsageError(f"{file.parent} is not a folder", hint=f"mkdir -p {typed(file.parent)}")
 
 
 def _refuse_unpinned(rows: Sequence[Row], *, allowed: bool) -> None:
@@ -170,5 +174,5 @@ def _raise(made: dict[str, Any]) -> None:
     if failed:
         logs = [cell["log"] for release in failed for cell in release["checks"].values() if cell["log"]]
         again = f"apply-patches vendor {spec_of(made['upstream'], failed[0]['version'])} --into fork"
-        hint = f"cat {logs[0]}" if logs else again
+        hint = f"cat {typed(logs[0])}" if logs else again
         raise CheckFailed(f"{len(failed)} of {len(made['releases'])} releases failed", hint=hint)

@@ -7,8 +7,6 @@ from typing import Any
 
 import click
 from packaging.version import Version
-from rich.markup import escape
-from rich.table import Table
 
 from slimfork import pins, ui
 from slimfork.errors import CheckFailed, UsageError
@@ -19,6 +17,7 @@ from slimfork.objects import commit_date
 from slimfork.origin import OFFICIAL
 from slimfork.pins import Pin
 from slimfork.refresh import Changes, compare
+from slimfork.ui import Table
 
 WRITTEN = "written"
 
@@ -52,9 +51,7 @@ def _table(pinned: list[Pin]) -> Table:
         size = f"{pin.size:,}" if pin.size else ""
         source = f"git {pin.commit[:12]}" if pin.is_tag else f"sha256 {pin.sha256[:12]}"
         style = "dim" if pin.yanked else None
-        table.add_row(
-            pin.spec, str(pin.uploaded or ""), size, pin.requires_python, source, escape(pin.yanked), style=style
-        )
+        table.add_row(pin.spec, str(pin.uploaded or ""), size, pin.requires_python, source, pin.yanked, style=style)
     return table
 
 

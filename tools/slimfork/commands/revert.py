@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,13 +10,18 @@ from slimfork import report, ui
 from slimfork.commands.apply import commit
 from slimfork.fork import read_fork
 from slimfork.guards import ready
+from slimfork.paths import PATH
 from slimfork.recovery import recover
 from slimfork.repo import open_repository
 from slimfork.takeout import take_out
+from slimfork.words import typed
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=PATH)
 @click.option("--patch", metavar="ID", help="Only this patch; the overlay stays.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -37,4 +42,4 @@ def command(path: Path, patch: str | None, dry_run: bool, as_json: bool) -> None
     else:
         report.say_commits(f"{path}: {fork.name}", result)
         if not dry_run:
-            ui.result(f"next: apply-patches apply {path}  (puts them back)")
+            ui.result(f"next: apply-patches apply {typed(path)}  (puts them back)")

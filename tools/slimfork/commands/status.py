@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.table import Table
 from rich.text import Text
 
 from slimfork import ui
 from slimfork.errors import CheckFailed
 from slimfork.fork import Fork, read_fork, refuse_unpinned
 from slimfork.patch import known_as, load_series
+from slimfork.paths import PATH
 from slimfork.recovery import heal
 from slimfork.repo import open_repository
+from slimfork.ui import Table
+from slimfork.words import one_line, typed
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from slimfork.plan import Step
     from slimfork.repo import Repository
 
 LISTED = 10
-STYLES = {"applied": "green", "pending": "yellow", "upstreamed": "cyan", "broken": "red", "excluded": "dim"}
+STYLES = {"applied": "green", "pending": "yellow", "upstreamed": "cyan", "broken": "red"}
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(path: Path, as_json: bool) -> None:
     """Show the patches of the fork at PATH; exit with 1 if something is pending or broken."""
@@ -41,7 +44,7 @@ def command(path: Path, as_json: bool) -> None:
             *(f"patches: {c}" for c in counts),
             *([f"overlay: {fork.overlay.state}"] if fork.overlay.changes or fork.foreign else []),
         ]
-        raise CheckFailed(f"{path} is not complete ({', '.join(words)})", hint=f"apply-patches apply {path}")
+        raise CheckFailed(f"{path} is not complete ({', '.join(words)})", hint=f"apply-patches apply {typed(path)}")
 
 
 def describe(repository: Repository, fork: Fork, path: Path) -> dict[str, Any]:
@@ -92,20 +95,29 @@ def show(facts: dict[str, Any]) -> None:
     name = f"{facts['upstream']} {facts['version']}{' (unpinned)' if facts['unpinned'] else ''}"
     ui.result(f"{facts['path']}: {name} on {facts['branch'] or 'no branch'} ({origin}{tag})")
     table = Table("patch", "state", "commit", "files", "what it does", box=None, pad_edge=False)
-    for patch in facts["patches"]:
+    for patch in (patch for patch in facts["patches"] if patch["state"] != "excluded"):
         state = Text(patch["state"], STYLES[patch["state"]])
-        reason = f" ({patch['reason']})" if patch["state"] == "excluded" else ""
-        files = Text("\n".join(patch["files"]))
-        table.add_row(patch["id"], state, (patch["commit"] or "-")[:10], files, Text(patch["title"] + reason))
+        table.add_row(patch["id"], state, (patch["commit"] or "-")[:10], "\n".join(patch["files"]), patch["title"])
     if facts["found"]:
         ui.result(f"it is {facts['upstream']} {facts['version']}, since {facts['found']}")
     ui.result_table(table)
+    _show_excluded(facts["patches"])
     _show_overlay(facts["overlay"])
     _show_list("your own commits", [f"{c['sha'][:10]}  {c['subject']}" for c in facts["own"]])
     _show_list("not committed", facts["dirty"])
     for patch in facts["patches"]:
         for problem in patch["problems"]:
             ui.result(f"\n{problem}")
+
+
+def _show_excluded(patches: list[dict[str, Any]]) -> None:
+    """Print what has no part in this fork, a line for each reason."""
+    excluded: dict[str, list[str]] = {}
+    for patch in patches:
+        if patch["state"] == "excluded":
+            excluded.setdefault(patch["reason"], []).append(patch["id"])
+    for reason, ids in excluded.items():
+        ui.result(f"{reason}: {', '.join(ids)}")
 
 
 def _show_overlay(overlay: dict[str, Any]) -> None:
@@ -121,6 +133,6 @@ def _show_list(title: str, lines: list[str]) -> None:
     if lines:
         ui.result(f"{title}: {len(lines)}")
         for line in lines[:LISTED]:
-            ui.result(f"  {line}")
+            ui.result(f"  {one_line(line)}")
         if len(lines) > LISTED:
             ui.result(f"  and {len(lines) - LISTED} more")

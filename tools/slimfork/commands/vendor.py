@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime, time, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,15 +10,18 @@ from typing import TYPE_CHECKING
 import click
 
 from slimfork import commits, pins, report, ui
-from slimfork.building import build, tidy
+from slimfork.building import build, refuse_place, tidy
 from slimfork.detect import Release
 from slimfork.errors import ConflictError, UsageError
 from slimfork.exclusions import reason
 from slimfork.fetch import release_files
 from slimfork.fork import plan_series, read_fork, refuse_unpinned
+from slimfork.gitprogram import check_git
 from slimfork.overlay import overlay_files
+from slimfork.paths import PATH
 from slimfork.recovery import heal
 from slimfork.repo import open_repository
+from slimfork.words import typed
 
 if TYPE_CHECKING:
     from datetime import date
@@ -30,7 +34,7 @@ EXECUTABLE, REGULAR = "100755", "100644"
 
 @click.command()
 @click.argument("spec")
-@click.option("--into", "path", required=True, type=click.Path(path_type=Path), help="A new or empty folder.")
+@click.option("--into", "path", required=True, type=PATH, help="A new or empty folder.")
 @click.option("--index-url", metavar="URL", help="The package index to fetch from.")
 @click.option("--git", metavar="URL|PATH", help="The git repository to fetch a tag from.")
 @click.option("--allow-unpinned", is_flag=True, help="Try the newest patches on a release they do not know.")
@@ -52,11 +56,12 @@ def command(
     SPEC is `ultralytics==8.4.190`, or `ultralytics` for the newest pinned release; `yolov5@v7.0` is a tag of the
     official repository, `yolov5` the last of them, and `yolov5==7.0.14` what the package index has under that name.
     """
+    check_git()
     pin = find(spec, index_url, allow_unpinned=allow_unpinned)
     if git and not pin.is_tag:
         raise UsageError(f"{pin.spec} is on the package index, not in a git repository", hint=f"{pin.upstream}@TAG")
     release = Release(upstream=pin.upstream, version=pin.version)
-    again = f"apply-patches vendor {spec} --into {path}"
+    again = f"apply-patches vendor {shlex.quote(spec)} --into {typed(path)}"
     unpinned = not reason(pin.upstream, pin.version) and refuse_unpinned(release, again, allowed=allow_unpinned)
     made: list[commits.Draft] = []
     shas: list[str] = []
@@ -64,9 +69,9 @@ def command(
     if is_free(path):
         files = release_files(pin, index_url=index_url, git=git)
         made = draft(pin, files, path, no_compat=no_compat, as_json=as_json)
-        shas = [] if dry_run else build(path.absolute(), made, version=pin.version)
+        shas = [] if dry_run else build(_place(path), made, version=pin.version)
     else:
-        tidy(path.absolute())
+        tidy(_place(path))
         head = refuse_other(path, pin, no_compat=no_compat)
     result = report.written(path, release, made, shas, head=head, dry_run=dry_run)
     result |= {"sha256": pin.sha256 or None, "commit": pin.commit or None, "unpinned": unpinned}
@@ -93,8 +98,14 @@ def find(spec: str, index_url: str | None, *, allow_unpinned: bool) -> pins.Pin:
     return offered(upstream, version, index_url)
 
 
+def _place(path: Path) -> Path:
+    """Return where a fork is made: a link to an empty folder stands for that folder."""
+    return path.resolve() if path.is_symlink() else path.absolute()
+
+
 def is_free(path: Path) -> bool:
     """Tell whether a fork can be made at a path, or refuse a path that cannot be one."""
+    refuse_place(path.absolute())
     if path.exists() and not path.is_dir():
         raise UsageError(f"{path} is a file", hint="--into a folder that is not there yet")
     if not path.exists():
@@ -148,11 +159,11 @@ def refuse_other(path: Path, pin: Pin, *, no_compat: bool) -> str:
         fork = read_fork(repository, compat=not no_compat)
         imported = fork.history.imported
     if imported is None:
-        raise UsageError(f"{path} has a history of its own", hint=f"apply-patches apply {path}, or {other}")
+        raise UsageError(f"{path} has a history of its own", hint=f"apply-patches apply {typed(path)}, or {other}")
     if (fork.release.upstream, fork.release.version) != (pin.upstream, pin.version):
         hint = f"{other} (moving a fork to another release, `apply-patches upgrade`, is still to come)"
         raise UsageError(f"{path} holds {fork.name}, not {pin.upstream} {pin.version}", hint=hint)
     if not fork.complete:
-        hint = f"apply-patches apply {path}" + (" --compat" if fork.history.left_out and not no_compat else "")
+        hint = f"apply-patches apply {typed(path)}" + (" --compat" if fork.history.left_out and not no_compat else "")
         raise UsageError(f"{path} holds {fork.name} already, but not all patches", hint=hint)
     return fork.head

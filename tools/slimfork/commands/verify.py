@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import click
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from slimfork import ui
 from slimfork.errors import CheckFailed, UsageError
+from slimfork.paths import PATH
+from slimfork.ui import Table
 from slimfork.upstream_tests import ROLES, Verdict, run_upstream_tests
 from slimfork.verify import CHECKS, verify
+from slimfork.words import typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,8 +38,8 @@ MEANINGS: dict[Verdict, str] = {
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path))
-@click.option("--work", type=click.Path(path_type=Path), help="Do the work in this new folder, and keep it.")
+@click.argument("path", type=PATH)
+@click.option("--work", type=PATH, help="Do the work in this new folder, and keep it.")
 @click.option("--timeout", type=float, help="Seconds that one check (600 if not given) or test (300) may take.")
 @click.option("--upstream-tests", is_flag=True, help="Run upstream's own tests instead, on the fork and without it.")
 @click.option("-k", "expression", metavar="EXPR", help="With --upstream-tests: only those that match, as pytest's -k.")
@@ -55,7 +57,7 @@ def command(
     """
     if expression is not None and not upstream_tests:
         raise UsageError(
-            "-k chooses among upstream's tests", hint=f"apply-patches verify {path} --upstream-tests -k ..."
+            "-k chooses among upstream's tests", hint=f"apply-patches verify {typed(path)} --upstream-tests -k ..."
         )
     if upstream_tests:
         _compare(path, work, timeout or TEST_TIME, expression, as_json=as_json)
@@ -92,7 +94,8 @@ def _check(path: Path, work: Path | None, timeout: float, *, as_json: bool) -> N
     _say(path, outcomes, place, as_json=as_json)
     if bad:
         raise CheckFailed(
-            f"{len(bad)} of {len(outcomes)} checks failed: {', '.join(o.id for o in bad)}", hint=f"cat {bad[0].log}"
+            f"{len(bad)} of {len(outcomes)} checks failed: {', '.join(o.id for o in bad)}",
+            hint=f"cat {typed(bad[0].log)}",
         )
 
 
@@ -121,7 +124,7 @@ def _say(path: Path, outcomes: list[Outcome], place: _Work, *, as_json: bool) ->
         return
     table = Table("check", "verdict", "seconds", "detail", title=f"verify {path}")
     for o in outcomes:
-        table.add_row(o.title, f"[{COLOURS[o.verdict]}]{o.verdict}[/]", f"{o.seconds:.1f}", o.detail)
+        table.add_row(o.title, Text(o.verdict, COLOURS[o.verdict]), f"{o.seconds:.1f}", o.detail)
     ui.result_table(table)
     if place.keep:
         ui.note(f"all logs and files: {place.folder}")
@@ -135,7 +138,7 @@ def _compare(path: Path, work: Path | None, timeout: float, expression: str | No
         place.keep = place.keep or problem is not None
     _say_tests(path, tests, counts, place, ok=problem is None, as_json=as_json)
     if problem:
-        raise CheckFailed(problem, hint=f"less {place.folder / 'fork' / 'log.txt'}")
+        raise CheckFailed(problem, hint=f"less {typed(place.folder / 'fork' / 'log.txt')}")
 
 
 def _run_tests(path: Path, work: Path, timeout: float, expression: str | None) -> list[Compared]:
@@ -196,5 +199,5 @@ def _differences_table(tests: list[Compared], roles: list[Role]) -> Table:
     for test in tests:
         statuses = (test.results[role].status for role in roles)
         colour = "bold red" if test.verdict == "regressed" else ""
-        table.add_row(escape(test.id), *statuses, test.verdict, escape(test.reason), style=colour)
+        table.add_row(test.id, *statuses, test.verdict, test.reason, style=colour)
     return table
