@@ -17,6 +17,7 @@ from slimfork.naming import is_tag, spec_of
 from slimfork.overlay import digest, manifest_path, overlay_files, slim_folder
 from slimfork.patch import known_as, load_series
 from slimfork.plan import Plan, Step, make_plan
+from slimfork.words import typed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,7 +138,7 @@ def read_fork(repository: Repository, *, compat: bool | None = None) -> Fork:
     """
     head = repository.head()
     if head is None:
-        hint = f"git -C {repository.root} add -A && git -C {repository.root} commit -m 'upstream'"
+        hint = f"git -C {typed(repository.root)} add -A && git -C {typed(repository.root)} commit -m 'upstream'"
         raise UsageError(f"{repository.root} has no commits yet", hint=hint)
     tree = Tree(repository, head)
     history = read_history(repository, head)

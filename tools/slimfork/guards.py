@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from slimfork.errors import UsageError
+from slimfork.words import typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,10 +34,12 @@ def ready(repository: Repository) -> str:
     """Return the branch that is checked out, or refuse a repository in which a commit would go wrong."""
     for file, what, end in UNDER_WAY:
         if (repository.git_dir / file).exists():
-            raise UsageError(f"a {what} is under way in {repository.root}", hint=f"git -C {repository.root} {end}")
+            raise UsageError(
+                f"a {what} is under way in {repository.root}", hint=f"git -C {typed(repository.root)} {end}"
+            )
     branch = repository.branch()
     if branch is None:
-        hint = f"git -C {repository.root} switch -c slim"
+        hint = f"git -C {typed(repository.root)} switch -c slim"
         raise UsageError(f"{repository.root} is on no branch (HEAD is detached)", hint=hint)
     refuse_shared(repository, branch)
     refuse_dirty(repository)
@@ -47,7 +50,7 @@ def refuse_dirty(repository: Repository) -> None:
     """Refuse changes that are not committed."""
     dirty = repository.dirty()
     if dirty:
-        hint = f"commit them, or git -C {repository.root} stash"
+        hint = f"commit them, or git -C {typed(repository.root)} stash"
         raise UsageError(f"{repository.root} has changes that are not committed:\n  {named(dirty)}", hint=hint)
 
 
@@ -63,7 +66,7 @@ def refuse_shared(repository: Repository, branch: str) -> None:
     others = [tree for tree, on in repository.worktrees().items() if on == branch and Path(tree).resolve() != here]
     others += [str(folder) for folder in _other_git_folders(repository) if branch in _held(folder)]
     if others:
-        hint = f"git -C {repository.root} switch -c BRANCH, or another branch in the other"
+        hint = f"git -C {typed(repository.root)} switch -c BRANCH, or another branch in the other"
         raise UsageError(f"{branch.removeprefix('refs/heads/')} is checked out in {others[0]} as well", hint=hint)
 
 
@@ -85,9 +88,9 @@ def refuse_hidden(repository: Repository, changes: Sequence[Change]) -> None:
     hidden = repository.hidden()
     for change in changes:
         if flag := hidden.get(change.path):
-            hint = f"git -C {repository.root} update-index --no-{flag} {change.path}, and commit what you changed"
+            hint = f"git -C {typed(repository.root)} update-index --no-{flag} {typed(change.path)}, and commit what you changed"
             if flag == "skip-worktree" and not os.path.lexists(repository.root / change.path):
-                hint = f"git -C {repository.root} sparse-checkout disable"
+                hint = f"git -C {typed(repository.root)} sparse-checkout disable"
             raise UsageError(f"{change.path} is marked {flag}: git does not see your changes of it", hint=hint)
 
 

@@ -10,6 +10,7 @@ from slimfork import commits
 from slimfork.errors import UsageError
 from slimfork.naming import spec_of
 from slimfork.overlay import digest, read_manifest
+from slimfork.words import typed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -154,9 +155,7 @@ def overlay_base(repository: Repository, tree: Mapping[str, bytes], history: His
         try:
             return read_manifest(tree[manifest]) | {manifest: digest(tree[manifest])}
         except ValueError as error:
-            hint = (
-                f"git -C {repository.root} log -- {manifest}, then git checkout COMMIT -- {manifest}, and commit that"
-            )
+            hint = f"git -C {typed(repository.root)} log -- {manifest}, then git checkout COMMIT -- {manifest}, and commit that"
             raise UsageError(f"{manifest} does not say which files are ours: {error}", hint=hint) from None
     files: dict[str, str] = {}
     for commit in history.overlays:

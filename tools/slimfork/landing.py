@@ -22,6 +22,7 @@ from slimfork.index_file import changed_index, held_index
 from slimfork.journal import Journal, Swap, file_digest
 from slimfork.processes import KilledError, out_of_reach
 from slimfork.swap import NEW, Exchange, SavedMeanwhile
+from slimfork.words import typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -141,7 +142,7 @@ def _put_back(exchange: Exchange) -> Iterator[None]:
             exchange.undo()
         except OSError as failed:
             message = f"{failed.filename}: {failed.strerror}; what was begun cannot be taken back now"
-            hint = f"mend that, then apply-patches status {exchange.root}: it puts everything back"
+            hint = f"mend that, then apply-patches status {typed(exchange.root)}: it puts everything back"
             raise NotPutBackError(message, hint=hint) from error
         raise
 

@@ -13,6 +13,7 @@ from slimfork.index_file import finish, release
 from slimfork.journal import DamagedJournal, Journal, read_journal
 from slimfork.landing import keep_late_writes, places, uninterrupted, unused
 from slimfork.swap import Exchange
+from slimfork.words import typed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,7 +69,7 @@ def _set_aside(repository: Repository, folder: Path) -> None:
     kept = unused(folder.with_name(f"{folder.name}.damaged"))
     folder.rename(kept)
     ui.note(f"a run was killed in {repository.root}, and its journal is damaged: it is kept in {kept}")
-    ui.note(f"  what it had changed, if anything, is what `git -C {repository.root} status` shows")
+    ui.note(f"  what it had changed, if anything, is what `git -C {typed(repository.root)} status` shows")
 
 
 def _release_as_before(repository: Repository, note: Path) -> None:

@@ -11,6 +11,7 @@ from slimfork.errors import ConflictError, UsageError
 from slimfork.fork import Tree
 from slimfork.merge import merge
 from slimfork.plan import make_plan
+from slimfork.words import typed
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
@@ -64,14 +65,14 @@ def _refuse_broken(fork: Fork, patch: str | None) -> None:
     broken = [s for s in fork.plan.broken if patch in (None, s.patch.id)]
     if broken:
         problems = "\n\n".join(problem for step in broken for problem in step.problems)
-        hint = f"git -C {fork.repository.root} log --oneline, to find the commit that changed them"
+        hint = f"git -C {typed(fork.repository.root)} log --oneline, to find the commit that changed them"
         raise ConflictError(f"patches that do not stand as they were made cannot be taken out\n\n{problems}", hint=hint)
 
 
 def _without(fork: Fork, applied: Sequence[Patch], going: Sequence[Patch]) -> dict[str, bytes]:
     """Return path to content for the files that change when patches go."""
     if fork.history.base is None:
-        hint = f"git -C {fork.repository.root} fetch --unshallow, or git revert by hand"
+        hint = f"git -C {typed(fork.repository.root)} fetch --unshallow, or git revert by hand"
         raise UsageError(f"the history of {fork.repository.root} does not tell what was there before", hint=hint)
     pristine = Tree(fork.repository, fork.history.base)
     full = _outcome(fork, pristine, applied)
@@ -93,7 +94,7 @@ def _outcome(fork: Fork, pristine: Tree, series: Sequence[Patch]) -> dict[str, b
     plan = make_plan(pristine, upstream=fork.release.upstream, version=fork.release.version, series=series)
     if plan.broken:
         names = ", ".join(s.patch.id for s in plan.broken)
-        hint = f"git -C {fork.repository.root} log --oneline, then git revert the commit of the patch"
+        hint = f"git -C {typed(fork.repository.root)} log --oneline, then git revert the commit of the patch"
         raise ConflictError(f"today's patches do not fit the import any more: {names}; nothing was changed", hint=hint)
     return plan.changes
 
@@ -108,11 +109,11 @@ def _check(fork: Fork, changes: dict[str, bytes], applied: Sequence[Patch], goin
     if wrong:
         raise ConflictError(
             f"taken out, {', '.join(sorted(gone))} would leave {', '.join(wrong)} half done; nothing was changed",
-            hint=f"apply-patches diff {fork.repository.root}, then edit by hand",
+            hint=f"apply-patches diff {typed(fork.repository.root)}, then edit by hand",
         )
 
 
 def _conflict(fork: Fork, names: Sequence[str]) -> ConflictError:
     message = f"your own changes lie on what would go: {', '.join(names)}; nothing was changed"
-    hint = f"git -C {fork.repository.root} log -p -- {names[0]}, then undo them or edit by hand"
+    hint = f"git -C {typed(fork.repository.root)} log -p -- {typed(names[0])}, then undo them or edit by hand"
     return ConflictError(message, hint=hint)
