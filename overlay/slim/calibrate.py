@@ -124,7 +124,7 @@ def image_paths(data_yaml: Path | str, split: str = "train") -> list[Path]:
     data = read_yaml(source)
     places = places_of(source, data, split)
     missing = [place for place in places if not _exists(place)]
-    found = sorted({path for place in places for path in _pictures(place)})
+    found = [] if missing else sorted({path for place in places for path in _pictures(place)})
     if missing or not found:
         raise CalibrationError(f"{source}: no pictures at {', '.join(map(str, missing or places))}{_hint(data, split)}")
     gone = next((path for path in found if not path.is_file()), None) if split != "train" else None
