@@ -25,12 +25,11 @@ def interruptible() -> Iterator[Interruption]:
         return
     heard = [number for number in SIGNALS if signal.getsignal(number) not in {signal.SIG_IGN, None}]
     before = {number: signal.signal(number, interruption.heard) for number in heard}
-    hook = sys.unraisablehook
     sys.unraisablehook = interruption.unraisable
     try:
         yield interruption
     finally:
-        sys.unraisablehook = hook
+        sys.unraisablehook = interruption.hook
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -40,6 +39,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self.process, self.pressed = os.getpid(), False
+        self.hook = sys.unraisablehook
 
     def heard(self, *_: Any) -> None:
         """Answer a signal.
@@ -58,7 +58,7 @@ class Interruption:
     def unraisable(self, unraisable: Any) -> None:
         """Keep silent about what cannot be raised because it is the interruption itself."""
         if not self.pressed:
-            sys.__unraisablehook__(unraisable)
+            self.hook(unraisable)
 
     def check(self) -> None:
         """Raise what a library has caught.

@@ -77,7 +77,7 @@ def read_checkpoint(path: Path, package: str) -> Any:
     if foreign and upstreams is None:
         raise UntrustedError(f"{path}: {_refusal(foreign, package)}")
     if not is_archive(path):  # its weights_only loader knows tensors alone there
-        raise UntrustedError(f"{path}: has the form of PyTorch before 1.6, which cannot be read without running it{ASK}")
+        raise UntrustedError(f"{path}: of the form before PyTorch 1.6, which cannot be read without running it{ASK}")
     try:
         found = _read(path, allowed, names) if upstreams is None else upstreams(str(path), safe_only=True)[0]
     except (pickle.UnpicklingError, TypeError) as error:

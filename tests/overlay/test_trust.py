@@ -171,7 +171,7 @@ def test_the_form_of_pytorch_before_1_6_is_a_question_of_trust(weights, prune):
     torch.save(torch.load(weights, weights_only=False), old, _use_new_zipfile_serialization=False)
     code, _, err = prune("--weights", old, "--ratio", 0.5, "--no-onnx")
     assert code == 2
-    assert "old.pt: has the form of PyTorch before 1.6" in err
+    assert "old.pt: of the form before PyTorch 1.6" in err
     assert "--trust" in err
     assert prune("--weights", old, "--ratio", 0.5, "--no-onnx", "--trust")[0] == 0
 
