@@ -43,12 +43,14 @@ MOVED = {  # as upstream's `temporary_modules`
     "ultralytics.nn.tasks.YOLOv10DetectionModel": "ultralytics.nn.tasks.DetectionModel",
     "ultralytics.utils.loss.v10DetectLoss": "ultralytics.utils.loss.E2EDetectLoss",
 }
-TORCHS = re.compile(
-    r"torch\.\w+|torch\.(_utils|_tensor|storage|serialization|nn\.parameter)\.\w+|collections\.(OrderedDict|Counter)|_codecs\.encode|builtins\.(set|bytearray|complex)"
+TORCHS = re.compile(  # what torch allows by itself, or refuses
+    r"torch\.\w+|torch\.(_utils|_tensor|storage|serialization|nn\.parameter)\.\w+"
+    r"|collections\.(OrderedDict|Counter)|_codecs\.encode|builtins\.(set|bytearray|complex)"
 )
 SIMPLE = re.compile(r"ultralytics\.(yolo\.)?utils\.IterableSimpleNamespace")
 NUMPY = re.compile(r"numpy\.(_?core)\.multiarray\.(scalar|_reconstruct)")
 ASK = "; a .pt can run any program: if you know who made it, --trust"
+LONGEST = 100  # characters of a name that are said
 OWN_PATH = type(pathlib.Path())
 
 
@@ -91,12 +93,12 @@ def read_checkpoint(path: Path, package: str) -> Any:
 
 def _refusal(foreign: list[str], package: str) -> str:
     """Say what a checkpoint asks for that is not allowed."""
-    more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+    named = foreign[0][:LONGEST] + (f" and {len(foreign) - 1} more" if len(foreign) > 1 else "")
     others = {"ultralytics": ("models.", "yolov5."), "yolov5": ("ultralytics.",), "": ("ultralytics.",)}[package]
     if any(name.startswith(others) for name in foreign):
         other = "YOLOv5" if package == "ultralytics" else "ultralytics"
-        return f"asks for {foreign[0]}{more}: it looks like a model of {other}; prune it in a fork of that"
-    return f"asks for {foreign[0]}{more}, which no network of this fork is made of{ASK}"
+        return f"asks for {named}: it looks like a model of {other}; prune it in a fork of that"
+    return f"asks for {named}, which no network of this fork is made of{ASK}"
 
 
 def _why(error: Exception) -> str:
