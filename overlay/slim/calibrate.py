@@ -112,24 +112,70 @@ def image_batches(data_yaml: Path | str, *, imgsz: int = 640, batch: int = 16, l
         yield torch.from_numpy(np.ascontiguousarray(stack)).float() / 255
 
 
-def image_paths(data_yaml: Path | str) -> list[Path]:
-    """Return the training pictures that a data set's YAML names, sorted."""
+def image_paths(data_yaml: Path | str, split: str = "train") -> list[Path]:
+    """Return the pictures of a split that a data set's YAML names, sorted.
+
+    Nothing is fetched, and the YAML's `download:`, which may be any program, is not looked at.
+
+    Raises:
+        CalibrationError: The YAML cannot be read, or it leads to no pictures; says which are missing.
+    """
+    source = Path(data_yaml)
+    data = read_yaml(source)
+    places = places_of(source, data, split)
+    missing = [place for place in places if not _exists(place)]
+    found = [] if missing else sorted({path for place in places for path in _pictures(place)})
+    if missing or not found:
+        raise CalibrationError(f"{source}: no pictures at {', '.join(map(str, missing or places))}{_hint(data, split)}")
+    gone = next((path for path in found if not path.is_file()), None) if split != "train" else None
+    if gone is not None:
+        raise CalibrationError(f"{source}: no picture at {gone}{_hint(data, split)}")
+    return found
+
+
+def read_yaml(source: Path) -> dict[str, Any]:
+    """Read a data set's YAML.
+
+    Raises:
+        CalibrationError: It cannot be read, or is no data set's.
+    """
     import yaml  # noqa: PLC0415 - only here, and upstream requires it
 
-    source = Path(data_yaml)
     try:
         data: Any = yaml.safe_load(source.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise CalibrationError(f"{source}: no data set YAML can be read there ({type(error).__name__})") from None
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        kind = "is a folder" if source.is_dir() else type(error).__name__
+        raise CalibrationError(f"{source}: no data set YAML can be read there ({kind})") from None
     if not isinstance(data, dict) or not data.get("train"):
         raise CalibrationError(f"{source}: has no `train:` entry")
-    train = data["train"]
-    entries = train if isinstance(train, list) else [train]
-    places = [_place(source, str(data.get("path") or ""), str(entry)) for entry in entries]
-    found = sorted({path for place in places for path in _pictures(place)})
-    if not found:
-        raise CalibrationError(f"{source}: no pictures at {', '.join(map(str, places))}")
-    return found
+    return data
+
+
+def places_of(source: Path, data: dict[str, Any], split: str) -> list[Path]:
+    """Return where a split lies, as its YAML says.
+
+    Raises:
+        CalibrationError: It does not, or not by paths.
+    """
+    named = data.get(split) or (data.get("validation") if split == "val" else None)  # as today's upstream has it
+    entries = named if isinstance(named, list) else [named]
+    if not named:
+        raise CalibrationError(f"{source}: has no `{split}:` entry")
+    odd = next((entry for entry in entries if not isinstance(entry, str)), None)
+    root = data.get("path")
+    if odd is not None or not isinstance(root, (str, type(None))):
+        raise CalibrationError(f"{source}: `{split}:` and `path:` are to be paths, or `{split}:` a list of them")
+    return [_place(source, str(root or ""), str(entry)) for entry in entries]
+
+
+def root_of(source: Path, data: dict[str, Any]) -> Path:
+    """Return the folder that a data set's `path:` stands for."""
+    return _place(source, str(data.get("path") or ""), ".").resolve()
+
+
+def _hint(data: dict[str, Any], split: str) -> str:
+    """Say of which split, and what is not done about it."""
+    return f" (`{split}:`)" + ("; its `download:` is not run: get the pictures first" if data.get("download") else "")
 
 
 def _place(source: Path, path: str, entry: str) -> Path:
@@ -140,7 +186,14 @@ def _place(source: Path, path: str, entry: str) -> Path:
     """
     spelled = [entry, entry[3:]] if entry.startswith("../") else [entry]
     tried = [root / path / name for root in (source.resolve().parent, Path.cwd(), FORK) for name in spelled]
-    return next((place for place in tried if place.exists()), tried[0])  # an absolute path stays as it is
+    return next((place for place in tried if _exists(place)), tried[0])  # an absolute path stays as it is
+
+
+def _exists(place: Path) -> bool:
+    try:
+        return place.exists()
+    except (OSError, ValueError):  # a name that no file system has
+        return False
 
 
 def _pictures(entry: Path) -> Iterator[Path]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import os
+import hashlib
+import io
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from .outputs import forget_grids
+from .pickles import holds_string
+from .whole_files import whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
 # State of the run that the checkpoint came from; it does not fit the pruned shapes. As upstream strips it.
 STALE = ("optimizer", "best_fitness", "ema", "updates", "scaler", "stopper", "modelopt")
+MARK = "slim_prune"  # the key by which a checkpoint is known as one that a run of prune.py wrote, and not a training
 STALE_V5 = ("training_results", "wandb_id")  # of YOLOv5 before v7.0, where they are there
 
 
@@ -46,7 +50,22 @@ def save_checkpoint(
     for parameter in half.parameters():
         parameter.requires_grad = trainable
     stale = dict.fromkeys((*STALE, *(key for key in STALE_V5 if key in checkpoint)))
-    write_atomically(path, {**checkpoint, **stale, "model": half, "epoch": -1})
+    own = {} if plan is None else {MARK: _mark(plan.to_json().encode())}
+    write_atomically(path, {**checkpoint, **stale, **own, "model": half, "epoch": -1})
+
+
+def _mark(plan_json: bytes) -> str:
+    return f"plan sha256 {hashlib.sha256(plan_json).hexdigest()}"
+
+
+def is_ours(path: Path) -> bool:
+    """Tell whether a file is a checkpoint that a run of prune.py wrote; one that was trained since is not."""
+    return holds_string(path, MARK)
+
+
+def holds_plan(path: Path, plan_json: bytes) -> bool:
+    """Tell whether a checkpoint was written together with this very plan."""
+    return holds_string(path, _mark(plan_json))
 
 
 def _rounds(model: Any) -> list[dict[str, Any]]:
@@ -58,13 +77,12 @@ def _rounds(model: Any) -> list[dict[str, Any]]:
 
 
 def write_atomically(path: Path, value: Any) -> None:
-    """Save with torch under a temporary name in the same folder, then rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}-{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            torch.save(value, file)
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    """Save with torch, whole or not at all.
+
+    Raises:
+        OSError: It cannot be written; names the file.
+    """
+    bytes_ = io.BytesIO()  # torch's own writer says neither which file it was nor that the disk is full
+    torch.save(value, bytes_)
+    with whole(path) as part:
+        part.write_bytes(bytes_.getbuffer())

@@ -27,7 +27,7 @@ ADVICE = "show |γ| of every layer and how far pruning can go, and do nothing"
 
 
 def main(line: Line, arguments: Sequence[str] | None = None) -> int:
-    """Run the script; returns its exit code (0 done, 2 usage or input)."""
+    """Run the script; returns its exit code (0 done, 2 usage or input, 130 interrupted)."""
     return journey.run(line, INTERFACE, arguments)
 
 
@@ -66,6 +66,8 @@ def common_arguments(parser: argparse.ArgumentParser, where: str) -> None:
     add("--pictures", type=int, default=512, help="how many pictures for that (default: 512)")
     add("--imgsz", type=int, help="image size for statistics, FLOPs, ONNX and latency (default: the checkpoint's)")
     add("--out", type=Path, help=f"where to {where}")
+    add("--overwrite", action="store_true", help="replace files at --out that no earlier run of this script wrote")
+    add("--trust", action="store_true", help="run what the checkpoint's pickle says; it may be any program")
     add("--no-fold", action="store_true", help="drop the constant output of dropped channels instead of folding it")
     add("--no-onnx", action="store_true", help="no ONNX file and no latency")
     add("--dry-run", action="store_true", help="plan and report, write nothing")
@@ -91,10 +93,15 @@ def _choose(
     )
 
 
+def _pictures(files: Files) -> list[Path]:
+    return [files.beside("-gamma.png"), files.beside("-channels.png")]
+
+
 def _draw(files: Files, dense: nn.Module, pruned: nn.Module, channels: Channels) -> list[Path]:
+    scales, layers = _pictures(files)
     return [
-        plots.gammas(files.beside("-gamma.png"), before=gammas(dense, channels), after=gammas(pruned)),
-        plots.channels(files.beside("-channels.png"), before=widths(dense), after=widths(pruned)),
+        plots.gammas(scales, before=gammas(dense, channels), after=gammas(pruned)),
+        plots.channels(layers, before=widths(dense), after=widths(pruned)),
     ]
 
 
@@ -105,6 +112,7 @@ INTERFACE = Interface(
     choose=_choose,
     remarks=lambda *_: [],
     draw=_draw,
+    pictures=_pictures,
     amount="--ratio 0.5",
     sparse="yolo train model={weights} data={data} sparsity=auto",
 )

@@ -22,14 +22,17 @@ class Line:
     """What differs between release lines.
 
     Attributes:
-        load: Path of a checkpoint to its model and the checkpoint itself, with upstream's own loader.
+        load: Path of a checkpoint to its model and the checkpoint itself, with upstream's own loader; its `torch.load`
+            is handed what has been read already, unless the user trusts the file.
         export: Path of a checkpoint and image size; writes the ONNX file beside it and returns its path.
         validate: Path of a checkpoint, of a data set's YAML, and image size; upstream's metrics by name.
+        package: Where the release keeps its modules: `ultralytics`, `yolov5`, or none.
     """
 
     load: Callable[[Path], tuple[nn.Module, dict[str, Any]]]
     export: Callable[[Path, int], Path]
     validate: Validate | None = None
+    package: str = "ultralytics"
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Interface:
         choose: Makes the plan, unless `--plan` names one, by these scores; at this ratio where there is one.
         remarks: What to say of the result, a line each.
         draw: Writes the pictures beside the result, and returns their paths.
+        pictures: Those paths, before anything is drawn.
         amount: How it is said how much to prune, for the command that makes a plan.
         sparse: The command that trains a model, {weights} on {data}, sparse, for the doubts about one that was not.
         trainable: Whether parameters ask for gradients in the checkpoint that is written.
@@ -66,6 +70,7 @@ class Interface:
     choose: Callable[[nn.Module, Channels, Scores, argparse.Namespace, float | None], Plan]
     remarks: Callable[[nn.Module, nn.Module, Plan, int], list[str]]
     draw: Callable[[Files, nn.Module, nn.Module, Channels], list[Path]]
+    pictures: Callable[[Files], list[Path]]
     amount: str
     sparse: str
     trainable: bool = False

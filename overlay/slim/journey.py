@@ -18,14 +18,14 @@ import torch
 from . import calibrate, measure
 from .advice import advise, doubts, table
 from .channels import analyse
-from .checkpoint import save_checkpoint
 from .choosing import Chooser, predicted, settle_options, settle_score
-from .comparing import measured
 from .interface import Files
-from .loading import check_options, check_weights, image_size, load, read_plan, write_plan
+from .interrupt import INTERRUPTED, interruptible
+from .loading import check_options, image_size, load, read_plan
 from .patterns import protect
 from .plan import Plan, PlanError
 from .report import report
+from .results import Results, plan_out
 from .shadow import image
 from .stages import accuracies, accuracy_table, folding_error
 from .surgery import apply_plan, mask_plan
@@ -47,17 +47,35 @@ SAMPLE = 4  # pictures on which the error of folding is measured
 
 
 def run(line: Line, interface: Interface, arguments: Sequence[str] | None = None) -> int:
-    """Run the script; returns its exit code (0 done, 2 usage or input)."""
+    """Run the script; returns its exit code (0 done, 2 usage or input, 130 interrupted)."""
     options = interface.parser().parse_args(arguments)
-    try:
-        with _only_json() if options.json else nullcontext(sys.stdout) as result:
-            outcome = (look if options.report else prune)(line, interface, options)
-            if options.json:
-                result.write(json.dumps(outcome, indent=2, sort_keys=True) + "\n")
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
+    written: list[Path] = []
+    with interruptible() as interruption:
+        try:
+            with _only_json() if options.json else nullcontext(sys.stdout) as result:
+                outcome = look(line, interface, options) if options.report else prune(line, interface, options, written)
+                interruption.check()
+                if options.json:
+                    result.write(json.dumps(outcome, indent=2, sort_keys=True) + "\n")
+        except BaseException as error:
+            if interruption.pressed or isinstance(error, KeyboardInterrupt):  # libraries make another error of it
+                return _interrupted(written)
+            if not isinstance(error, (ValueError, OSError)):
+                raise
+            sys.stderr.write(f"error: {one_line(error)}\n")
+            return 2
     return 0
+
+
+def _interrupted(written: list[Path]) -> int:
+    what = f"written is {', '.join(map(str, written))}" if written else "nothing was written"
+    sys.stderr.write(f"interrupted; {what}\n")
+    return INTERRUPTED
+
+
+def one_line(error: BaseException) -> str:
+    """Return what an error says as one line, whatever a file's name holds."""
+    return "".join(letter if letter.isprintable() else " " for letter in str(error))
 
 
 @contextmanager
@@ -93,25 +111,27 @@ def look(line: Line, interface: Interface, options: argparse.Namespace) -> dict[
     Raises:
         ValueError: The checkpoint does not fit.
     """
-    check_weights(options.weights)
-    dense, _ = load(line, options.weights)
+    dense, _ = load(line, options.weights, trust=options.trust)
     dense, said = interface.prepare(dense, options)
     found = report(dense, analyse(dense))
     tell(*said, *found.lines())
     return found.to_dict()
 
 
-def prune(line: Line, interface: Interface, options: argparse.Namespace) -> dict[str, Any]:
-    """Prune as the options say and return the report.
+def prune(line: Line, interface: Interface, options: argparse.Namespace, written: list[Path]) -> dict[str, Any]:
+    """Prune as the options say and return the report; `written` gets the files that are there.
 
     Raises:
         ValueError: The checkpoint, the plan or the options do not fit.
     """
     target = Target.parse(options.target) if options.target else None
-    settle_options(options, target)
     files = Files(interface.out(options))
     check_options(line, options, files.checkpoint)
-    dense, checkpoint = load(line, options.weights)
+    settle_options(options, target)
+    results = Results(files, interface, onnx=not options.no_onnx, written=written)
+    unasked = options.dry_run or options.advice or options.overwrite
+    replaced = [] if unasked else results.check(plan=options.plan)
+    dense, checkpoint = load(line, options.weights, trust=options.trust)
     dense, said = interface.prepare(dense, options)
     imgsz = image_size(options.imgsz, dense, checkpoint)
     channels = analyse(dense)
@@ -133,21 +153,20 @@ def prune(line: Line, interface: Interface, options: argparse.Namespace) -> dict
         notes += doubted
         doubted = []
     warnings = [f"{doubt}; next: {_mend(known, interface, options)}" for doubt in doubted]
-    tell(*said, *(f"WARNING: {text}" for text in warnings), *(f"note: {text}" for text in notes))
+    tell(*said, *replaced, *(f"WARNING: {text}" for text in warnings), *(f"note: {text}" for text in notes))
     accuracy = _reestimated(line, dense, pruned, (plan, channels, checkpoint), options, imgsz)
     tell(*interface.remarks(dense, pruned, plan, imgsz))
     if options.plan_out:
-        write_plan(options.plan_out, plan)
+        plan_out(options.plan_out, plan, overwrite=options.overwrite)
+        written.append(options.plan_out)
     if options.dry_run:
-        drawn, before, after = [], measure.measure(dense, imgsz=imgsz), measure.measure(pruned, imgsz=imgsz)
+        before, after = measure.measure(dense, imgsz=imgsz), measure.measure(pruned, imgsz=imgsz)
     else:
-        save_checkpoint(files.checkpoint, pruned, checkpoint, plan, trainable=interface.trainable)
-        write_plan(files.beside(".json"), plan)
-        drawn = interface.draw(files, dense, pruned, channels)
-        export = None if options.no_onnx else line.export
-        before, after = measured(export, files.checkpoint, dense, pruned, checkpoint, imgsz)
+        with results.workshop() as making:
+            making.write(dense, pruned, channels, plan, checkpoint)
+            before, after = making.measure(None if options.no_onnx else line.export, dense, pruned, checkpoint, imgsz)
     lines, rows = measure.table(before, after)
-    tell(*lines, *(predicted(dense, channels, plan, imgsz) if options.dry_run else _made(files, drawn)))
+    tell(*lines, *(predicted(dense, channels, plan, imgsz) if options.dry_run else results.beside()))
     tell(*_planned(options))
     return {
         "accuracy": accuracy,
@@ -235,10 +254,3 @@ def _planned(options: argparse.Namespace) -> list[str]:
         f"wrote the plan {options.plan_out}; to apply it:",
         f"  python prune.py --weights {options.weights} --plan {options.plan_out}",
     ]
-
-
-def _made(files: Files, drawn: list[Path]) -> list[str]:
-    """Name what lies beside the result."""
-    stem, own = files.checkpoint.stem, files.checkpoint.name
-    named = [path for path in files.checkpoint.parent.glob(f"{stem}*") if path.name != own]
-    return [f"wrote {files.checkpoint}, and beside it:", *(f"  {path}" for path in sorted({*named, *drawn}))]

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import nn
+
 from . import calibrate
-from .plan import Plan
+from .pickles import OTHERS, NotACheckpointError, check_file
+from .plan import Plan, PlanError
+from .trust import first_line, handed_over, read_checkpoint
+from .whole_files import whole
 
 if TYPE_CHECKING:
     import argparse
     from pathlib import Path
 
-    from torch import nn
-
     from .interface import Line
+
+LARGEST_PLAN = 64 * 2**20  # bytes; of yolov8x one takes 0.2 MB
 
 
 def check_options(line: Line, options: argparse.Namespace, out: Path) -> None:
     """Refuse what would only be found out after the work is done."""
     weights = options.weights
-    check_weights(weights)
-    if options.plan and (options.keep or options.only):
-        raise ValueError("--plan says already which channels stay: leave --keep and --only to the run that makes it")
+    check_file(weights)
+    _check_plan_alone(options)
     if options.val and not options.data:
         raise ValueError("--val: needs --data, the data set to validate on")
     if options.val and line.validate is None:
@@ -32,14 +38,20 @@ def check_options(line: Line, options: argparse.Namespace, out: Path) -> None:
         raise ValueError(f"--out {out}: is the checkpoint to prune; write the pruned one elsewhere")
     if options.plan_out and options.plan_out.suffix != ".json":
         raise ValueError(f"--plan-out {options.plan_out}: must end in .json, which a plan is")
+    if options.pictures < 1:
+        raise ValueError(f"--pictures {options.pictures}: must be at least 1")
     if options.data:
         calibrate.image_paths(options.data)
+    if options.val:
+        calibrate.image_paths(options.data, "val")
 
 
-def check_weights(weights: Path) -> None:
-    """Refuse a checkpoint that is not there."""
-    if not weights.is_file():
-        raise FileNotFoundError(f"{weights}: no such checkpoint; a training run leaves one in its weights/ folder")
+def _check_plan_alone(options: argparse.Namespace) -> None:
+    """Refuse beside a plan what would be passed over."""
+    if options.plan and (options.keep or options.only):
+        raise ValueError("--plan says already which channels stay: leave --keep and --only to the run that makes it")
+    if options.plan and (options.score or options.min_channels != 1 or options.round_to is not None):
+        raise ValueError("--plan says already how many stay: leave out --score, --min-channels and rounding")
 
 
 def image_size(asked: int | None, model: nn.Module, checkpoint: dict[str, Any]) -> int:
@@ -52,24 +64,71 @@ def image_size(asked: int | None, model: nn.Module, checkpoint: dict[str, Any]) 
     return imgsz
 
 
-def load(line: Line, weights: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """Open a checkpoint with upstream's loader, in float and eval mode; all parameters ask for gradients."""
+def load(line: Line, weights: Path, *, trust: bool) -> tuple[nn.Module, dict[str, Any]]:
+    """Open a checkpoint with upstream's loader, in float and eval mode; all parameters ask for gradients.
+
+    Upstream unpickles whatever a file holds. So it is given what has been read here, of allowed classes alone, unless
+    the user trusts the file.
+
+    Raises:
+        ValueError: It is no checkpoint, or asks for more than is allowed.
+        FileNotFoundError: There is none.
+    """
+    if line.package == "ultralytics" and weights.is_file() and weights.suffix not in {".pt", *OTHERS}:
+        raise ValueError(f"{weights}: upstream opens checkpoints by their ending; name it {weights.stem}.pt")
+    check_file(weights)
+    found = None if trust else read_checkpoint(weights, line.package)
+    if not trust:
+        check_content(weights, found)
     try:
-        model, checkpoint = line.load(weights)
+        with nullcontext() if trust else handed_over(found):
+            model, checkpoint = line.load(weights)
         for parameter in model.parameters():
             parameter.requires_grad = True  # the write-up's point 4: stripped checkpoints are frozen
     except Exception as error:  # a pickle may raise anything
-        reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
-        raise ValueError(f"{weights}: not a checkpoint that this fork can load ({reason})") from error
+        raise ValueError(f"{weights}: not a checkpoint that this fork can load ({first_line(error)})") from error
     return model.float().eval(), checkpoint
 
 
+def check_content(weights: Path, found: Any) -> None:
+    """Refuse what has no network in it.
+
+    Raises:
+        NotACheckpointError: It has none; says what it is instead.
+    """
+    held = found if isinstance(found, dict) else {}
+    model = held.get("ema") or held.get("model")
+    if isinstance(model, nn.Module):
+        return
+    inner = model if isinstance(model, dict) else held
+    if isinstance(found, nn.Module):
+        what = "a model alone; save it as {'model': model}, which is what training writes"
+    elif inner and any(isinstance(value, torch.Tensor) for value in inner.values()):
+        what = "a state_dict, weights without the network; give the .pt that training wrote"
+    else:
+        what = f"a {type(found).__name__} without a model in it; give the .pt that training wrote"
+    raise NotACheckpointError(f"{weights}: not a checkpoint that this fork can load: it is {what}")
+
+
 def read_plan(path: Path) -> Plan:
-    """Read a plan."""
-    return Plan.from_json(path.read_text(encoding="utf-8"))
+    """Read a plan.
+
+    Raises:
+        PlanError: It is none.
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:  # a folder is an OSError that names it
+        found = file.read(LARGEST_PLAN + 1)
+    if len(found) > LARGEST_PLAN:
+        raise PlanError(f"is larger than {LARGEST_PLAN // 2**20} MB, which no plan is: give the .json of a pruning")
+    try:
+        text = found.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise PlanError("is no text in UTF-8: give the .json of a pruning, or make a plan") from None
+    return Plan.from_json(text)
 
 
 def write_plan(path: Path, plan: Plan) -> None:
-    """Write a plan as JSON, and the folder that it is to lie in."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(plan.to_json(), encoding="utf-8")
+    """Write a plan as JSON, whole or not at all, and the folder that it is to lie in."""
+    with whole(path) as part:
+        part.write_text(plan.to_json(), encoding="utf-8")

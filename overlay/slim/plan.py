@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .blocks import removable_blocks, within
 from .counting import keep_counts, unrounded
+from .plan_data import FORMAT, PlanError, check_plan, read_json
 from .scoring import Scores, drop_below, drop_ratio, fallen_norms
 
 if TYPE_CHECKING:
@@ -22,12 +23,9 @@ if TYPE_CHECKING:
 
     from .channels import Channels
 
-FORMAT = 1
+__all__ = ["Plan", "PlanError", "make_plan", "some"]
+
 FEW = 3
-
-
-class PlanError(ValueError):
-    """A plan that does not fit: the message names the layer and what to do."""
 
 
 @dataclass(frozen=True)
@@ -66,15 +64,7 @@ class Plan:
         Raises:
             PlanError: If it is not a plan, or one of another format.
         """
-        if not isinstance(data, dict) or data.get("format") != FORMAT:
-            raise PlanError(f"not a pruning plan of format {FORMAT}: make it again with this version")
-        missing = [field.name for field in fields(cls) if field.name not in data]
-        if missing:
-            raise PlanError(f"the plan lacks {', '.join(missing)}: make it again")
-        for name, kind in (("keep", list), ("widths", int), ("removed", list)):
-            if not isinstance(data[name], dict):
-                raise PlanError(f"the plan's {name} is not by layer: make it again")
-            _check_items(name, kind, data[name])
+        check_plan(data)
         return cls(**{field.name: data[field.name] for field in fields(cls)})
 
     def to_json(self) -> str:
@@ -89,11 +79,7 @@ class Plan:
         Raises:
             PlanError: If it is not JSON, or not a plan.
         """
-        try:
-            data = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise PlanError(f"the plan is not JSON: {error}") from error
-        return cls.from_dict(data)
+        return cls.from_dict(read_json(text))
 
 
 def make_plan(
@@ -151,15 +137,6 @@ def make_plan(
         min_channels=min_channels,
         notes=[*_summary(channels, scores, dropped, lost, removed), *_gone(removed), *notes],
     )
-
-
-def _check_items(name: str, kind: type, layers: dict[str, Any]) -> None:
-    """Refuse what stands for a layer and is not of its type: channels by number, blocks by name."""
-    inside = str if name == "removed" else int
-    for layer, value in layers.items():
-        items = value if isinstance(value, list) else []
-        if type(value) is not kind or any(type(item) is not inside for item in items):
-            raise PlanError(f"the plan's {name} of {layer} is {json.dumps(value)[:40]}: correct it, or make it again")
 
 
 def _check(ratio: float | None, threshold: float | None, round_to: int, min_channels: int) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from .whole_files import whole
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 BEFORE, AFTER = "#9aa5b1", "#d1495b"  # told apart in print and by the colour-blind
 INK, GRID = "#2b2d42", "#e3e6ea"
 BINS = 60
+DRAWN_BY = "slim"  # stands in the PNG
 
 
 def gammas(path: Path, *, before: ArrayLike, after: ArrayLike) -> Path:
@@ -173,9 +176,17 @@ def _legend(ax: Axes, place: Literal["upper left", "upper right", "lower left"])
     ax.legend(loc=place, frameon=False, fontsize=9, labelcolor=INK)
 
 
+def is_ours(path: Path) -> bool:
+    """Tell whether a file is a picture that was drawn here."""
+    try:
+        with path.open("rb") as file:
+            return f"Software\0{DRAWN_BY}".encode() in file.read(512)
+    except OSError:
+        return False
+
+
 def _save(figure: Figure, path: Path) -> Path:
     """Write the PNG, whole or not at all; the format alone makes it Agg, whatever backend is configured."""
-    part = path.with_name(path.name + ".tmp")
-    figure.savefig(part, format="png")
-    part.replace(path)
+    with whole(path) as part:
+        figure.savefig(part, format="png", metadata={"Software": DRAWN_BY})
     return path

@@ -10,6 +10,7 @@ import torch
 
 from .checkpoint import save_checkpoint
 from .comparing import quiet
+from .sealed import for_validation, sealed
 from .shadow import undisturbed
 
 if TYPE_CHECKING:
@@ -86,12 +87,13 @@ def accuracies(
         ValueError: Upstream's validator failed.
     """
     found: dict[str, dict[str, float]] = {}
-    with tempfile.TemporaryDirectory(prefix="slim-") as scratch, quiet():
+    with tempfile.TemporaryDirectory(prefix="slim-") as scratch, quiet(), sealed():
+        own = for_validation(data, Path(scratch))
         for name, model in models.items():
             path = Path(scratch) / "model.pt"
             save_checkpoint(path, model, checkpoint)
             try:
-                found[name] = validate(path, data, imgsz)
+                found[name] = validate(path, own, imgsz)
             except Exception as error:  # upstream's validator raises anything
                 reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
                 raise ValueError(f"--val: upstream cannot validate on {data} ({reason})") from error

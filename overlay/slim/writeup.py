@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 def main(line: Line, arguments: Sequence[str] | None = None) -> int:
-    """Run the script; returns its exit code (0 done, 2 usage or input)."""
+    """Run the script; returns its exit code (0 done, 2 usage or input, 130 interrupted)."""
     return journey.run(line, INTERFACE, arguments)
 
 
@@ -88,6 +88,8 @@ def _check(options: argparse.Namespace) -> None:
         raise ValueError("--prob and --thres: give one of them; --thres is a threshold, --prob finds one")
     if options.target and (options.thres or options.prob is not None or options.plan):
         raise ValueError("--target finds the threshold: leave out --prob, --thres and --plan")
+    if options.plan and (options.thres or options.prob is not None):
+        raise ValueError("--plan says already which channels stay: leave out --prob and --thres")
     if options.round_to is not None and options.round_to < 1:
         raise ValueError(f"--rate {options.round_to}: must be at least 1; 8 suits fp16, 16 or 32 int8")
 
@@ -143,15 +145,21 @@ def _remarks(dense: nn.Module, pruned: nn.Module, plan: Plan, imgsz: int) -> lis
     ]
 
 
+def _pictures(files: Files) -> list[Path]:
+    folder = files.checkpoint.parent
+    return [folder / "before_pruning.png", folder / "after_pruning.png", files.beside("-channels.png")]
+
+
 def _draw(files: Files, dense: nn.Module, pruned: nn.Module, channels: Channels) -> list[Path]:
     """Draw all scales before and after on the same axis, and the channels of each layer."""
     del channels
-    before, after, folder = all_scales(dense), all_scales(pruned), files.checkpoint.parent
+    before, after = all_scales(dense), all_scales(pruned)
+    earlier, later, layers = _pictures(files)
     top = float(max(before[-1], after[-1]))
     return [
-        plots.scales(folder / "before_pruning.png", before, name="before pruning", top=top),
-        plots.scales(folder / "after_pruning.png", after, name="after pruning", top=top),
-        plots.channels(files.beside("-channels.png"), before=widths(dense), after=widths(pruned)),
+        plots.scales(earlier, before, name="before pruning", top=top),
+        plots.scales(later, after, name="after pruning", top=top),
+        plots.channels(layers, before=widths(dense), after=widths(pruned)),
     ]
 
 
@@ -162,6 +170,7 @@ INTERFACE = Interface(
     choose=_choose,
     remarks=_remarks,
     draw=_draw,
+    pictures=_pictures,
     amount="--prob 0.5",
     sparse=("python train.py" if OFFICIAL else "yolov5 train") + " --weights {weights} --data {data} --sl auto",
     trainable=True,

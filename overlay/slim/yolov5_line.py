@@ -41,6 +41,7 @@ def line_of(package: str) -> Line:
         load=lambda path: load(path, package),
         export=lambda path, imgsz: export(path, imgsz, package),
         validate=lambda path, data, imgsz: validate(path, data, imgsz, package),
+        package=package,
     )
 
 

@@ -160,6 +160,53 @@ class TestRefused:
         self.one_line(new.prune("--weights", tmp_path / "none.pt"), "no such checkpoint")
 
 
+class TestTrust:
+    """What a checkpoint or a data set brings along is not run."""
+
+    @pytest.mark.parametrize(
+        ("how", "named"), [("system", "system"), ("yaml", "it builds a"), ("layer", "asks for own_layers.Own")]
+    )
+    def test_a_checkpoint_is_read_and_not_run(self, fork, weights, tmp_path, how, named):
+        last, flag = weights(fork), tmp_path / "ran"
+        fork.call("poison", path=str(last), flag=str(flag), how=how)
+        done = fork.prune("--weights", last, "--no-onnx")
+        assert (done["code"], done["out"], flag.exists()) == (2, "", False)
+        line = done["err"].splitlines()[-1]
+        assert line.startswith(f"error: {last}: ")
+        assert named in line
+        assert "--trust" in line
+
+    def test_a_layer_of_ones_own_loads_where_it_is_trusted(self, new, weights):
+        last = weights(new)
+        new.call("poison", path=str(last), flag="", how="layer")
+        assert new.prune("--weights", last, "--no-onnx", "--trust")["code"] == 0
+
+    def test_a_download_is_not_run(self, fork, weights, tmp_path):
+        last, flag = weights(fork), tmp_path / "ran"
+        cv2.imwrite(str(tmp_path / "0.png"), np.zeros((64, 64, 3), np.uint8))
+        data = tmp_path / "data.yaml"
+        data.write_text(f"train: {tmp_path}\nval: nowhere\nnc: 1\nnames: [qr]\ndownload: bash -c 'touch {flag}'\n")
+        done = fork.prune("--weights", last, "--no-onnx", "--data", data, "--val")
+        assert (done["code"], done["out"], flag.exists()) == (2, "", False)
+        assert (
+            f"error: {data}: no pictures at {tmp_path / 'nowhere'} (`val:`); its `download:` is not run" in done["err"]
+        )
+
+
+def test_nothing_that_no_run_wrote_is_replaced(new, weights):
+    last = weights(new)
+    for name in ("pruned_5.pt", "before_pruning.png", "pruned_5.json"):
+        mine = last.with_name(name)
+        mine.write_bytes(b"mine")
+        done = new.prune("--weights", last, "--no-onnx")
+        assert (done["code"], mine.read_bytes()) == (2, b"mine")
+        assert f"error: {mine}: is there, and " in done["err"]
+        mine.unlink()
+    assert new.prune("--weights", last, "--no-onnx")["code"] == 0
+    again = new.prune("--weights", last, "--no-onnx")
+    assert f"replaces {last.with_name('pruned_5.pt')}, which an earlier run wrote" in again["out"]
+
+
 @pytest.mark.parametrize("version", [NEW, TAG])
 def test_on_the_command_line_from_another_folder(forks, weights, tmp_path, version):
     fork = forks(version)

@@ -7,13 +7,27 @@ gained. `--target latency=0.5` instead of `--ratio` prunes until what is left ta
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import tempfile
 from typing import TYPE_CHECKING, Any
 
-from ultralytics.slim.command import Line, main
 
-from ultralytics import YOLO
+def stop(*_: object) -> None:
+    """End at once: Ctrl-C while PyTorch is imported, or when all is done, leaves nothing to tidy up."""
+    os.write(2, b"interrupted\n")
+    os._exit(130)
+
+
+if __name__ == "__main__":
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, stop)
+
+from ultralytics.slim.command import Line, main  # noqa: E402 - takes seconds, in which Ctrl-C is heard
+
+from ultralytics import YOLO  # noqa: E402
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,10 +8,24 @@ left takes half the time; `--data` re-estimates BatchNorm statistics. Then fine-
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 
-from yolov5.slim.writeup import main
-from yolov5.slim.yolov5_line import line_of
+
+def stop(*_: object) -> None:
+    """End at once: Ctrl-C while PyTorch is imported, or when all is done, leaves nothing to tidy up."""
+    os.write(2, b"interrupted\n")
+    os._exit(130)
+
+
+if __name__ == "__main__":
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, stop)
+
+from yolov5.slim.writeup import main  # noqa: E402 - takes seconds, in which Ctrl-C is heard
+from yolov5.slim.yolov5_line import line_of  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main(line_of(package="yolov5")))

@@ -42,6 +42,33 @@ def save(cfg, path, *, zeros=0.0, emptied=(), epoch=-1, named_models=False):
     return sum(norm.num_features for norm in norms(model).values())
 
 
+class Calls:
+    """Pickled as a call of a function."""
+
+    def __init__(self, function, *arguments):
+        self.call = (function, arguments)
+
+    def __reduce__(self):
+        return self.call
+
+
+def poison(path, flag, how):
+    """Let a checkpoint call something, or bring a layer of nobody's, where it is loaded."""
+    found = opened(path)
+    if how == "layer":
+        kind = type("Own", (nn.Identity,), {"__module__": "own_layers"})
+        sys.modules["own_layers"] = type(sys)("own_layers")
+        sys.modules["own_layers"].Own = kind
+        found["model"].own = kind()
+    elif how == "yaml":  # upstream evaluates what stands in a model's YAML
+        call = f"open({flag!r}, 'w')"
+        yaml = {"anchors": [], "nc": 1, "depth_multiple": 1, "width_multiple": 1, "head": []}
+        found["x"] = Calls(type(found["model"]), {**yaml, "activation": call, "backbone": [[-1, 1, call, []]]})
+    else:
+        found["x"] = Calls(os.system, f"touch {flag}")
+    torch.save(found, path)
+
+
 def rename(model):
     """Let the model's class be one of a module `models`, as in checkpoints of the official repository."""
     sys.path.insert(0, str(Path(upstream("models").__path__[0]).parent))
