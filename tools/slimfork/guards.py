@@ -88,9 +88,10 @@ def refuse_hidden(repository: Repository, changes: Sequence[Change]) -> None:
     hidden = repository.hidden()
     for change in changes:
         if flag := hidden.get(change.path):
-            hint = f"git -C {typed(repository.root)} update-index --no-{flag} {typed(change.path)}, and commit what you changed"
-            if flag == "skip-worktree" and not os.path.lexists(repository.root / change.path):
-                hint = f"git -C {typed(repository.root)} sparse-checkout disable"
+            there = os.path.lexists(repository.root / change.path)
+            end = f"update-index --no-{flag} {typed(change.path)}, and commit what you changed"
+            end = "sparse-checkout disable" if flag == "skip-worktree" and not there else end
+            hint = f"git -C {typed(repository.root)} {end}"
             raise UsageError(f"{change.path} is marked {flag}: git does not see your changes of it", hint=hint)
 
 

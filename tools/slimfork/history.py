@@ -155,7 +155,7 @@ def overlay_base(repository: Repository, tree: Mapping[str, bytes], history: His
         try:
             return read_manifest(tree[manifest]) | {manifest: digest(tree[manifest])}
         except ValueError as error:
-            hint = f"git -C {typed(repository.root)} log -- {manifest}, then git checkout COMMIT -- {manifest}, and commit that"
+            hint = f"git -C {typed(repository.root)} checkout COMMIT -- {manifest}, with one in which it is whole"
             raise UsageError(f"{manifest} does not say which files are ours: {error}", hint=hint) from None
     files: dict[str, str] = {}
     for commit in history.overlays:
