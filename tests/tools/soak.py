@@ -10,10 +10,15 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import onnx
+from google.protobuf.message import DecodeError
+from PIL import Image
 
 from tests.tools.conftest import IDENTITY, write
 
@@ -125,10 +130,17 @@ def fresh(source: Path, target: Path) -> Path:
     return target
 
 
-def whole_json(path: Path) -> bool:
-    """Tell whether a file is JSON from its first byte to its last."""
+def is_whole(path: Path) -> bool:
+    """Tell whether a file that prune.py writes is there from its first byte to its last."""
     try:
-        json.loads(path.read_bytes())
-    except ValueError:
+        if path.suffix == ".pt":
+            return zipfile.ZipFile(path).testzip() is None
+        if path.suffix == ".onnx":
+            onnx.checker.check_model(onnx.load(path))
+        if path.suffix == ".png":
+            Image.open(path).load()
+        if path.suffix == ".json":
+            json.loads(path.read_bytes())
+    except (OSError, ValueError, zipfile.BadZipFile, DecodeError, onnx.checker.ValidationError):
         return False
     return True

@@ -153,3 +153,28 @@ def test_pins_refresh(place):
                 tally.faults.append(f"{moment:.3f} s: {intact} {again.stderr} {left}")
             tally.count(whole_at_once=intact, whole_after_the_next_command=again.returncode == 0)
     settle(tally)
+
+
+def test_prune(place, fork):
+    """Kills spread over the part of the run that writes: what comes before it only imports and reads."""
+    tally = Tally("prune.py")
+    work = place / "prune"
+    work.mkdir()
+    env = {"PYTHONPATH": str(fork), "YOLO_CONFIG_DIR": str(place), "YOLO_OFFLINE": "true", "OMP_NUM_THREADS": "1"}
+    make = "from ultralytics import YOLO; YOLO('yolov8n.yaml').save('m.pt')"
+    assert soak.run([sys.executable, "-c", make], work, **env).returncode == 0
+    call = [sys.executable, str(fork / "prune.py"), "--weights", "m.pt", "--ratio", "0.3", "--imgsz", "64"]
+    whole = soak.duration(call, work, **env)
+    made = {path.name for path in work.iterdir()}
+    assert {"m-pruned.pt", "m-pruned.json", "m-pruned.onnx"} <= made
+    for moment in moments(40, whole, seed=5, start=whole / 3):
+        for name in made - {"m.pt"}:
+            (work / name).unlink(missing_ok=True)
+        soak.killed(call, work, moment, **env)
+        half = [path.name for path in work.iterdir() if path.name in made and not soak.is_whole(path)]
+        again = soak.run(call, work, **env)
+        found = {path.name for path in work.iterdir()}
+        if half or again.returncode or found != made or not all(map(soak.is_whole, work.iterdir())):
+            tally.faults.append(f"{moment:.3f} s: {half} {found ^ made} {again.stderr[-300:]}")
+        tally.count(whole_at_once=not half, whole_after_the_next_command=again.returncode == 0)
+    settle(tally)
