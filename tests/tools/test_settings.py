@@ -115,7 +115,10 @@ def test_constant_that_does_not_begin_with_a_string_is_refused(code: str) -> Non
         (b'__version__ = "8.4.190"\n', b'__version__ = "8.4.190+slim1"\n'),
         (b"__version__ = '8.0.100'\r\n", b"__version__ = '8.0.100+slim1'\r\n"),
         (BOM + b"__version__='1'", BOM + b"__version__='1+slim1'"),
-        (b"# \xe9\n__version__ = '1rc1'  # c\n", b"# \xe9\n__version__ = '1rc1+slim1'  # c\n"),
+        (
+            b"# coding: latin-1\n# \xe9\n__version__ = '1rc1'  # c\n",
+            b"# coding: latin-1\n# \xe9\n__version__ = '1rc1+slim1'  # c\n",
+        ),
     ],
 )
 def test_version_gets_a_local_part(before: bytes, after: bytes) -> None:
@@ -129,7 +132,7 @@ def test_version_gets_a_local_part(before: bytes, after: bytes) -> None:
     [
         (b"__version__ = version('a')\n", Sites()),
         (b"version = '1'\n", Sites()),
-        (b"    __version__ = '1'\n", Sites()),
+        (b"def f():\n    __version__ = '1'\n", Sites()),
         (b"__version__ = '1+mine'\n", Sites()),
         (b"__version__ = '1+slim1'\n", Sites(applied=1)),
         (b"__version__ = '1+slim12'\n", Sites()),
