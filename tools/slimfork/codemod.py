@@ -111,7 +111,7 @@ class Insert:
     def pieces(self) -> tuple[Piece, ...]:
         """The new statement."""
         if not self.within and self.code.startswith(("from ", "import ")):
-            return (Piece(code=self.code, kind="import"),)
+            return (Piece(code=self.code, kind="import", former=self.former),)
         piece = Piece(code=self.code, kind="statement", anchor=self.anchor, within=self.within, count=self.count)
         return (piece,)
 
@@ -212,7 +212,7 @@ class Import:
     @property
     def pieces(self) -> tuple[Piece, ...]:
         """The import."""
-        return (Piece(code=self.code, kind="import"),)
+        return (Piece(code=self.code, kind="import", former=self.former),)
 
     def sites(self, source: Source) -> Sites:
         """Find the import, or its former form, or the place for it."""

@@ -193,8 +193,9 @@ class Members:
         node: cst.SimpleStatementLine | cst.BaseCompoundStatement,
         change: Callable[[Elements], Elements],
     ) -> cst.SimpleStatementLine | cst.BaseCompoundStatement:
-        assign = node.body[0] if isinstance(node, cst.SimpleStatementLine) else None
-        if not isinstance(assign, cst.Assign) or not _assigns(assign, self.name):
+        line = node if isinstance(node, cst.SimpleStatementLine) else None
+        assign = line.body[0] if line else None
+        if line is None or not isinstance(assign, cst.Assign) or not _assigns(assign, self.name):
             return node
         value = assign.value
         if isinstance(value, cst.Call) and len(value.args) == 1 and _makes_collection(value):  # frozenset({...})
@@ -202,7 +203,9 @@ class Members:
             value = value.with_changes(args=[value.args[0].with_changes(value=inner)])
         else:
             value = _with_elements(value, change)
-        return cast("cst.SimpleStatementLine", node.with_changes(body=[assign.with_changes(value=value)]))
+        return cast(
+            "cst.SimpleStatementLine", node.with_changes(body=[assign.with_changes(value=value), *line.body[1:]])
+        )
 
 
 def _makes_collection(call: cst.Call) -> bool:

@@ -31,6 +31,7 @@ class Piece:
         anchor: Where it goes; what that reads is there.
         within: The class and function that hold it, `*` for any.
         count: How often it is put there.
+        former: The import that it takes the place of, if there was one.
     """
 
     code: str
@@ -38,6 +39,7 @@ class Piece:
     anchor: str = ""
     within: tuple[str, ...] = ()
     count: int = 1
+    former: str | None = None
 
     @property
     def new_names(self) -> list[str]:
@@ -59,6 +61,7 @@ class Standing:
         """Yield what is wrong, in words that follow the path of the file."""
         for piece in self._imports:
             yield from self._import_faults(piece)
+            yield from self._former_faults(piece)
         for piece in self._pieces:
             if piece.kind != "import":
                 yield from self._piece_faults(piece)
@@ -81,6 +84,15 @@ class Standing:
             others += [n for n in ast.walk(self._tree) if isinstance(n, ast.Global) and name in n.names]
             if others or len(found) > 1:
                 yield f"gives another meaning to `{name}` on line {_line((others or found)[-1])}"
+
+    def _former_faults(self, piece: Piece) -> Iterator[str]:
+        """Yield where the user's own code reads a name that our import once gave it."""
+        lost = {name for name in _imported(piece.former or "") if not binders(self._tree, name)}
+        for node in ast.walk(self._tree) if lost else ():
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in lost:
+                if any(binders(scope, node.id) for scope in self._places[node].scopes):
+                    continue
+                yield f"reads `{node.id}` on line {node.lineno}, which our import no longer gives"
 
     def _piece_faults(self, piece: Piece) -> Iterator[str]:
         scopes = self._scopes(piece.within)
@@ -148,7 +160,7 @@ def _is_beside(place: Place, anchor: str) -> bool:
 
 
 def _imported(code: str) -> list[str]:
-    node = pattern(code)
+    node = pattern(code or "pass")
     names = node.names if isinstance(node, (ast.Import, ast.ImportFrom)) else []
     return [name.asname or name.name.partition(".")[0] for name in names]
 

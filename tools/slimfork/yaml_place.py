@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BLOCK_SCALARS = ("|", ">")
-LINE_END = re.compile("\r\n|[\r\n\x85\u2028\u2029]|$")
+LINE_END = re.compile("\r\n|[\r\n]|$")
 STARTS = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
 ENDS = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
 

@@ -79,6 +79,7 @@ def _patch(step: Step, fork: Fork) -> dict[str, Any]:
         "title": step.patch.title,
         "state": step.state,
         "reason": step.reason,
+        "former": step.former,
         "problems": list(step.problems),
         "commit": fork.history.patches.get(step.patch.id) if step.state == "applied" else None,
         "files": sorted({edit.file for edit in variant.edits}) if variant else [],
@@ -94,7 +95,7 @@ def show(facts: dict[str, Any]) -> None:
     table = Table("patch", "state", "commit", "files", "what it does", box=None, pad_edge=False)
     for patch in facts["patches"]:
         state = Text(patch["state"], STYLES[patch["state"]])
-        reason = f" ({patch['reason']})" if patch["state"] == "excluded" else ""
+        reason = f" ({patch['reason']})" if patch["state"] == "excluded" or patch["former"] else ""
         files = Text("\n".join(patch["files"]))
         table.add_row(patch["id"], state, (patch["commit"] or "-")[:10], files, Text(patch["title"] + reason))
     if facts["found"]:
