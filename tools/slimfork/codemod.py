@@ -124,8 +124,8 @@ class Insert:
         except NotTaken as error:
             raise EditError(str(error)) from error
 
-    def _neighbour(self, block: tree.Statements, index: int) -> cst.BaseStatement | None:
-        index += 1 if self.where == "after" else -1
+    def _neighbour(self, block: tree.Statements, index: int, steps: int = 1) -> cst.BaseStatement | None:
+        index += steps if self.where == "after" else -steps
         return block[index] if 0 <= index < len(block) else None
 
     def sites(self, source: Source) -> Sites:
@@ -139,7 +139,7 @@ class Insert:
                 if _is(anchor, node):
                     done = self._is_done(block, i)
                     was = not done and self._is_former(self._neighbour(block, i))
-                    applied += done
+                    applied += done or (was and _is(self._new(node), self._neighbour(block, i, 2)))  # both, then
                     former += was
                     upstreamed += fixed and not done
                     pending += not done and not fixed and not was
