@@ -12,7 +12,7 @@ import yaml
 
 from slimfork.codemod import EditError, Sites, Source
 from slimfork.scopes import binders
-from slimfork.standing import Piece, read
+from slimfork.standing import Piece, module_of
 from slimfork.stated_version import VersionError, parsed, statements, with_local_part
 from slimfork.yaml_place import Entry, YamlError, decoded, encoded, entries, insertion, loaded
 
@@ -168,7 +168,7 @@ class Members:
 
     def _changed_on(self, source: Source) -> int:
         """Return the line that gives the constant another value than the one statement at the top, or 0."""
-        module, _ = read(source.content)
+        module = module_of(source.content)
         others = [node for node in binders(module, self.name) if node not in module.body]
         others += binders(module, self.name)[1:]
         for node in ast.walk(module):

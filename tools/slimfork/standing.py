@@ -155,7 +155,7 @@ class Standing:
 
 def _is_beside(place: Place, anchor: str) -> bool:
     like = pattern(anchor)
-    beside = [place.block[i] for i in (place.index - 1, place.index + 1) if 0 <= i < len(place.block)]
+    beside = [place.block[i] for i in (place.number - 1, place.number + 1) if 0 <= i < len(place.block)]
     return any(is_alike(like, node.value if isinstance(node, ast.Expr) else node) for node in beside)
 
 
@@ -174,7 +174,13 @@ def _line(node: ast.AST) -> int:
 
 
 @lru_cache(maxsize=16)  # a file is looked at for several patches, before and after
+def module_of(content: bytes) -> ast.Module:
+    """Return Python's own tree of a file."""
+    return tree.parse_quietly(content)
+
+
+@lru_cache(maxsize=16)
 def read(content: bytes) -> tuple[ast.Module, dict[ast.AST, Place]]:
     """Return Python's own tree of a file, and where everything stands in it."""
-    module = tree.parse_quietly(content)
+    module = module_of(content)
     return module, Place.all_in(module)
