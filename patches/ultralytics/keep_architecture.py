@@ -10,41 +10,39 @@ from slimfork.codemod import Import, Insert
 from slimfork.patch import Patch, Variant
 
 KEEP = "from ultralytics.slim.architecture import keep_architecture"
+NAME = "slim_keep_architecture"  # a name that cannot meet one of upstream's; ours was once imported without it
+GET_MODEL = (("weights", 1),)  # get_model(cfg, weights, verbose): what a local of any name is handed over as
+
+
+def imported(file: str) -> Import:
+    """Return the import of the function that keeps an architecture."""
+    return Import(file=file, code=f"{KEEP} as {NAME}", former=KEEP)
+
+
+def kept(file: str, within: tuple[str, ...], model: str, build: str, former: str) -> Insert:
+    """Return the edit behind a call that builds a model, given the weights that were once named there."""
+    return Insert(
+        file=file,
+        within=within,
+        anchor=f"{model} = {build}(...)",
+        code=f"{model} = {NAME}({model}, {{weights}})",
+        takes=GET_MODEL,
+        former=f"{model} = keep_architecture({model}, {former})",
+    )
 
 
 def in_trainer(package: str, *, distills: bool = False) -> tuple[Import | Insert, ...]:
     """Return the edits of `BaseTrainer.setup_model`, which distillation builds its student in, too."""
-    trainer = f"{package}/engine/trainer.py"
-    student = Insert(
-        file=trainer,
-        within=("BaseTrainer", "setup_model"),
-        anchor="student_model = self.get_model(...)",
-        code="student_model = keep_architecture(student_model, weights.student_model)",
-    )
-    return (
-        Import(file=trainer, code=KEEP),
-        Insert(
-            file=trainer,
-            within=("BaseTrainer", "setup_model"),
-            anchor="self.model = self.get_model(...)",
-            code="self.model = keep_architecture(self.model, weights)",
-        ),
-        *((student,) if distills else ()),
-    )
+    trainer, within = f"{package}/engine/trainer.py", ("BaseTrainer", "setup_model")
+    student = kept(trainer, within, "student_model", "self.get_model", "weights.student_model")
+    model = kept(trainer, within, "self.model", "self.get_model", "weights")
+    return (imported(trainer), model, *((student,) if distills else ()))
 
 
-def in_model(package: str, weights: str) -> tuple[Import | Insert, ...]:
-    """Return the edits of `Model.train`, given the expression that it loads weights from."""
+def in_model(package: str, former: str) -> tuple[Import | Insert, ...]:
+    """Return the edits of `Model.train`, given the expression of the weights that was once written there."""
     model = f"{package}/engine/model.py"
-    return (
-        Import(file=model, code=KEEP),
-        Insert(
-            file=model,
-            within=("*", "train"),
-            anchor="self.trainer.model = self.trainer.get_model(...)",
-            code=f"self.trainer.model = keep_architecture(self.trainer.model, {weights})",
-        ),
-    )
+    return imported(model), kept(model, ("*", "train"), "self.trainer.model", "self.trainer.get_model", former)
 
 
 NOW = "ultralytics"

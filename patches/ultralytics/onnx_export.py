@@ -16,7 +16,7 @@ def exporter(file: str) -> tuple[Import | Argument, ...]:
     """Return the edits for the file that calls PyTorch's exporter."""
     return (
         Import(file=file, code="from ultralytics.slim.compat import legacy_exporter"),
-        Argument(file=file, call="torch.onnx.export", argument="**legacy_exporter()"),
+        Argument(file=file, call="torch.onnx.export", argument="**legacy_exporter()", gives=("dynamo",)),
     )
 
 

@@ -10,6 +10,7 @@ from slimfork.codemod import Import, Insert
 from slimfork.patch import Patch, Variant
 from slimfork.settings import Members, YamlKeys
 
+PENALIZE = "from ultralytics.slim.sparsity import penalize"  # once without a name that cannot meet one of upstream's
 ARGUMENTS = (
     "sparsity: 0.0 # (float | str) strength of the penalty on BatchNorm scales, 0 disables; auto: by the run's length",
     "sparsity_decay: 0.9 # (float) the penalty shrinks by this fraction until the last epoch",
@@ -35,12 +36,13 @@ def edits(
         Members(file=f"{package}/{config}/__init__.py", name="CFG_FRACTION_KEYS", members=("sparsity_decay",)),
     )
     return (
-        Import(file=trainer, code="from ultralytics.slim.sparsity import penalize"),
+        Import(file=trainer, code=f"{PENALIZE} as slim_penalize", former=PENALIZE),
         Insert(
             file=trainer,
             within=("BaseTrainer", "_do_train"),
             anchor="self.scaler.scale(self.loss).backward()",
-            code="penalize(self)",
+            code="slim_penalize(self)",
+            former="penalize(self)",
         ),
         YamlKeys(file=f"{package}/{config}/default.yaml", after="nbs", lines=ARGUMENTS),
         *(kinds if checks else ()),

@@ -7,8 +7,23 @@ trainer, which replaces the last linear layer of that model, and nothing else, f
 
 from __future__ import annotations
 
+from typing import Any
+
 from slimfork.codemod import Import, Insert
 from slimfork.patch import Patch, Variant
+
+NAME = "slim_keep_architecture"  # a name that cannot meet one of upstream's; ours was once imported without it
+
+
+def imported(root: str) -> dict[str, Any]:
+    """Return the import of the function that keeps an architecture, as it is and as it was."""
+    keep = f"from {root.replace('/', '.')}slim.architecture import keep_architecture"
+    return {"code": f"{keep} as {NAME}", "former": keep}
+
+
+def kept(built: str, weights: str) -> dict[str, Any]:
+    """Return the line behind one that builds a model, as it is and as it was."""
+    return {f: f"{built} = {n}({built}, {weights})" for f, n in (("code", NAME), ("former", "keep_architecture"))}
 
 
 def trainer(root: str = "", script: str = "train", model: str = "Model", cfg: str = "cfg") -> tuple[Insert, ...]:
@@ -16,26 +31,16 @@ def trainer(root: str = "", script: str = "train", model: str = "Model", cfg: st
     file, package = f"{root}{script}.py", root.replace("/", ".")
     builds = f"{model}({cfg} or ckpt['model'].yaml, ch=3, nc=nc, anchors=hyp.get('anchors')).to(device)"
     return (
-        Insert(
-            file=file,
-            within=(),
-            anchor=f"from {package}models.yolo import {model}",
-            code=f"from {package}slim.architecture import keep_architecture",
-        ),
-        Insert(file=file, within=("train",), anchor=f"model = {builds}", code="model = keep_architecture(model, ckpt)"),
+        Insert(file=file, within=(), anchor=f"from {package}models.yolo import {model}", **imported(root)),
+        Insert(file=file, within=("train",), anchor=f"model = {builds}", **kept("model", "ckpt")),
     )
 
 
 def loader(file: str, root: str = "", built: str = "Model(...).to(...)") -> tuple[Import | Insert, ...]:
     """Return the edits of a file that loads a checkpoint by building its YAML."""
     return (
-        Import(file=f"{root}{file}", code=f"from {root.replace('/', '.')}slim.architecture import keep_architecture"),
-        Insert(
-            file=f"{root}{file}",
-            within=("*",),
-            anchor=f"hub_model = {built}",
-            code="hub_model = keep_architecture(hub_model, model)",
-        ),
+        Import(file=f"{root}{file}", **imported(root)),
+        Insert(file=f"{root}{file}", within=("*",), anchor=f"hub_model = {built}", **kept("hub_model", "model")),
     )
 
 

@@ -14,7 +14,7 @@ def edits(file: str = "export.py", root: str = "", slim: str = "slim") -> tuple[
     """Return the edits for the file that calls PyTorch's exporter: where it lies, and `slim` as it is imported."""
     return (
         Import(file=f"{root}{file}", code=f"from {slim}.compat import legacy_exporter"),
-        Argument(file=f"{root}{file}", call="torch.onnx.export", argument="**legacy_exporter()"),
+        Argument(file=f"{root}{file}", call="torch.onnx.export", argument="**legacy_exporter()", gives=("dynamo",)),
     )
 
 

@@ -1,20 +1,19 @@
-"""Sparse training: `--sl` and its like, `sl` in every hyp file, and one call after the loss of a batch.
-
-Write-up 2 adds its term at this place. The call reaches both modes: the write-up's, and the one that works after
-every optimizer step; `slim/yolov5.py` says how. `--evolve` looks every key of a hyp file up in a table of its own.
-"""
+"""Sparse training: `--sl` and its like, `sl` in every hyp file, and one call after the loss of a batch."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from slimfork.codemod import Insert
 from slimfork.patch import Patch, Variant
 from slimfork.settings import YamlKeys
 
 SL = "sl: 0.0  # strength of the sparsity penalty on BatchNorm scales, 0 disables (network slimming; --sl goes before)"
+OURS = "slim_yolov5"  # a name that cannot meet one of upstream's: what is in it was once imported without it
 LOSS = "loss, loss_items = compute_loss(...)"
+KEEP = "keep_out_of_evolution(meta, hyp)"
 IN_EVOLUTION = "opt.noval, opt.nosave, save_dir = True, True, Path(opt.save_dir)"
 FIRST = {"folder": "data", "after": "mixup", "evolve": "opt.notest, opt.nosave = True, True"}
-
 Edits = tuple[Insert | YamlKeys, ...]
 
 
@@ -22,15 +21,18 @@ def trainer(file: str, root: str, *, loss: str = LOSS, batch: str = "imgs, nb", 
     """Return the edits of a train script: its loss, its batch and their number, and where `--evolve` has its table."""
     package, file = root.replace("/", "."), f"{root}{file}"
     names = "keep_out_of_evolution, penalize, sparse_arguments" if evolve else "penalize, sparse_arguments"
-    call = f"loss = penalize(loss, model, optimizer, opt, {'hyp' if evolve else '{}'}, epoch, epochs, {batch})"
-    imports = f"from {package}slim.yolov5 import {names}"
-    keep = "keep_out_of_evolution(meta, hyp)"
+    call = f"penalize(loss, model, optimizer, opt, {'hyp' if evolve else '{}'}, epoch, epochs, {batch})"
+
+    def put(anchor: str, code: str, former: str, *within: str, **more: Any) -> Insert:
+        return Insert(file=file, within=within, anchor=anchor, code=code, former=former, **more)
+
+    own, once = f"from {package}slim import yolov5 as {OURS}", f"from {package}slim.yolov5 import {names}"
     edits = (
-        Insert(file=file, within=(), anchor=f"from {package}models.experimental import attempt_load", code=imports),
-        Insert(file=file, within=(), anchor="parser = argparse.ArgumentParser(...)", code="sparse_arguments(parser)"),
-        Insert(file=file, within=("train",), anchor=loss, code=call),
+        put(f"from {package}models.experimental import attempt_load", own, once),
+        put("parser = argparse.ArgumentParser(...)", f"{OURS}.sparse_arguments(parser)", "sparse_arguments(parser)"),
+        put(loss, f"loss = {OURS}.{call}", f"loss = {call}", "train"),
     )
-    return (*edits, Insert(file=file, within=(), anchor=evolve, code=keep, where="before")) if evolve else edits
+    return (*edits, put(evolve, f"{OURS}.{KEEP}", KEEP, where="before")) if evolve else edits
 
 
 def detect(hyps: str, root: str = "", folder: str = "data/hyps", after: str = "copy_paste", **loop: str) -> Edits:
@@ -41,8 +43,7 @@ def detect(hyps: str, root: str = "", folder: str = "data/hyps", after: str = "c
 
 def classify(root: str = "") -> Edits:
     """Return the edits of the classifier's trainer, which has no hyperparameters and no evolution."""
-    batch = "images, len(trainloader)"
-    return trainer("classify/train.py", root, loss="loss = criterion(...)", batch=batch, evolve="")
+    return trainer("classify/train.py", root, loss="loss = criterion(...)", batch="images, len(trainloader)", evolve="")
 
 
 def every(hyps: str, root: str = "") -> Edits:
@@ -50,8 +51,8 @@ def every(hyps: str, root: str = "") -> Edits:
     return (*detect(hyps, root), *trainer("segment/train.py", root), *classify(root))
 
 
-PYPI = "yolov5/"
-OLD, NOW = "finetune finetune_objects365 scratch", "Objects365 VOC scratch-high scratch-low scratch-med"
+PYPI, OLD = "yolov5/", "finetune finetune_objects365 scratch"
+NOW = "Objects365 VOC scratch-high scratch-low scratch-med"
 
 PATCH = Patch(
     id="sparsity",

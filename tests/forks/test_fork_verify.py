@@ -59,7 +59,7 @@ def test_a_fork_that_lost_the_penalty_is_found_out(damaged, call, tmp_path, monk
 
 
 def test_a_fork_that_lost_a_patch_is_not_verified(damaged, tmp_path, capfd):
-    fork = damaged("ultralytics/engine/trainer.py", "penalize(self)", "pass")
+    fork = damaged("ultralytics/engine/trainer.py", "slim_penalize(self)", "pass")
     assert cli.run(["verify", str(fork), "--work", str(tmp_path / "work")]) == 2
     assert "is not wholly patched" in capfd.readouterr().err
 

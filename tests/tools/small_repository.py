@@ -55,7 +55,7 @@ from slimfork.patch import Patch, Variant
 
 
 def penalty(file, name):
-    anchor, code = f"loss = {{name}}(x)", "loss = penalize(loss)"
+    anchor, code = f"loss = {{name}}(x)", "loss = abs(loss)"
     return Insert(file=file, within=("train",), anchor=anchor, code=code, where="after")
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import pytest
 
 from slimfork.calls import Argument
-from slimfork.codemod import Sites, Source
+from slimfork.codemod import EditError, Sites, Source
 
 LOAD = Argument(file="x.py", call="torch.load", argument="weights_only=False")
 EXPORT = Argument(file="x.py", call="torch.onnx.export", argument="**legacy()")
+DYNAMO = Argument(file="x.py", call="torch.onnx.export", argument="**legacy()", gives=("dynamo",))
 
 CHANGES = {
     "one argument": ("a = torch.load(f)\n", "a = torch.load(f, weights_only=False)\n"),
     "none": ("torch.load()\n", "torch.load(weights_only=False)\n"),
     "keywords": ("torch.load(f, map_location='cpu')\n", "torch.load(f, map_location='cpu', weights_only=False)\n"),
     "trailing comma": ("torch.load(f,)\n", "torch.load(f, weights_only=False,)\n"),
-    "star": ("torch.load(*a, **b)\n", "torch.load(*a, **b, weights_only=False)\n"),
+    "star": ("torch.load(*a)\n", "torch.load(*a, weights_only=False)\n"),
     "spaces inside": ("torch.load( f )\n", "torch.load( f, weights_only=False )\n"),
     "spaces around the dot": ("torch . load(f)\n", "torch . load(f, weights_only=False)\n"),
     "comment behind": ("torch.load(f)  # load\n", "torch.load(f, weights_only=False)  # load\n"),
@@ -90,6 +91,20 @@ def test_the_argument_in_any_spelling_is_there_already(given):
 def test_another_value_is_not_the_argument():
     """The edited file would not compile then, which is found out where a patch is planned."""
     assert sites(LOAD, "torch.load(f, weights_only=True)\n") == Sites(pending=1)
+
+
+@pytest.mark.parametrize(
+    ("edit", "text"),
+    [
+        (LOAD, "torch.load(f, weights_only=True)\n"),
+        (LOAD, "torch.load(f, **options)\n"),
+        (EXPORT, "torch.onnx.export(f, **options)\n"),
+        (DYNAMO, "torch.onnx.export(f, dynamo=True)\n"),
+    ],
+)
+def test_an_argument_that_may_be_given_already_is_refused(edit, text):
+    with pytest.raises(EditError, match=r"has (weights_only=True|\*\*options|dynamo=True) already"):
+        apply(edit, text)
 
 
 def test_a_mapping_to_unpack():

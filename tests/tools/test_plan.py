@@ -20,7 +20,7 @@ ONE = Import(file="a.py", code="import one")
 TWO = Import(file="a.py", code="import two")
 OTHER = Import(file="b.py", code="import one")
 
-A = b"import a\n\n\nclass A:\n    def f(self):\n        go()\n"
+A = b"import a\n\n\nclass A:\n    def f(self, after):\n        go()\n"
 B = b"import b\n"
 
 

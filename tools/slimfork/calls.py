@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from slimfork import cst as tree
-from slimfork.codemod import Sites
+from slimfork.codemod import EditError, Sites
+from slimfork.standing import Piece
 
 if TYPE_CHECKING:
     from slimfork.codemod import Source
@@ -21,12 +22,14 @@ class Argument:
     Attributes:
         call: The function as it is called, such as "torch.load".
         argument: The new argument, such as "weights_only=False" or "**options()".
+        gives: The names of the arguments that `**...` stands for.
         count: How many calls there are.
     """
 
     file: str
     call: str
     argument: str
+    gives: tuple[str, ...] = ()
     count: int = 1
     within: tuple[str, ...] = ()
 
@@ -40,16 +43,45 @@ class Argument:
         """The new argument."""
         return (self.argument,)
 
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The new argument, as the value that it has."""
+        value = self.argument.removeprefix("**").rpartition("=")[2]
+        piece = Piece(code=value, kind="part", within=self.within, count=self.count)
+        return (piece,) if piece.new_names else ()
+
     def sites(self, source: Source) -> Sites:
         """Count the calls without and with the argument."""
         pattern, new = self._pattern(), self._new()
-        having = [_has(node, new) for node in tree.nodes_of(source.module, self.within) if tree.matches(pattern, node)]
+        calls = [node for node in tree.nodes_of(source.module, self.within) if tree.matches(pattern, node)]
+        having = [_has(node, new) for node in calls]
         return Sites(pending=having.count(False), applied=having.count(True))
 
+    def _in_the_way(self, node: cst.CSTNode) -> str:
+        """Return the argument of a call that may be the new one with another value."""
+        name = self.argument.partition("=")[0].strip()
+        names = self.gives if name.startswith("**") else (name,)
+        for argument in cst.ensure_type(node, cst.Call).args:
+            if argument.star == "**" or (argument.keyword and argument.keyword.value in names):
+                return cst.Module([]).code_for_node(argument.with_changes(comma=cst.MaybeSentinel.DEFAULT)).strip()
+        return ""
+
     def apply(self, source: Source) -> Source:
-        """Add the argument where it is missing."""
+        """Add the argument where it is missing.
+
+        Raises:
+            EditError: A call has an argument of that name, or unpacks some of unknown names.
+        """
         new = self._new()
-        swap = tree.Swap(self._pattern(), lambda call: call if _has(call, new) else _add(call, new))
+
+        def change(call: cst.CSTNode) -> cst.CSTNode:
+            if _has(call, new):
+                return call
+            if other := self._in_the_way(call):
+                raise EditError(f"{self.call}(...) has {other} already, which may give what {self.argument} gives")
+            return _add(call, new)
+
+        swap = tree.Swap(self._pattern(), change)
         return source.with_module(tree.rewrite_scope(source.module, self.within, swap.rewrite))
 
     def _pattern(self) -> cst.BaseExpression:

@@ -7,88 +7,30 @@ how many are `applied`; `apply` rewrites the pending ones. Anchors are structure
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 import libcst as cst
 
 from slimfork import cst as tree
-from slimfork.parsing import parse_module
-from slimfork.printing import print_module
+from slimfork.likeness import TAKEN, with_placeholders
+from slimfork.sources import BOM, EditError, Source
+from slimfork.standing import Piece
+from slimfork.taking import NotTaken, filled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-BOM = b"\xef\xbb\xbf"
-
-
-class EditError(Exception):
-    """A file that cannot be edited at all; the message names the reason."""
-
-
-class Source:
-    """One file: its bytes and, for Python, its tree; each made from the other, once, when first asked for."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content: bytes | None = content
-        self._module: cst.Module | None = None
-        self._bom = BOM if content.startswith(BOM) else b""
-
-    @property
-    def content(self) -> bytes:
-        """The bytes of the file."""
-        if self._content is None:
-            self._content = self._bom + print_module(self.module)
-        return self._content
-
-    @property
-    def module(self) -> cst.Module:
-        """The tree."""
-        if self._module is None:
-            self._module = _parse(self.content.removeprefix(BOM))
-        return self._module
-
-    def with_module(self, module: cst.Module) -> Source:
-        """Return the file with another tree, a byte-order mark kept; printed when its bytes are asked for.
-
-        Raises:
-            EditError: The file as it is does not print to the same bytes.
-        """
-        if self._content is not None and print_module(self.module) != self._content.removeprefix(BOM):
-            raise EditError("it does not survive a round trip through LibCST unchanged")
-        new = Source(self._bom)
-        new._content, new._module = None, module
-        return new
-
-
-@lru_cache(maxsize=8)  # a file is planned several times over: with a patch and without, before and after
-def _parse(text: bytes) -> cst.Module:
-    try:
-        return parse_module(text)
-    except cst.ParserSyntaxError as error:
-        raise EditError(f"it does not parse: {_fault(text) or ' '.join(error.message.split())}") from error
-    except (SyntaxError, LookupError, UnicodeDecodeError) as error:  # what it says of its encoding is wrong
-        raise EditError(f"it does not parse: {error}") from error
-
-
-def _fault(text: bytes) -> str | None:
-    """Return line and fault as Python itself names them: LibCST often gives no line."""
-    try:
-        tree.parse_quietly(text)
-    except SyntaxError as error:
-        return f"line {error.lineno}: {error.msg}" if error.lineno else None
-    except ValueError:
-        return None
-    return None
+__all__ = ["BOM", "Edit", "EditError", "Import", "Insert", "Replace", "Sites", "Source", "statement"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sites:
-    """How many sites of an edit a file holds, by state."""
+    """How many sites of an edit a file holds, by state; `former` ones hold it as we once made it."""
 
     pending: int = 0
     applied: int = 0
     upstreamed: int = 0
+    former: int = 0
 
 
 class Edit(Protocol):
@@ -114,6 +56,10 @@ class Edit(Protocol):
     def marks(self) -> tuple[str, ...]:
         """Every line that it adds or changes holds one of these."""
 
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The Python that it puts in, whose names and flow can be looked at."""
+
     def sites(self, source: Source) -> Sites:
         """Count the sites."""
 
@@ -138,56 +84,89 @@ class Insert:
         file: Path from the root of the upstream tree.
         within: Names of the class and function that hold the anchor, `*` for any.
         anchor: The statement beside which the new one goes; `...` stands for anything.
-        code: The new statement.
+        code: The new statement. `{weights}` is the argument of that name which the anchor's call has.
+        takes: The arguments that are named so, each with its position in the call.
         where: Before or after the anchor.
         count: How many sites there are.
         upstream_form: The statement that upstream would have written itself, if it is known.
+        former: The new statement as an earlier version of this toolkit put it there.
     """
 
     file: str
     within: tuple[str, ...]
     anchor: str
     code: str
+    takes: tuple[tuple[str, int], ...] = ()
     where: Literal["before", "after"] = "after"
     count: int = 1
     upstream_form: str | None = None
+    former: str | None = None
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """The new statement."""
-        return (self.code,)
+        """The new statement, without what it takes from the anchor."""
+        return (max(TAKEN.split(self.code)[::2], key=len),)
 
-    def _neighbour(self, block: tree.Statements, index: int) -> cst.BaseStatement | None:
-        index += 1 if self.where == "after" else -1
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The new statement."""
+        if not self.within and self.code.startswith(("from ", "import ")):
+            return (Piece(code=self.code, kind="import", former=self.former),)
+        piece = Piece(code=self.code, kind="statement", anchor=self.anchor, within=self.within, count=self.count)
+        return (piece,)
+
+    def _new(self, anchor: cst.BaseStatement) -> cst.SimpleStatementLine:
+        new = statement(with_placeholders(self.code))
+        if not TAKEN.search(self.code):
+            return new
+        try:
+            return filled(new, cst.ensure_type(anchor, cst.SimpleStatementLine), self.takes)
+        except NotTaken as error:
+            raise EditError(str(error)) from error
+
+    def _neighbour(self, block: tree.Statements, index: int, steps: int = 1) -> cst.BaseStatement | None:
+        index += steps if self.where == "after" else -steps
         return block[index] if 0 <= index < len(block) else None
 
     def sites(self, source: Source) -> Sites:
-        """Count the anchors without, with, and with upstream's own form of the new statement."""
-        anchor, new = statement(self.anchor), statement(self.code)
+        """Count the anchors without, with, and with upstream's own or our former form of the new statement."""
+        anchor = statement(self.anchor)
         theirs = statement(self.upstream_form) if self.upstream_form else None
-        pending = applied = upstreamed = 0
+        pending = applied = upstreamed = former = 0
         for block in tree.blocks(source.module, self.within):
             fixed = theirs is not None and any(_is(theirs, s) for s in block)
             for i, node in enumerate(block):
                 if _is(anchor, node):
-                    done = _is(new, self._neighbour(block, i))
-                    applied += done
+                    done = self._is_done(block, i)
+                    was = not done and self._is_former(self._neighbour(block, i))
+                    applied += done or (was and _is(self._new(node), self._neighbour(block, i, 2)))  # both, then
+                    former += was
                     upstreamed += fixed and not done
-                    pending += not done and not fixed
-        return Sites(pending=pending, applied=applied, upstreamed=upstreamed)
+                    pending += not done and not fixed and not was
+        return Sites(pending=pending, applied=applied, upstreamed=upstreamed, former=former)
+
+    def _is_done(self, block: tree.Statements, index: int) -> bool:
+        return _is(self._new(block[index]), self._neighbour(block, index))
+
+    def _is_former(self, node: cst.BaseStatement | None) -> bool:
+        return self.former is not None and _is(statement(self.former), node)
 
     def apply(self, source: Source) -> Source:
-        """Insert the statement at every anchor that lacks it."""
-        anchor, new = statement(self.anchor), statement(self.code)
+        """Insert the statement at every anchor that lacks it; its former form goes."""
+        anchor = statement(self.anchor)
 
         def rewrite(block: tree.Statements) -> tree.Statements:
-            out: list[cst.BaseStatement] = []
-            for i, node in enumerate(block):
-                if not _is(anchor, node) or _is(new, self._neighbour(block, i)):
-                    out.append(node)
+            out = list(block)
+            for i, node in reversed(list(enumerate(block))):
+                if not _is(anchor, node) or self._is_done(block, i):
+                    continue
+                line = cast("cst.SimpleStatementLine", node)
+                beside = i + (1 if self.where == "after" else -1)
+                if self._is_former(self._neighbour(block, i)):
+                    out[beside] = _in_place_of(out[beside], self._new(node))
                 else:
-                    out += self._pair(cast("cst.SimpleStatementLine", node), new)
-            return out if len(out) != len(block) else block
+                    out[i : i + 1] = self._pair(line, self._new(node))
+            return out
 
         return source.with_module(tree.rewrite_scope(source.module, self.within, rewrite))
 
@@ -198,14 +177,27 @@ class Insert:
         return new.with_changes(leading_lines=node.leading_lines), node.with_changes(leading_lines=())
 
 
+def _in_place_of(old: cst.BaseStatement, new: cst.SimpleStatementLine) -> cst.SimpleStatementLine:
+    """Return a statement with the comments that were about the one before it."""
+    line = cst.ensure_type(old, cst.SimpleStatementLine)
+    return new.with_changes(leading_lines=line.leading_lines, trailing_whitespace=line.trailing_whitespace)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Import:
-    """Add an import after the module's leading run of imports."""
+    """Add an import after the module's leading run of imports.
+
+    Attributes:
+        file: Path from the root of the upstream tree.
+        code: The import.
+        former: The import as an earlier version of this toolkit put it there.
+    """
 
     file: str
     code: str
     count: int = 1
     within: tuple[str, ...] = ()
+    former: str | None = None
 
     @property
     def anchor(self) -> str:
@@ -217,20 +209,31 @@ class Import:
         """The import."""
         return (self.code,)
 
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The import."""
+        return (Piece(code=self.code, kind="import", former=self.former),)
+
     def sites(self, source: Source) -> Sites:
-        """Find the import, or the place for it."""
-        new = statement(self.code)
-        if any(_is(new, node) for node in source.module.body):
-            return Sites(applied=1)
-        return Sites(pending=int(_last_import(source.module) is not None))
+        """Find the import, or its former form, or the place for it."""
+        applied, former = self._found(source, self.code), self._found(source, self.former)
+        waits = not applied and not former and _last_import(source.module) is not None
+        return Sites(pending=int(waits), applied=int(bool(applied)), former=len(former))
+
+    def _found(self, source: Source, code: str | None) -> list[int]:
+        wanted = statement(code) if code else None
+        return [i for i, node in enumerate(source.module.body) if wanted and _is(wanted, node)]
 
     def apply(self, source: Source) -> Source:
-        """Add the import."""
-        last = _last_import(source.module)
-        if last is None or self.sites(source).applied:
+        """Add the import, in the place of its former form where there is one."""
+        last, former = _last_import(source.module), self._found(source, self.former)
+        if self._found(source, self.code) or (last is None and not former):
             return source
-        body = list(source.module.body)
-        body.insert(last + 1, statement(self.code))
+        body, new = list(source.module.body), statement(self.code)
+        if former:
+            body[former[0]] = _in_place_of(body[former[0]], new)
+        elif last is not None:
+            body.insert(last + 1, new)
         return source.with_module(source.module.with_changes(body=body))
 
 
@@ -259,6 +262,11 @@ class Replace:
     def marks(self) -> tuple[str, ...]:
         """What is put there."""
         return (self.code,)
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """What is put there."""
+        return (Piece(code=self.code, kind="part", anchor=self.anchor, within=self.within, count=self.count),)
 
     def sites(self, source: Source) -> Sites:
         """Count what is still to replace and what has been replaced."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
 
 from slimfork.errors import UsageError
+from slimfork.stated_version import stated_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,24 +62,6 @@ def detect(files: Mapping[str, bytes], path: Path) -> Release:
     except InvalidVersion:
         hint = f"restore upstream's version in {init}"
         raise UsageError(f"{path}: {version!r} in {init} is not a version", hint=hint) from None
-
-
-def stated_version(source: bytes) -> str | None:
-    """Return what a module assigns to `__version__` at its top, without a local part such as `+slim1`, or None."""
-    try:
-        module = ast.parse(source)
-    except (SyntaxError, ValueError):
-        return None
-    found = None
-    for node in module.body:
-        targets = (
-            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        )
-        named = any(isinstance(t, ast.Name) and t.id == "__version__" for t in targets)
-        value = getattr(node, "value", None)
-        if named and isinstance(value, ast.Constant) and isinstance(value.value, str):
-            found = value.value.partition("+")[0]
-    return found
 
 
 def _unknown(files: Mapping[str, bytes], path: Path) -> UsageError:

@@ -57,6 +57,18 @@ def explain_flaw(patch: Patch, release: str, flaw: str) -> str:
     return "\n".join(lines)
 
 
+def explain_standing(patch: Patch, release: str, path: str, fault: str) -> str:
+    """Return the message for edits that have their place in a file, in which they would not do what they are for."""
+    lines = [
+        f"{patch.id}: {patch.title}",
+        f"  at       {path} ({release})",
+        f"  problem  it {fault}",
+        f"  why      {patch.why}",
+        f"  next     change that in {path} and commit it, then apply again",
+    ]
+    return "\n".join(lines)
+
+
 def _place(edit: Edit) -> str:
     return f"{edit.file} :: {'.'.join(edit.within) or 'module'}"
 

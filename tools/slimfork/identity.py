@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from slimfork import pins, ui
-from slimfork.detect import INITS, Release, detect, is_official, stated_version
+from slimfork.detect import INITS, Release, detect, is_official
 from slimfork.patch import load_series
 from slimfork.plan import make_plan
+from slimfork.stated_version import stated_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -73,9 +73,22 @@ class Patch:
     variants: tuple[Variant, ...]
     compat: bool = False
 
+    @property
+    def formerly(self) -> Patch:
+        """The patch in the form that an earlier version of this toolkit gave it."""
+        return replace(self, variants=tuple(replace(v, edits=tuple(map(_formerly, v.edits))) for v in self.variants))
+
     def variant(self, version: str) -> Variant | None:
         """Return the variant for a release, or None when the patch is not for it."""
         return next((v for v in self.variants if v.covers(version)), None)
+
+
+def _formerly(edit: Edit) -> Edit:
+    former = getattr(edit, "former", None)
+    if not former:
+        return edit
+    earlier: Edit = replace(edit, code=former, former=None)  # type: ignore[type-var]
+    return earlier
 
 
 def newest_known(series: Sequence[Patch]) -> Version | None:

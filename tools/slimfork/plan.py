@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 from slimfork.codemod import EditError, Sites, Source
 from slimfork.compiling import syntax_error
-from slimfork.explain import explain, explain_flaw, explain_half
+from slimfork.explain import explain, explain_flaw, explain_half, explain_standing
 from slimfork.patch import known_as
+from slimfork.standing import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from slimfork.patch import Patch
 
 State = Literal["applied", "pending", "upstreamed", "broken", "excluded"]
+Found = Literal[State, "former"]  # of one edit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,7 @@ class Step:
         changes: Path to whole new content, on top of the earlier steps; empty unless pending.
         reason: One line on why it is in this state.
         problems: One explained message per edit that does not fit.
+        former: Whether it is pending because an earlier version of this toolkit applied it in another form.
     """
 
     patch: Patch
@@ -37,6 +40,7 @@ class Step:
     changes: Mapping[str, bytes]
     reason: str = ""
     problems: tuple[str, ...] = ()
+    former: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +100,7 @@ def _step(patch: Patch, files: Mapping[str, bytes], known: dict[str, Source], re
     if variant is None:
         return _Worked(Step(patch=patch, state="excluded", changes={}, reason=f"not for {release}"), {})
     sources: dict[str, Source] = {}
-    found: list[State] = []
+    found: list[Found] = []
     problems: list[str] = []
     for edit in variant.edits:
         source = sources.get(edit.file) or known.get(edit.file) or _read(files, edit.file)
@@ -106,25 +110,50 @@ def _step(patch: Patch, files: Mapping[str, bytes], known: dict[str, Source], re
             problems.append(explain(patch, edit, release, files.get(edit.file), problem))
         if source is not None:
             sources[edit.file] = source
-    done, missing = _in_state(variant.edits, found, "applied"), _in_state(variant.edits, found, "pending")
-    if not problems and done and missing:
-        problems.append(explain_half(patch, release, done, missing))
+    missing = _in_state(variant.edits, found, "pending", "former")
+    if not problems and (half := _halves(variant.edits, found)):
+        problems.append(explain_half(patch, release, *half))
     changes: dict[str, bytes] = {}
     if not problems and missing:
         before = {path: _before(files, known, path) for path in sources}
         changes = {path: s.content for path, s in sources.items() if s.content != before[path]}
         problems += [explain_flaw(patch, release, flaw) for flaw in _flaws(missing, sources, changes)]
+    if not problems:
+        problems += [explain_standing(patch, release, *fault) for fault in _standing(variant.edits, found, sources)]
     state = _fold(found, problems)
+    former = state == "pending" and "former" in found
     step = Step(
         patch=patch,
         state=state,
         changes=changes if state == "pending" else {},
-        reason=_REASONS[state],
+        reason=FORMER if former else _REASONS[state],
         problems=tuple(problems),
+        former=former,
     )
     return _Worked(step, sources)
 
 
+def _halves(edits: Sequence[Edit], found: Sequence[Found]) -> tuple[Sequence[Edit], Sequence[Edit]] | None:
+    """Return the edits that are done and those that are not, where a patch is there in part."""
+    done, missing, former = (_in_state(edits, found, state) for state in ("applied", "pending", "former"))
+    if former and not missing:  # all of it in the earlier form; what had no other form then is applied as it is now
+        changed = [edit for edit in done if getattr(edit, "former", None)]
+        return (changed, former) if changed else None
+    return ([*done, *former], missing) if missing and (done or former) else None
+
+
+def _standing(
+    edits: Sequence[Edit], found: Sequence[Found], sources: Mapping[str, Source]
+) -> Iterator[tuple[str, str]]:
+    """Yield path and fault of what stands, or would stand, where it does not do what it is for."""
+    present = _in_state(edits, found, "applied", "pending", "former")
+    for path in dict.fromkeys(edit.file for edit in present):
+        pieces = [piece for edit in present if edit.file == path for piece in edit.pieces]
+        if pieces:
+            yield from ((path, fault) for fault in Standing(sources[path].content, pieces).faults())
+
+
+FORMER = "an earlier form of the edit stands at its sites"
 _REASONS: dict[State, str] = {
     "applied": "every site holds the edit",
     "pending": "every site waits for the edit",
@@ -133,31 +162,42 @@ _REASONS: dict[State, str] = {
 }
 
 
-def _fold(found: Sequence[State], problems: Sequence[str]) -> State:
+def _fold(found: Sequence[Found], problems: Sequence[str]) -> State:
     if problems:
         return "broken"
     states = set(found)
-    if "pending" in states:
+    if states & {"pending", "former"}:
         return "pending"
     return "applied" if "applied" in states else "upstreamed"
 
 
-def _edit(edit: Edit, source: Source | None) -> tuple[State, str, Source | None]:
+def _edit(edit: Edit, source: Source | None) -> tuple[Found, str, Source | None]:
     if source is None:
         return "broken", "the file does not exist", None
     try:
         sites = edit.sites(source)
-        if sites.applied == edit.count and not sites.pending:
-            return "applied", "", source
-        if sites.upstreamed and not sites.pending and not sites.applied:
-            return "upstreamed", "", source
-        if sites.pending == edit.count and not sites.applied:
-            return "pending", "", edit.apply(source)
+        state = _state(sites, edit.count)
+        if state != "broken":
+            return state, "", edit.apply(source) if state in {"pending", "former"} else source
     except EditError as error:
         return "broken", str(error), source
-    counts = {"without the edit": sites.pending, "with it": sites.applied, "in upstream's form": sites.upstreamed}
+    counts = {
+        "without the edit": sites.pending,
+        "with it": sites.applied,
+        "in upstream's form": sites.upstreamed,
+        "in an earlier form": sites.former,
+    }
     found = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "none"
     return "broken", f"expected {edit.count} site{'s' if edit.count > 1 else ''}, found {found}", source
+
+
+def _state(sites: Sites, count: int) -> Found:
+    """Return the one state that all sites of an edit are in; `broken` where they are not, or too many or few."""
+    if sites.upstreamed and not (sites.pending or sites.applied or sites.former):
+        return "upstreamed"
+    every: dict[Found, int] = {"applied": sites.applied, "pending": sites.pending, "former": sites.former}
+    there = [state for state, number in every.items() if number]
+    return there[0] if len(there) == 1 and every[there[0]] == count else "broken"
 
 
 def _flaws(edits: Sequence[Edit], sources: Mapping[str, Source], changes: Mapping[str, bytes]) -> Iterator[str]:
@@ -170,8 +210,8 @@ def _flaws(edits: Sequence[Edit], sources: Mapping[str, Source], changes: Mappin
             yield f"the edited {path} would not compile: {error}"
 
 
-def _in_state(edits: Sequence[Edit], found: Sequence[State], state: State) -> list[Edit]:
-    return [edit for edit, other in zip(edits, found, strict=True) if other == state]
+def _in_state(edits: Sequence[Edit], found: Sequence[Found], *states: str) -> list[Edit]:
+    return [edit for edit, state in zip(edits, found, strict=True) if state in states]
 
 
 def _read(files: Mapping[str, bytes], path: str) -> Source | None:

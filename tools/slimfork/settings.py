@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-import re
+import ast
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import libcst as cst
+import yaml
 
 from slimfork.codemod import EditError, Sites, Source
+from slimfork.scopes import binders
+from slimfork.standing import Piece, module_of
+from slimfork.stated_version import VersionError, parsed, statements, with_local_part
+from slimfork.yaml_place import Entry, YamlError, decoded, encoded, entries, insertion, loaded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     Elements = Sequence[cst.BaseElement]
 
-_START = rb"(?:^|\A\xef\xbb\xbf)"  # of a line, or behind a byte-order mark
+MUTATORS = {
+    *("add", "append", "clear", "difference_update", "discard", "extend", "insert", "intersection_update", "pop"),
+    *("remove", "reverse", "sort", "symmetric_difference_update", "update"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,29 +52,61 @@ class YamlKeys:
         """The new lines."""
         return self.lines
 
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """Nothing that reads a name."""
+        return ()
+
     def sites(self, source: Source) -> Sites:
         """Find the lines, or the key they go after."""
-        keys = [line.split(":")[0].encode() for line in self.lines]
-        present = sum(bool(_key_line(key, source.content)) for key in keys)
-        if present == len(keys):
-            return Sites(applied=1)
-        anchors = len(re.findall(_START + re.escape(self.after.encode()) + rb":", source.content, re.MULTILINE))
-        return Sites(pending=anchors, applied=1 if present else 0)
+        keys = Counter(entry.key for entry in _read(source.content))
+        present = [keys[key] for key in self._wanted if keys[key]]
+        if len(present) == len(self._wanted):
+            return Sites(applied=max(present))
+        return Sites(pending=keys[self.after], applied=1 if present else 0)
+
+    @property
+    def _wanted(self) -> dict[str, object]:
+        return yaml.safe_load("\n".join(self.lines))  # type: ignore[no-any-return]
 
     def apply(self, source: Source) -> Source:
-        """Add the lines, with the line end of the line before them."""
-        match = _key_line(self.after.encode(), source.content)
-        if match is None:
+        """Add the lines behind the value of the key, with the line end and the indentation that stand there.
+
+        Raises:
+            EditError: The file would not say what it said before and our keys, and nothing else.
+        """
+        entry = next((entry for entry in _read(source.content) if entry.key == self.after), None)
+        if entry is None:
             return source
-        end = match["end"] or (b"\r\n" if b"\r\n" in source.content else b"\n")
-        new = b"".join(line.encode() + end for line in self.lines)
-        head = source.content[: match.start("end")] + end
-        tail = source.content[match.end() :]
-        return Source(head + (new if match["end"] else new.removesuffix(end)) + tail)
+        text = decoded(source.content)
+        place, end = insertion(text, entry)
+        line_end = end or ("\r\n" if "\r\n" in text else "\n")
+        lines = [" " * entry.column + line for line in self.lines]
+        new = line_end.join(lines)
+        new = f"{new}{line_end}" if end else f"{line_end}{new}"
+        content = encoded(text[:place] + new + text[place:])
+        self._check(source.content, content)
+        return Source(content)
+
+    def _check(self, old: bytes, new: bytes) -> None:
+        try:
+            before, after = loaded(old), loaded(new)
+        except YamlError as error:
+            raise EditError(f"with the new keys, {error}") from error
+        theirs = {key: value for key, value in after.items() if key not in self._wanted}
+        ours = {key: after.get(key) for key in self._wanted}
+        clash = [key for key in self._wanted if key in before]
+        if clash:
+            raise EditError(f"it has a key {clash[0]!r} of its own")
+        if (repr(theirs), repr(ours)) != (repr(before), repr(self._wanted)):
+            raise EditError(f"the new keys have no place behind {self.after!r} that leaves the others what they are")
 
 
-def _key_line(key: bytes, content: bytes) -> re.Match[bytes] | None:
-    return re.search(_START + re.escape(key) + rb":[^\r\n]*(?P<end>\r?\n|\Z)", content, re.MULTILINE)
+def _read(content: bytes) -> tuple[Entry, ...]:
+    try:
+        return entries(content)
+    except YamlError as error:
+        raise EditError(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +129,11 @@ class Members:
         """The new members."""
         return self.members
 
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """Nothing that reads a name."""
+        return ()
+
     def sites(self, source: Source) -> Sites:
         """Find the constant, with or without the members."""
         missing: list[int] = []
@@ -97,6 +143,8 @@ class Members:
             return elements
 
         self._on_elements(source.module, look)
+        if len(missing) == 1 and (line := self._changed_on(source)):
+            raise EditError(f"{self.name} is set or changed again on line {line}")
         # A constant that holds some of the members counts as both.
         return Sites(pending=sum(n > 0 for n in missing), applied=sum(n < len(self.members) for n in missing))
 
@@ -118,6 +166,20 @@ class Members:
 
         return source.with_module(self._on_elements(source.module, extend))
 
+    def _changed_on(self, source: Source) -> int:
+        """Return the line that gives the constant another value than the one statement at the top, or 0."""
+        module = module_of(source.content)
+        others = [node for node in binders(module, self.name) if node not in module.body]
+        others += binders(module, self.name)[1:]
+        for node in ast.walk(module):
+            holder = getattr(node, "value", None)
+            if isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(holder, ast.Name):
+                changes = getattr(node, "attr", "") in MUTATORS or not isinstance(node.ctx, ast.Load)
+                others += [node] if changes and holder.id == self.name else []
+            elif isinstance(node, ast.Global) and self.name in node.names:
+                others.append(node)
+        return getattr(others[0], "lineno", 0) if others else 0
+
     def _held(self, elements: Elements) -> int:
         values = {e.value.evaluated_value for e in elements if isinstance(e.value, cst.SimpleString)}
         return len(values.intersection(self.members))
@@ -131,16 +193,23 @@ class Members:
         node: cst.SimpleStatementLine | cst.BaseCompoundStatement,
         change: Callable[[Elements], Elements],
     ) -> cst.SimpleStatementLine | cst.BaseCompoundStatement:
-        assign = node.body[0] if isinstance(node, cst.SimpleStatementLine) else None
-        if not isinstance(assign, cst.Assign) or not _assigns(assign, self.name):
+        line = node if isinstance(node, cst.SimpleStatementLine) else None
+        assign = line.body[0] if line else None
+        if line is None or not isinstance(assign, cst.Assign) or not _assigns(assign, self.name):
             return node
         value = assign.value
-        if isinstance(value, cst.Call) and len(value.args) == 1:  # frozenset({...})
+        if isinstance(value, cst.Call) and len(value.args) == 1 and _makes_collection(value):  # frozenset({...})
             inner = _with_elements(value.args[0].value, change)
             value = value.with_changes(args=[value.args[0].with_changes(value=inner)])
         else:
             value = _with_elements(value, change)
-        return cast("cst.SimpleStatementLine", node.with_changes(body=[assign.with_changes(value=value)]))
+        return cast(
+            "cst.SimpleStatementLine", node.with_changes(body=[assign.with_changes(value=value), *line.body[1:]])
+        )
+
+
+def _makes_collection(call: cst.Call) -> bool:
+    return isinstance(call.func, cst.Name) and call.func.value in {"frozenset", "list", "set", "tuple"}
 
 
 def _with_elements(value: cst.BaseExpression, change: Callable[[Elements], Elements]) -> cst.BaseExpression:
@@ -181,17 +250,22 @@ class LocalVersion:
         """The local part with its sign."""
         return (f"+{self.local}",)
 
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """Nothing that reads a name."""
+        return ()
+
     def sites(self, source: Source) -> Sites:
         """Find the version, with or without the local part."""
-        parts = [local for _, _, local, _ in _VERSION.findall(source.content)]
-        return Sites(pending=parts.count(b""), applied=parts.count(b"+" + self.local.encode()))
+        try:
+            parts = [found.value.partition("+")[2] for found in statements(parsed(source.content))]
+        except VersionError as error:
+            raise EditError(str(error)) from error
+        return Sites(pending=parts.count(""), applied=parts.count(self.local))
 
     def apply(self, source: Source) -> Source:
-        """Add the local part."""
-        return Source(_VERSION.sub(rb"\g<1>\g<2>+" + self.local.encode() + rb"\g<4>", source.content))
-
-
-_VERSION = re.compile(
-    rb"(" + _START + rb"__version__ *= *[\"'])([^\"'+\r\n]+)(\+[^\"'\r\n]*)?([\"'])",
-    re.MULTILINE,
-)
+        """Add the local part to the text of the version, however that is written."""
+        try:
+            return Source(with_local_part(source.content, self.local))
+        except VersionError as error:
+            raise EditError(str(error)) from error

@@ -13,8 +13,10 @@ from typing import Any
 from slimfork.parts import clear_parts, part_of
 
 ENGINE = (
-    *("archive.py", "calls.py", "codemod.py", "compiling.py", "cst.py", "import_steps.py", "imports.py", "inside.py"),
-    *("merge.py", "naming.py", "patch.py", "plan.py", "printing.py", "settings.py", "static.py"),
+    *("archive.py", "calls.py", "codemod.py", "compiling.py", "cst.py", "flow.py", "import_steps.py", "imports.py"),
+    *("inside.py", "likeness.py", "parsing.py", "place_in.py", "scopes.py", "standing.py", "taking.py"),
+    *("merge.py", "naming.py", "patch.py", "plan.py", "printing.py", "settings.py", "sources.py", "static.py"),
+    *("stated_version.py", "yaml_place.py"),
 )
 TRAINING = (
     "qr.py",

@@ -30,7 +30,7 @@ def take_out(fork: Fork, patch: str | None) -> commits.Draft | None:
         UsageError: There is no such patch, or the history does not say what the tree was before.
         ConflictError: The user has changed what would have to go.
     """
-    applied = [s.patch for s in fork.plan.steps if s.state == "applied"]
+    applied = [s.patch.formerly if s.former else s.patch for s in fork.plan.steps if s.state == "applied" or s.former]
     going = applied if patch is None else [p for p in applied if p.id == _known(fork, patch)]
     _refuse_broken(fork, patch)
     overlay = [] if patch else [path for state in ("present", "outdated") for path in fork.overlay.having(state)]

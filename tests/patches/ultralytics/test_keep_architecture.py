@@ -6,7 +6,7 @@ from tests.patches.cases import Case, as_bytes, check_transformed, patch_named, 
 
 PATCH = patch_named("keep_architecture")
 
-IMPORT = "from ultralytics.slim.architecture import keep_architecture\n"
+IMPORT = "from ultralytics.slim.architecture import keep_architecture as slim_keep_architecture\n"
 
 TRAINER = """\
 import torch
@@ -21,14 +21,14 @@ class BaseTrainer:
 
 TRAINER_AFTER = """\
 import torch
-from ultralytics.slim.architecture import keep_architecture
+from ultralytics.slim.architecture import keep_architecture as slim_keep_architecture
 
 
 class BaseTrainer:
     def setup_model(self):
         cfg, weights = self.model, None
         self.model = self.get_model(cfg=cfg, weights=weights, verbose=RANK == -1)  # calls Model(cfg, weights)
-        self.model = keep_architecture(self.model, weights)
+        self.model = slim_keep_architecture(self.model, weights)
         return ckpt
 """
 
@@ -48,18 +48,18 @@ class BaseTrainer:
 
 DISTILLING_AFTER = """\
 import torch
-from ultralytics.slim.architecture import keep_architecture
+from ultralytics.slim.architecture import keep_architecture as slim_keep_architecture
 
 
 class BaseTrainer:
     def setup_model(self):
         if isinstance(weights, DistillationModel):
             student_model = self.get_model(cfg=cfg, weights=weights.student_model, verbose=RANK in {-1, 0})
-            student_model = keep_architecture(student_model, weights.student_model)
+            student_model = slim_keep_architecture(student_model, weights.student_model)
             self.model = DistillationModel(student_model=student_model, teacher_model=teacher_model)
         else:
             self.model = self.get_model(cfg=cfg, weights=weights, verbose=RANK in {-1, 0})  # calls Model(cfg, weights)
-            self.model = keep_architecture(self.model, weights)
+            self.model = slim_keep_architecture(self.model, weights)
         return ckpt
 """
 
@@ -80,7 +80,7 @@ class {name}:
 def model(name: str, condition: str, weights: str, kept: str) -> tuple[str, str]:
     """Return `Model.train` before and after; `kept` are the weights whose architecture is kept."""
     values = {"name": name, "condition": condition, "weights": weights}
-    line = f"            self.trainer.model = keep_architecture(self.trainer.model, {kept})\n"
+    line = f"            self.trainer.model = slim_keep_architecture(self.trainer.model, {kept})\n"
     return MODEL.format(imported="", kept="", **values), MODEL.format(imported=IMPORT, kept=line, **values)
 
 
@@ -89,7 +89,7 @@ RESUMING = 'not args.get("resume") and self.ckpt'
 
 YOLO = model("YOLO", "not overrides.get('resume')", LOADED, LOADED)
 ANY = model("Model(nn.Module)", 'not args.get("resume")', LOADED, LOADED)
-FROM_CKPT = model("Model(torch.nn.Module)", RESUMING, "self.model", LOADED)
+FROM_CKPT = model("Model(torch.nn.Module)", RESUMING, "self.model", "self.model")
 FROM_PRETRAINED = model("Model(torch.nn.Module)", RESUMING, "weights", "weights")
 
 
@@ -135,7 +135,7 @@ class MultiTrainer(BaseTrainer):
 """
     done = step(PATCH, before, "8.2.0")
     assert done.state == "pending"
-    assert done.changes["ultralytics/engine/trainer.py"].count(b"keep_architecture(") == 1
+    assert done.changes["ultralytics/engine/trainer.py"].count(b"slim_keep_architecture(") == 1
 
 
 def test_release_that_distils_must_have_the_student() -> None:

@@ -23,7 +23,7 @@ class BaseTrainer:
 
 TRAINER_AFTER = """\
 import torch
-from ultralytics.slim.sparsity import penalize
+from ultralytics.slim.sparsity import penalize as slim_penalize
 
 
 class BaseTrainer:
@@ -32,7 +32,7 @@ class BaseTrainer:
             for i, batch in pbar:
                 # Backward
                 self.scaler.scale(self.loss).backward()
-                penalize(self)
+                slim_penalize(self)
 
                 # Optimize
                 self.optimizer_step()
@@ -66,7 +66,7 @@ class BaseTrainer:
 
 RETRYING_AFTER = """\
 import torch
-from ultralytics.slim.sparsity import penalize
+from ultralytics.slim.sparsity import penalize as slim_penalize
 
 
 class BaseTrainer:
@@ -76,7 +76,7 @@ class BaseTrainer:
                 try:
                     # Backward
                     self.scaler.scale(self.loss).backward()
-                    penalize(self)
+                    slim_penalize(self)
                 except RuntimeError as e:
                     break
             else:

@@ -115,7 +115,7 @@ def test_one_of_two_loads_is_explained() -> None:
     check_explained(PATCH, edit, "8.0.100", done.problems[0], found=found)
 
 
-def test_load_that_asks_for_weights_only_would_not_compile() -> None:
+def test_load_that_asks_for_weights_only_is_refused() -> None:
     files = as_bytes(OF_100.before)
     files[STRIP] = b"x = torch.load(f, weights_only=True)\n"
 
@@ -123,8 +123,9 @@ def test_load_that_asks_for_weights_only_would_not_compile() -> None:
 
     assert (done.state, dict(done.changes)) == ("broken", {})
     (problem,) = done.problems
-    assert f"on ultralytics 8.0.100, the edited {STRIP} would not compile: " in problem
-    assert "next     correct the edit in patches/ultralytics/torch_load.py" in problem
+    assert f"  at       {STRIP} :: " in problem
+    assert "  problem  torch.load(...) has weights_only=True already" in problem
+    assert "add a variant to patches/ultralytics/torch_load.py" in problem
 
 
 # SAM's files hold tensors alone; the shim of 8.0.136 to 8.0.186 shows a load in a text.

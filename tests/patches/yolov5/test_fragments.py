@@ -23,70 +23,70 @@ AFTER = {
     ("sparsity", "7.0.14", "yolov5/train.py"): (
         """
                 loss, loss_items = compute_loss(pred, targets.to(device))  # loss scaled by batch_size
-                loss = penalize(loss, model, optimizer, opt, hyp, epoch, epochs, imgs, nb)
+                loss = slim_yolov5.penalize(loss, model, optimizer, opt, hyp, epoch, epochs, imgs, nb)
                 if RANK != -1:
                     loss *= WORLD_SIZE  # gradient averaged between devices in DDP mode
 """,
         """
 from yolov5.models.experimental import attempt_load
-from yolov5.slim.yolov5 import keep_out_of_evolution, penalize, sparse_arguments
+from yolov5.slim import yolov5 as slim_yolov5
 """,
         """
 def parse_opt(known=False):
     parser = argparse.ArgumentParser()
-    sparse_arguments(parser)
+    slim_yolov5.sparse_arguments(parser)
 """,
         """
             del hyp['anchors'], meta['anchors']
-        keep_out_of_evolution(meta, hyp)
+        slim_yolov5.keep_out_of_evolution(meta, hyp)
         opt.noval, opt.nosave, save_dir = True, True, Path(opt.save_dir)  # only val/save final epoch
 """,
     ),
     ("sparsity", "5.0.0", "yolov5/train.py"): (
         """
         assert opt.local_rank == -1, 'DDP mode not implemented for --evolve'
-        keep_out_of_evolution(meta, hyp)
+        slim_yolov5.keep_out_of_evolution(meta, hyp)
         opt.notest, opt.nosave = True, True  # only test/save final epoch
 """,
         """
 def main():
     parser = argparse.ArgumentParser()
-    sparse_arguments(parser)
+    slim_yolov5.sparse_arguments(parser)
 """,
     ),
     ("sparsity", "6.2.0", "yolov5/segment/train.py"): (
         """
                 loss, loss_items = compute_loss(pred, targets.to(device), masks=masks.to(device).float())
-                loss = penalize(loss, model, optimizer, opt, hyp, epoch, epochs, imgs, nb)
+                loss = slim_yolov5.penalize(loss, model, optimizer, opt, hyp, epoch, epochs, imgs, nb)
 """,
     ),
     ("sparsity", "6.2.0", "yolov5/classify/train.py"): (
         """
                 loss = criterion(model(images), labels)
-                loss = penalize(loss, model, optimizer, opt, {}, epoch, epochs, images, len(trainloader))
+                loss = slim_yolov5.penalize(loss, model, optimizer, opt, {}, epoch, epochs, images, len(trainloader))
 """,
     ),
     ("keep_architecture", "7.0.14", "yolov5/train.py"): (
         """
         model = Model(cfg or ckpt['model'].yaml, ch=3, nc=nc, anchors=hyp.get('anchors')).to(device)  # create
-        model = keep_architecture(model, ckpt)
+        model = slim_keep_architecture(model, ckpt)
 """,
         """
 from yolov5.models.yolo import Model
-from yolov5.slim.architecture import keep_architecture
+from yolov5.slim.architecture import keep_architecture as slim_keep_architecture
 """,
     ),
     ("keep_architecture", "6.0.7", "yolov5/helpers.py"): (
         """
     hub_model = Model(model.yaml)  # create
-    hub_model = keep_architecture(hub_model, model)
+    hub_model = slim_keep_architecture(hub_model, model)
     msd = model.state_dict()  # model state_dict
 """,
     ),
     ("keep_architecture", "5.0.0", "yolov5/hubconf.py"): (
         """
     hub_model = Model(model.yaml).to(next(model.parameters()).device)  # create
-    hub_model = keep_architecture(hub_model, model)
+    hub_model = slim_keep_architecture(hub_model, model)
     hub_model.load_state_dict(model.float().state_dict())  # load state_dict
 """,
     ),

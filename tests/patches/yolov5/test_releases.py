@@ -67,7 +67,7 @@ def test_every_hyp_file_and_every_trainer_that_the_release_ships_is_edited(versi
     edited = {path for path, report in reports(version).items() if report.states.get("sparsity") == "pending"}
     assert edited == shipped | trainers
     root = "" if is_tag(version) else "yolov5/"
-    assert b"model = keep_architecture(model, ckpt)\n" in reports(version)[f"{root}train.py"].content
+    assert b"model = slim_keep_architecture(model, ckpt)\n" in reports(version)[f"{root}train.py"].content
 
 
 TRAIN = "yolov5/train.py"
@@ -88,7 +88,12 @@ BREAKS = {  # what is changed, into what, and what is said of which patch
     "another parser": (PARSER, "parser = Parser()\n", "sparsity", "expected 1 site, found none"),
     "another import": ("models.yolo import Model", "models.yolo import Net", "keep_architecture", "found none"),
     "it does not parse": ("def train(hyp", "def train(hyp:::", "sparsity", "does not parse"),
-    "half of it is there": (PARSER, PARSER + "    sparse_arguments(parser)\n", "sparsity", "half applied to yolov5"),
+    "half of it is there": (
+        PARSER,
+        PARSER + "    slim_yolov5.sparse_arguments(parser)\n",
+        "sparsity",
+        "half applied to yolov5",
+    ),
 }
 
 

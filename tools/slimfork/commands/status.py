@@ -82,6 +82,7 @@ def _patch(step: Step, fork: Fork) -> dict[str, Any]:
         "title": step.patch.title,
         "state": step.state,
         "reason": step.reason,
+        "former": step.former,
         "problems": list(step.problems),
         "commit": fork.history.patches.get(step.patch.id) if step.state == "applied" else None,
         "files": sorted({edit.file for edit in variant.edits}) if variant else [],
@@ -97,7 +98,9 @@ def show(facts: dict[str, Any]) -> None:
     table = Table("patch", "state", "commit", "files", "what it does", box=None, pad_edge=False)
     for patch in (patch for patch in facts["patches"] if patch["state"] != "excluded"):
         state = Text(patch["state"], STYLES[patch["state"]])
-        table.add_row(patch["id"], state, (patch["commit"] or "-")[:10], "\n".join(patch["files"]), patch["title"])
+        title = f"{patch['title']} ({patch['reason']})" if patch["former"] else patch["title"]
+        table.add_row(patch["id"], state, (patch["commit"] or "-")[:10], "
+".join(patch["files"]), title)
     if facts["found"]:
         ui.result(f"it is {facts['upstream']} {facts['version']}, since {facts['found']}")
     ui.result_table(table)
