@@ -55,6 +55,7 @@ PATCH = Patch(
     title="Keep a pruned checkpoint's architecture in training",
     why="the trainer rebuilds the model from its YAML, so a pruned model grows back (write-up 1, 4; ultralytics#14856)",
     until="upstream trains a checkpoint in the shapes it was saved in",
+    skippable=False,
     variants=(
         Variant(
             versions=">=8.0.0,<=8.0.135",

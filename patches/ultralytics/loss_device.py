@@ -29,6 +29,7 @@ PATCH = Patch(
     title="Decode boxes on the predictions' device",
     why="a pruned model's criterion can hold `proj` on the CPU while it trains on a GPU (write-up 1, 6)",
     until="upstream registers `proj` as a buffer or moves it itself",
+    skippable=False,
     variants=(
         Variant(versions=">=8.0.0,<=8.0.110", edits=edits("ultralytics/yolo/v8/detect/train.py", 1)),
         Variant(versions=">=8.0.111,<=8.0.135", edits=edits("ultralytics/yolo/utils/loss.py", 1)),

@@ -52,6 +52,7 @@ PATCH = Patch(
     title="Train with a sparsity penalty on BatchNorm scales",
     why="network slimming needs channels whose scale is near zero; upstream has no such penalty (write-up 1, 2.1)",
     until="upstream trains with a penalty on BatchNorm scales of its own",
+    skippable=False,
     variants=(
         # Hydra's configuration (OmegaConf) to 8.0.11: a key of the file is a key of the command line there, too.
         Variant(versions=">=8.0.0,<=8.0.13", edits=edits("ultralytics/yolo", "configs", checks=False)),

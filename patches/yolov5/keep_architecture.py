@@ -48,6 +48,7 @@ PATCH = Patch(
     title="Keep a pruned checkpoint's architecture in training",
     why="the trainer rebuilds the model from its YAML, so a pruned one is trained from fresh weights, full size",
     until="upstream trains a checkpoint in the shapes it was saved in",
+    skippable=False,
     variants=(
         Variant(tags=("v5.0",), edits=(*trainer(cfg="opt.cfg"), *loader("hubconf.py"))),
         Variant(tags=("v6.0", "v6.1", "v6.2"), edits=trainer()),

@@ -58,6 +58,7 @@ PATCH = Patch(
     title="Train with a sparsity penalty on BatchNorm scales",
     why="network slimming needs channels whose scale is near zero; upstream has no such penalty (write-up 2)",
     until="upstream trains with a penalty on BatchNorm scales of its own",
+    skippable=False,
     variants=(
         Variant(tags=("v5.0",), edits=detect("finetune scratch", **FIRST)),
         Variant(tags=("v6.0",), edits=detect(f"{OLD} scratch-high scratch-low")),

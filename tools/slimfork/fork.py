@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from slimfork import pins
+from slimfork import commits, pins, skipping
 from slimfork.errors import UsageError
 from slimfork.exclusions import reason
 from slimfork.gitout import blob_hash
@@ -104,6 +104,12 @@ class Fork:
     plan: Plan
     overlay: Overlay
     left_out: bool
+    skipped: frozenset[str] = frozenset()
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """What is left out of it, as its commits say it."""
+        return (*([commits.COMPAT] if self.left_out else []), *sorted(self.skipped))
 
     @property
     def name(self) -> str:
@@ -127,12 +133,16 @@ class Fork:
         return not (waiting or self.overlay.changes or self.foreign)
 
 
-def read_fork(repository: Repository, *, compat: bool | None = None) -> Fork:
+def read_fork(
+    repository: Repository, *, compat: bool | None = None, skip: Sequence[str] = (), put_in: Sequence[str] = ()
+) -> Fork:
     """Read a fork from git; the work tree is not looked at.
 
     Args:
         repository: An open repository.
         compat: Whether compatibility patches belong to it; None: as it was made.
+        skip: The ids of patches that are left out from now on.
+        put_in: The ids of patches that were left out, and are not any more.
     """
     head = repository.head()
     if head is None:
@@ -143,6 +153,7 @@ def read_fork(repository: Repository, *, compat: bool | None = None) -> Fork:
     imported = Tree(repository, history.imported.sha) if history.imported else None
     release = release_of(repository, tree, history, imported)
     left_out = history.left_out if compat is None else not compat
+    skipped = skipping.chosen(load_series(release.upstream), history.skipped, skip=skip, put_in=put_in)
     return Fork(
         repository=repository,
         head=head,
@@ -150,13 +161,21 @@ def read_fork(repository: Repository, *, compat: bool | None = None) -> Fork:
         tree=tree,
         release=release,
         history=history,
-        plan=plan_series(tree, release, left_out=left_out),
+        plan=plan_series(tree, release, left_out=left_out, skipped=skipped),
         overlay=read_overlay(repository, tree, history, release),
         left_out=left_out,
+        skipped=skipped,
     )
 
 
-def plan_series(files: Mapping[str, bytes], release: Release, *, left_out: bool, pristine: bool = False) -> Plan:
+def plan_series(
+    files: Mapping[str, bytes],
+    release: Release,
+    *,
+    left_out: bool,
+    skipped: Collection[str] = (),
+    pristine: bool = False,
+) -> Plan:
     """Plan every patch of an upstream; compatibility patches that are left out and not there are `excluded`."""
     series = load_series(release.upstream)
     if not series:
@@ -167,11 +186,13 @@ def plan_series(files: Mapping[str, bytes], release: Release, *, left_out: bool,
     def plan(patches: Sequence[Patch]) -> Plan:
         return make_plan(files, upstream=release.upstream, version=release.version, series=patches, pristine=pristine)
 
-    if not left_out:
+    out = [p for p in series if p.id in skipped or (left_out and p.compat)]
+    if not out:
         return plan(series)
-    main = plan([p for p in series if not p.compat])
-    compat = [_left_out(step) for step in plan([p for p in series if p.compat]).steps]
-    return replace(main, steps=(*compat, *main.steps))
+    steps = {step.patch.id: _left_out(step, skipped) for step in plan(out).steps}
+    main = plan([p for p in series if p not in out])
+    steps |= {step.patch.id: step for step in main.steps}
+    return replace(main, steps=tuple(steps[p.id] for p in series))
 
 
 def _refuse_excluded(series: Sequence[Patch], release: Release) -> None:
@@ -206,10 +227,13 @@ def refuse_unpinned(release: Release, command: str, *, allowed: bool) -> bool:
     return True
 
 
-def _left_out(step: Step) -> Step:
+def _left_out(step: Step, skipped: Collection[str]) -> Step:
     if step.state in {"applied", "upstreamed", "excluded"}:
         return step
-    return Step(patch=step.patch, state="excluded", changes={}, reason="left out; `apply --compat` would add it")
+    reason = "left out; `apply --compat` would add it"
+    if step.patch.id in skipped:
+        reason = f"left out by --skip; `apply --with {step.patch.id}` would add it"
+    return Step(patch=step.patch, state="excluded", changes={}, reason=reason)
 
 
 def read_overlay(repository: Repository, tree: Tree, history: History, release: Release) -> Overlay:

@@ -68,10 +68,21 @@ class History:
         return tuple(found)
 
     @property
+    def choices(self) -> frozenset[str]:
+        """What was left out on purpose: ids of patches, and `commits.COMPAT` for all compatibility patches."""
+        marks = [commits.trailers(c.message) for c in self.commits]
+        stated = [m for m in marks if commits.OVERLAY_ID in m or commits.LEFT_OUT in m]
+        return frozenset(stated[-1].get(commits.LEFT_OUT, ()) if stated else ()) - {commits.NOTHING}
+
+    @property
     def left_out(self) -> bool:
         """Whether the compatibility patches were left out on purpose."""
-        marked = [c for c in self.commits if commits.OVERLAY_ID in commits.trailers(c.message)]
-        return bool(marked) and commits.COMPAT in commits.trailers(marked[-1].message).get(commits.LEFT_OUT, ())
+        return commits.COMPAT in self.choices
+
+    @property
+    def skipped(self) -> frozenset[str]:
+        """The ids of the patches that were left out one by one."""
+        return self.choices - {commits.COMPAT}
 
     @property
     def own(self) -> tuple[LoggedCommit, ...]:

@@ -63,6 +63,7 @@ class Patch:
         why: Why the edit exists, with its source.
         until: When it may go.
         compat: Whether it only lets an old release run on today's Python, NumPy and PyTorch.
+        skippable: Whether a fork can do without it (`--skip`): not so the write-ups' edits, and what names the fork.
         variants: Exactly one covers each release that the patch is for.
     """
 
@@ -72,6 +73,7 @@ class Patch:
     until: str
     variants: tuple[Variant, ...]
     compat: bool = False
+    skippable: bool = True
 
     def variant(self, version: str) -> Variant | None:
         """Return the variant for a release, or None when the patch is not for it."""

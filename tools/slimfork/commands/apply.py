@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from slimfork import commits, pins, report, ui
+from slimfork import commits, pins, report, skipping, ui
 from slimfork.errors import ConflictError, UsageError
 from slimfork.fork import Fork, read_fork, refuse_unpinned
 from slimfork.landing import land, recover
@@ -28,17 +28,28 @@ UNDER_WAY = {
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--compat/--no-compat", default=None, help="With or without what old releases need; default: as made.")
+@click.option("--skip", metavar="ID", multiple=True, help="Leave a patch out that is none of the write-ups' edits.")
+@click.option("--with", "put_in", metavar="ID", multiple=True, help="Put a patch in again that was left out.")
 @click.option("--allow-unpinned", is_flag=True, help="Try the newest patches on a release they do not know.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(path: Path, compat: bool | None, allow_unpinned: bool, dry_run: bool, as_json: bool) -> None:
+def command(
+    path: Path,
+    compat: bool | None,
+    skip: tuple[str, ...],
+    put_in: tuple[str, ...],
+    allow_unpinned: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
     """Apply the patches and the overlay to the checkout at PATH, as commits on its branch."""
     with open_repository(path) as repository, repository.locked():
         recover(repository)
         branch = ready(repository)
-        fork = read_fork(repository, compat=compat)
+        fork = read_fork(repository, compat=compat, skip=skip, put_in=put_in)
         report.say_found(path, fork.release)
         trailer = fork.trailer or pinned_trailer(fork, f"apply-patches apply {path}", allowed=allow_unpinned)
+        skipping.refuse_applied(fork.plan, skip, path)
         refuse_misfits(fork, path, as_json=as_json)
         made = commits.drafts(
             fork.plan,
@@ -47,7 +58,8 @@ def command(path: Path, compat: bool | None, allow_unpinned: bool, dry_run: bool
             trailer=trailer,
             when=fork.when,
             update=bool(fork.history.overlays),
-            left_out=fork.left_out,
+            left_out=fork.choices,
+            chosen=fork.skipped != fork.history.skipped,
         )
         shas = commit(repository, fork, branch, made, dry_run=dry_run)
     result = report.written(path, fork.release, made, shas, head=fork.head, dry_run=dry_run)
@@ -82,7 +94,12 @@ def pinned_trailer(fork: Fork, command: str, *, allowed: bool) -> str:
 
 def refuse_misfits(fork: Fork, path: Path, *, as_json: bool) -> None:
     """Refuse patches that do not fit, all of them at once, and files in the overlay's way."""
-    report.refuse_broken(fork.plan, path, as_json=as_json, hint=_ignored(fork, path))
+    report.refuse_broken(
+        fork.plan,
+        path,
+        as_json=as_json,
+        hint=_ignored(fork, path) or skipping.way_out(fork.plan, f"apply-patches apply {path}"),
+    )
     if fork.foreign:
         names = ", ".join(fork.foreign[:LISTED])
         hint = f"git -C {path} mv them elsewhere and commit"
