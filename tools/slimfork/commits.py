@@ -94,6 +94,15 @@ def overlay_message(trailer: str, *, update: bool, left_out: Sequence[str]) -> s
     return message(subject, ["The pruning package and the prune script of this release line."], trailers)
 
 
+def handmade_message(patches: Sequence[str], places: Sequence[str], trailer: str) -> str:
+    """Return the message of the commit that takes out what was done by hand: whose edits, and where they stood."""
+    stood = "\n".join(f"  {place}" for place in places)
+    text = message(
+        "Take out the write-up's edits made by hand", [], [*((REPLACED, p) for p in patches), (UPSTREAM, trailer)]
+    )
+    return text.replace("\n\n", f"\n\nThe patches make them anew. They stood in\n{stood}\n\n", 1)
+
+
 def choice_message(trailer: str, left_out: Sequence[str]) -> str:
     """Return the message of a commit that changes no file: it says what is left out of the fork from now on."""
     subject = f"Leave out {', '.join(left_out)}" if left_out else "Leave out nothing"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from slimfork import commits, pins, skipping
 from slimfork.errors import UsageError
 from slimfork.exclusions import reason
 from slimfork.gitout import blob_hash
+from slimfork.handwork import Handwork, look
 from slimfork.history import History, overlay_base, read_history
 from slimfork.identity import release_of
 from slimfork.naming import is_tag, spec_of
@@ -105,6 +106,7 @@ class Fork:
     overlay: Overlay
     left_out: bool
     skipped: frozenset[str] = frozenset()
+    handwork: Handwork = field(default_factory=Handwork)
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -130,7 +132,7 @@ class Fork:
     def complete(self) -> bool:
         """Whether everything is in place."""
         waiting = any(s.state in {"pending", "broken"} for s in self.plan.steps)
-        return not (waiting or self.overlay.changes or self.foreign)
+        return not (waiting or self.overlay.changes or self.foreign or self.handwork.findings)
 
 
 def read_fork(
@@ -154,6 +156,7 @@ def read_fork(
     release = release_of(repository, tree, history, imported)
     left_out = history.left_out if compat is None else not compat
     skipped = skipping.chosen(load_series(release.upstream), history.skipped, skip=skip, put_in=put_in)
+    work = _handwork(repository, head, tree, release, history, imported)
     return Fork(
         repository=repository,
         head=head,
@@ -161,11 +164,25 @@ def read_fork(
         tree=tree,
         release=release,
         history=history,
-        plan=plan_series(tree, release, left_out=left_out, skipped=skipped),
+        plan=plan_series(work.onto(tree), release, left_out=left_out, skipped=skipped),
         overlay=read_overlay(repository, tree, history, release),
         left_out=left_out,
         skipped=skipped,
+        handwork=work,
     )
+
+
+def _handwork(
+    repository: Repository, head: str, tree: Tree, release: Release, history: History, imported: Tree | None
+) -> Handwork:
+    """Look for what was done by hand, with the release as published where the repository has it."""
+    moved = history.imported is not None and history.imported.version != release.version
+    pristine = None if moved else imported
+    pin = next((p for p in pins.load(release.upstream) if p.version == release.version and p.commit), None)
+    if pristine is None and pin is not None and repository.ask("cat-file", "-t", pin.commit) == "commit":
+        pristine = Tree(repository, pin.commit)
+    series, ours = load_series(release.upstream), f"{slim_folder(release.upstream, release.version)}/"
+    return look(repository, head, tree, release=release, series=series, pristine=pristine, ours=ours)
 
 
 def plan_series(

@@ -112,9 +112,16 @@ def read_history(repository: Repository, head: str) -> History:
     marked = repository.log(head, grep=f"^({'|'.join(commits.ANY)}): ")
     imported = next(filter(None, map(_import, marked)), None)
     ours = [c for c in marked if any(key in commits.trailers(c.message) for key in commits.OURS)]
-    base = imported.sha if imported else next(iter(ours[-1].parents), None) if ours else None
+    base = imported.sha if imported else _before(ours[-1]) if ours else None
     since = repository.log(head, f"^{base}") if base else []
     return History(imported=imported, base=base, commits=tuple(reversed(since)))
+
+
+def _before(first: LoggedCommit) -> str | None:
+    """Return the commit that stood before our patches: the first of ours itself, if it took edits by hand out."""
+    if commits.REPLACED in commits.trailers(first.message):
+        return first.sha
+    return next(iter(first.parents), None)
 
 
 def _import(commit: LoggedCommit) -> Import | None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from slimfork.codemod import Edit
+    from slimfork.handmade import Handmade
 
 UPSTREAMS = ("ultralytics", "yolov5")
 
@@ -65,6 +66,7 @@ class Patch:
         compat: Whether it only lets an old release run on today's Python, NumPy and PyTorch.
         skippable: Whether a fork can do without it (`--skip`): not so the write-ups' edits, and what names the fork.
         variants: Exactly one covers each release that the patch is for.
+        handmade: The ways in which people make this edit by hand.
     """
 
     id: str
@@ -74,6 +76,7 @@ class Patch:
     variants: tuple[Variant, ...]
     compat: bool = False
     skippable: bool = True
+    handmade: tuple[Handmade, ...] = ()
 
     def variant(self, version: str) -> Variant | None:
         """Return the variant for a release, or None when the patch is not for it."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from slimfork import commits, pins, report, skipping, ui
+from slimfork import commits, handwork, pins, report, skipping, ui
 from slimfork.errors import ConflictError, UsageError
 from slimfork.fork import Fork, read_fork, refuse_unpinned
 from slimfork.landing import land, recover
@@ -30,6 +30,7 @@ UNDER_WAY = {
 @click.option("--compat/--no-compat", default=None, help="With or without what old releases need; default: as made.")
 @click.option("--skip", metavar="ID", multiple=True, help="Leave a patch out that is none of the write-ups' edits.")
 @click.option("--with", "put_in", metavar="ID", multiple=True, help="Put a patch in again that was left out.")
+@click.option("--replace-handmade", is_flag=True, help="Take the write-ups' edits out that were made by hand.")
 @click.option("--allow-unpinned", is_flag=True, help="Try the newest patches on a release they do not know.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -38,6 +39,7 @@ def command(
     compat: bool | None,
     skip: tuple[str, ...],
     put_in: tuple[str, ...],
+    replace_handmade: bool,
     allow_unpinned: bool,
     dry_run: bool,
     as_json: bool,
@@ -50,8 +52,10 @@ def command(
         report.say_found(path, fork.release)
         trailer = fork.trailer or pinned_trailer(fork, f"apply-patches apply {path}", allowed=allow_unpinned)
         skipping.refuse_applied(fork.plan, skip, path)
+        handwork.refuse(fork.handwork, path, replace=replace_handmade)
         refuse_misfits(fork, path, as_json=as_json)
-        made = commits.drafts(
+        made = handwork.draft(fork.handwork, fork.tree, trailer, fork.when)
+        made += commits.drafts(
             fork.plan,
             fork.overlay.changes,
             mode=fork.tree.mode,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slimfork import report, skipping, ui
+from slimfork import handwork, report, skipping, ui
 from slimfork.errors import CheckFailed
 from slimfork.fork import read_fork
 from slimfork.landing import heal
@@ -33,10 +33,12 @@ def command(path: Path, compat: bool | None, skip: tuple[str, ...], put_in: tupl
         heal(repository)
         fork = read_fork(repository, compat=compat, skip=skip, put_in=put_in)
         report.say_found(path, fork.release)
+        handwork.refuse(fork.handwork, path, replace=True)
+        handwork.note(fork.handwork)
         report.refuse_broken(
             fork.plan, path, as_json=as_json, hint=skipping.way_out(fork.plan, f"apply-patches apply {path}")
         )
-        new: dict[str, bytes | None] = {**fork.plan.changes, **fork.overlay.changes}
+        new: dict[str, bytes | None] = {**fork.handwork.changes, **fork.plan.changes, **fork.overlay.changes}
         diffs = {p: unified(p, fork.tree.get(p), new[p], fork.tree.mode(p)) for p in sorted(new)}
     if as_json:
         texts = {p: diff.decode("utf-8", "replace") for p, diff in diffs.items()}
@@ -46,7 +48,8 @@ def command(path: Path, compat: bool | None, skip: tuple[str, ...], put_in: tupl
             click.echo(b"".join(coloured(diff)) if sys.stdout.isatty() else diff, nl=False)
     if diffs:
         count = f"{len(diffs)} file{'' if len(diffs) == 1 else 's'}"
-        raise CheckFailed(f"apply would change {count} in {path}", hint=f"apply-patches apply {path}")
+        option = " --replace-handmade" if fork.handwork.findings else ""
+        raise CheckFailed(f"apply would change {count} in {path}", hint=f"apply-patches apply {path}{option}")
 
 
 def unified(path: str, old: bytes | None, new: bytes | None, mode: str) -> bytes:
