@@ -7,6 +7,7 @@ write-up 1, section 6; Torch-Pruning#147, #191, #308, #324.
 from __future__ import annotations
 
 from slimfork.codemod import Insert
+from slimfork.handmade_model import Moved
 from slimfork.patch import Patch, Variant
 
 
@@ -29,6 +30,15 @@ PATCH = Patch(
     title="Decode boxes on the predictions' device",
     why="a pruned model's criterion can hold `proj` on the CPU while it trains on a GPU (write-up 1, 6)",
     until="upstream registers `proj` as a buffer or moves it itself",
+    skippable=False,
+    handmade=(
+        Moved(
+            files=("ultralytics/*/loss.py", "ultralytics/yolo/v8/detect/train.py"),
+            function="bbox_decode",
+            own="self.proj = self.proj.to(pred_dist.device)",
+            section="write-up 1, 6",
+        ),
+    ),
     variants=(
         Variant(versions=">=8.0.0,<=8.0.110", edits=edits("ultralytics/yolo/v8/detect/train.py", 1)),
         Variant(versions=">=8.0.111,<=8.0.135", edits=edits("ultralytics/yolo/utils/loss.py", 1)),

@@ -7,6 +7,7 @@ the one that works after every optimizer step; `ultralytics/slim/sparsity.py` sa
 from __future__ import annotations
 
 from slimfork.codemod import Import, Insert
+from slimfork.handmade_penalty import Penalty
 from slimfork.patch import Patch, Variant
 from slimfork.settings import Members, YamlKeys
 
@@ -19,6 +20,9 @@ ARGUMENTS = (
     "sparsity_mode: decoupled # (str) decoupled (after the step), gradient (the write-up's, then clipped), unclipped",
     "sparsity_weight: none # (str) press channels more that cost more: none, flops or params",
 )
+
+
+TRAINS = ("engine/trainer.py", "engine/model.py", "/train.py", "utils/loss.py", "utils/torch_utils.py", "nn/tasks.py")
 
 
 def edits(
@@ -54,6 +58,13 @@ PATCH = Patch(
     title="Train with a sparsity penalty on BatchNorm scales",
     why="network slimming needs channels whose scale is near zero; upstream has no such penalty (write-up 1, 2.1)",
     until="upstream trains with a penalty on BatchNorm scales of its own",
+    skippable=False,
+    handmade=(
+        Penalty(
+            files=tuple(f"ultralytics/*{name}" for name in TRAINS),
+            section="write-up 1, 2.1",
+        ),
+    ),
     variants=(
         # Hydra's configuration (OmegaConf) to 8.0.11: a key of the file is a key of the command line there, too.
         Variant(versions=">=8.0.0,<=8.0.13", edits=edits("ultralytics/yolo", "configs", checks=False)),

@@ -10,6 +10,7 @@ PATCH = Patch(
     title="Name the fork in the version",
     why="an installed fork must be told apart from upstream's release of the same number (PEP 440, local versions)",
     until="never: it is what makes the fork recognisable",
+    skippable=False,
     variants=(
         Variant(
             versions=">=8.0.0,<=8.4.190",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from slimfork.codemod import Insert
+from slimfork.handmade_keys import Key
+from slimfork.handmade_penalty import Penalty
 from slimfork.patch import Patch, Variant
 from slimfork.settings import YamlKeys
 
@@ -53,12 +55,30 @@ def every(hyps: str, root: str = "") -> Edits:
 
 PYPI, OLD = "yolov5/", "finetune finetune_objects365 scratch"
 NOW = "Objects365 VOC scratch-high scratch-low scratch-med"
+TRAINS = tuple(
+    f"{root}{name}"
+    for root in ("", PYPI)
+    for name in (
+        "train.py",
+        "segment/train.py",
+        "classify/train.py",
+        "utils/*loss.py",
+        "utils/general.py",
+        "utils/torch_utils.py",
+        "models/yolo.py",
+    )
+)
 
 PATCH = Patch(
     id="sparsity",
     title="Train with a sparsity penalty on BatchNorm scales",
     why="network slimming needs channels whose scale is near zero; upstream has no such penalty (write-up 2)",
     until="upstream trains with a penalty on BatchNorm scales of its own",
+    skippable=False,
+    handmade=(
+        Penalty(files=TRAINS, section="write-up 2", option="sl"),
+        Key(files=("data/hyp*.yaml", f"{PYPI}data/hyp*.yaml"), key="sl", own=SL, section="write-up 2"),
+    ),
     variants=(
         Variant(tags=("v5.0",), edits=detect("finetune scratch", **FIRST)),
         Variant(tags=("v6.0",), edits=detect(f"{OLD} scratch-high scratch-low")),

@@ -144,7 +144,7 @@ def check_explained(patch: Patch, edit: Edit, version: str, message: str, *, fou
     assert f"  expected {edit.anchor}" in lines
     assert f"  why      {patch.why}" in lines
     assert lines[-1].startswith("  next     ")
-    assert f"patches/ultralytics/{patch.id}.py" in lines[-1]
+    assert (f"--skip {patch.id}" if patch.skippable else f"git log -p -- {edit.file}") in lines[-1]
 
 
 def check_next_needs_none(patch: Patch, release: Callable[[str], Mapping[str, bytes]], own: bytes) -> None:

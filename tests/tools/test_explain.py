@@ -41,7 +41,7 @@ def test_whole_message() -> None:
         "  nearest  line 7: self.go(faster)  # a long comment that would make this line unlike the anchor\n"
         "  nearest  line 8: self.go(fast=True)\n"
         "  why      it is too fast (write-up 1, 2)\n"
-        "  next     compare with upstream's change, then add a variant to patches/up/slow.py"
+        "  next     leave it out: apply-patches apply PATH --skip slow"
     )
 
 
@@ -135,7 +135,7 @@ def test_flaw_message_points_to_the_patch() -> None:
         "slow: Slow it down\n"
         "  problem  on up 1.0, the edited a.py would not compile\n"
         "  why      it is too fast (write-up 1, 2)\n"
-        "  next     correct the edit in patches/up/slow.py"
+        "  next     leave it out: apply-patches apply PATH --skip slow"
     )
 
 

@@ -159,7 +159,7 @@ def test_edit_that_goes_wrong_is_the_patchs_own_fault(edit: Edit, content: bytes
     lines = planned.steps[0].problems[0].splitlines()
     assert lines[0] == "p: Do p"
     assert lines[1].startswith(f"  problem  on up 1.5, {flaw}")
-    assert lines[-1] == "  next     correct the edit in patches/up/p.py"
+    assert lines[-1] == "  next     leave it out: apply-patches apply PATH --skip p"
 
 
 def test_file_that_does_not_parse_breaks_only_what_needs_it() -> None:

@@ -27,9 +27,11 @@ COMPAT = "compat"
 PATCH, OVERLAY_ID = "Patch-Id", "Overlay-Id"
 NO_PATCH, NO_OVERLAY = "Reverted-Patch-Id", "Reverted-Overlay-Id"
 LEFT_OUT, UPSTREAM = "Left-Out", "Upstream"
-OURS = (PATCH, OVERLAY_ID, NO_PATCH, NO_OVERLAY)
+REPLACED = "Replaced-Handmade"
+NOTHING = "nothing"
+OURS = (PATCH, OVERLAY_ID, NO_PATCH, NO_OVERLAY, LEFT_OUT, REPLACED)
 ANY = (*OURS, UPSTREAM)
-TRAILER = re.compile(rf"^({'|'.join((*ANY, LEFT_OUT))}): (\S.*?)\s*$", re.MULTILINE)
+TRAILER = re.compile(rf"^({'|'.join(ANY)}): (\S.*?)\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +88,26 @@ def patch_message(patch: Patch, trailer: str) -> str:
     return message(patch.title, body, [(PATCH, patch.id), (UPSTREAM, trailer)])
 
 
-def overlay_message(trailer: str, *, update: bool, left_out: bool) -> str:
+def overlay_message(trailer: str, *, update: bool, left_out: Sequence[str]) -> str:
     """Return the message of the commit of the overlay."""
     subject = f"{'Update' if update else 'Add'} the slim package"
-    trailers = [(OVERLAY_ID, OVERLAY), (UPSTREAM, trailer), *([(LEFT_OUT, COMPAT)] if left_out else [])]
+    trailers = [(OVERLAY_ID, OVERLAY), (UPSTREAM, trailer), *((LEFT_OUT, name) for name in left_out)]
     return message(subject, ["The pruning package and the prune script of this release line."], trailers)
+
+
+def handmade_message(patches: Sequence[str], places: Sequence[str], trailer: str) -> str:
+    """Return the message of the commit that takes out what was done by hand: whose edits, and where they stood."""
+    stood = "\n".join(f"  {place}" for place in places)
+    text = message(
+        "Take out the write-up's edits made by hand", [], [*((REPLACED, p) for p in patches), (UPSTREAM, trailer)]
+    )
+    return text.replace("\n\n", f"\n\nThe patches make them anew. They stood in\n{stood}\n\n", 1)
+
+
+def choice_message(trailer: str, left_out: Sequence[str]) -> str:
+    """Return the message of a commit that changes no file: it says what is left out of the fork from now on."""
+    subject = f"Leave out {', '.join(left_out)}" if left_out else "Leave out nothing"
+    return message(subject, [], [*((LEFT_OUT, name) for name in left_out or [NOTHING]), (UPSTREAM, trailer)])
 
 
 def revert_message(patches: Sequence[Patch], trailer: str, *, overlay: bool) -> str:
@@ -156,7 +173,8 @@ def drafts(
     trailer: str,
     when: int,
     update: bool = False,
-    left_out: bool = False,
+    left_out: Sequence[str] = (),
+    chosen: bool = False,
 ) -> list[Draft]:
     """Return a commit for each pending patch and one for the overlay.
 
@@ -167,7 +185,8 @@ def drafts(
         trailer: The release, as `upstream_trailer` writes it.
         when: Time of the commits in seconds since 1970.
         update: Whether the overlay was there before.
-        left_out: Whether compatibility patches are left out.
+        left_out: The ids of patches that are left out, and `COMPAT` for all compatibility patches.
+        chosen: Whether that differs from what the fork says of itself so far.
     """
 
     def files(changes: Mapping[str, bytes | None]) -> dict[str, tuple[str, bytes] | None]:
@@ -181,4 +200,6 @@ def drafts(
     if overlay:
         text = overlay_message(trailer, update=update, left_out=left_out)
         made.append(Draft(message=text, when=when, files=files(overlay)))
+    elif chosen:
+        made.append(Draft(message=choice_message(trailer, left_out), when=when, files={}))
     return made

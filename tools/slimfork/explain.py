@@ -28,7 +28,7 @@ def explain(patch: Patch, edit: Edit, release: str, content: bytes | None, probl
         f"  expected {edit.anchor}",
         *(f"  nearest  line {line}: {text}" for line, text in _nearest(edit, content)),
         f"  why      {patch.why}",
-        f"  next     compare with upstream's change, then add a variant to {_file(patch, release)}",
+        f"  next     {_way_out(patch, edit)}",
     ]
     return "\n".join(lines)
 
@@ -48,11 +48,12 @@ def explain_half(patch: Patch, release: str, done: Sequence[Edit], missing: Sequ
 
 def explain_flaw(patch: Patch, release: str, flaw: str) -> str:
     """Return the message for a patch whose own edits go wrong where its anchors fit."""
+    skip = f"leave it out: apply-patches apply PATH --skip {patch.id}" if patch.skippable else ""
     lines = [
         f"{patch.id}: {patch.title}",
         f"  problem  on {release}, {flaw}",
         f"  why      {patch.why}",
-        f"  next     correct the edit in {_file(patch, release)}",
+        f"  next     {skip or 'report this message: the edit itself is wrong'}",
     ]
     return "\n".join(lines)
 
@@ -69,12 +70,14 @@ def explain_standing(patch: Patch, release: str, path: str, fault: str) -> str:
     return "\n".join(lines)
 
 
+def _way_out(patch: Patch, edit: Edit) -> str:
+    if patch.skippable:
+        return f"leave it out: apply-patches apply PATH --skip {patch.id}"
+    return f"undo the commit that changed it (git log -p -- {edit.file}); else report this"
+
+
 def _place(edit: Edit) -> str:
     return f"{edit.file} :: {'.'.join(edit.within) or 'module'}"
-
-
-def _file(patch: Patch, release: str) -> str:
-    return f"patches/{release.split(maxsplit=1)[0]}/{patch.id}.py"
 
 
 def _nearest(edit: Edit, content: bytes | None) -> list[tuple[int, str]]:

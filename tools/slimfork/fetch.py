@@ -73,6 +73,11 @@ def fetch(
     return path
 
 
+def is_cached(pin: Pin) -> bool:
+    """Tell whether the cache has a file of a pin; whether it is whole is for `fetch` to say."""
+    return (cache_root() / ("commits" if pin.is_tag else "sdists") / _name(pin)).is_file()
+
+
 def release_files(pin: Pin, *, index_url: str | None = None, git: str | None = None, show: bool = True) -> Files:
     """Return the files of a release by their path, from the cache or from where `fetch` gets them."""
     return unpack(fetch(pin, index_url=index_url, git=git, show=show), pin)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
-from slimfork import pins
+from slimfork import commits, pins, skipping
 from slimfork.errors import UsageError
 from slimfork.exclusions import reason
 from slimfork.gitout import blob_hash
+from slimfork.handwork import Handwork, look
 from slimfork.history import History, overlay_base, read_history
 from slimfork.identity import release_of
 from slimfork.naming import is_tag, spec_of
@@ -106,6 +107,13 @@ class Fork:
     plan: Plan
     overlay: Overlay
     left_out: bool
+    skipped: frozenset[str] = frozenset()
+    handwork: Handwork = field(default_factory=Handwork)
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """What is left out of it, as its commits say it."""
+        return (*([commits.COMPAT] if self.left_out else []), *sorted(self.skipped))
 
     @property
     def name(self) -> str:
@@ -126,15 +134,19 @@ class Fork:
     def complete(self) -> bool:
         """Whether everything is in place."""
         waiting = any(s.state in {"pending", "broken"} for s in self.plan.steps)
-        return not (waiting or self.overlay.changes or self.foreign)
+        return not (waiting or self.overlay.changes or self.foreign or self.handwork.findings)
 
 
-def read_fork(repository: Repository, *, compat: bool | None = None) -> Fork:
+def read_fork(
+    repository: Repository, *, compat: bool | None = None, skip: Sequence[str] = (), put_in: Sequence[str] = ()
+) -> Fork:
     """Read a fork from git; the work tree is not looked at.
 
     Args:
         repository: An open repository.
         compat: Whether compatibility patches belong to it; None: as it was made.
+        skip: The ids of patches that are left out from now on.
+        put_in: The ids of patches that were left out, and are not any more.
     """
     head = repository.head()
     if head is None:
@@ -145,6 +157,8 @@ def read_fork(repository: Repository, *, compat: bool | None = None) -> Fork:
     imported = Tree(repository, history.imported.sha) if history.imported else None
     release = release_of(repository, tree, history, imported)
     left_out = history.left_out if compat is None else not compat
+    skipped = skipping.chosen(load_series(release.upstream), history.skipped, skip=skip, put_in=put_in)
+    work = _handwork(repository, head, tree, release, history, imported)
     return Fork(
         repository=repository,
         head=head,
@@ -152,13 +166,35 @@ def read_fork(repository: Repository, *, compat: bool | None = None) -> Fork:
         tree=tree,
         release=release,
         history=history,
-        plan=plan_series(tree, release, left_out=left_out),
+        plan=plan_series(work.onto(tree), release, left_out=left_out, skipped=skipped),
         overlay=read_overlay(repository, tree, history, release),
         left_out=left_out,
+        skipped=skipped,
+        handwork=work,
     )
 
 
-def plan_series(files: Mapping[str, bytes], release: Release, *, left_out: bool, pristine: bool = False) -> Plan:
+def _handwork(
+    repository: Repository, head: str, tree: Tree, release: Release, history: History, imported: Tree | None
+) -> Handwork:
+    """Look for what was done by hand, with the release as published where the repository has it."""
+    moved = history.imported is not None and history.imported.version != release.version
+    pristine = None if moved else imported
+    pin = next((p for p in pins.load(release.upstream) if p.version == release.version and p.commit), None)
+    if pristine is None and pin is not None and repository.ask("cat-file", "-t", pin.commit) == "commit":
+        pristine = Tree(repository, pin.commit)
+    series, ours = load_series(release.upstream), f"{slim_folder(release.upstream, release.version)}/"
+    return look(repository, head, tree, release=release, series=series, pristine=pristine, ours=ours)
+
+
+def plan_series(
+    files: Mapping[str, bytes],
+    release: Release,
+    *,
+    left_out: bool,
+    skipped: Collection[str] = (),
+    pristine: bool = False,
+) -> Plan:
     """Plan every patch of an upstream; compatibility patches that are left out and not there are `excluded`."""
     series = load_series(release.upstream)
     if not series:
@@ -169,11 +205,13 @@ def plan_series(files: Mapping[str, bytes], release: Release, *, left_out: bool,
     def plan(patches: Sequence[Patch]) -> Plan:
         return make_plan(files, upstream=release.upstream, version=release.version, series=patches, pristine=pristine)
 
-    if not left_out:
+    out = [p for p in series if p.id in skipped or (left_out and p.compat)]
+    if not out:
         return plan(series)
-    main = plan([p for p in series if not p.compat])
-    compat = [_left_out(step) for step in plan([p for p in series if p.compat]).steps]
-    return replace(main, steps=(*compat, *main.steps))
+    steps = {step.patch.id: _left_out(step, skipped) for step in plan(out).steps}
+    main = plan([p for p in series if p not in out])
+    steps |= {step.patch.id: step for step in main.steps}
+    return replace(main, steps=tuple(steps[p.id] for p in series))
 
 
 def _refuse_excluded(series: Sequence[Patch], release: Release) -> None:
@@ -208,10 +246,13 @@ def refuse_unpinned(release: Release, command: str, *, allowed: bool) -> bool:
     return True
 
 
-def _left_out(step: Step) -> Step:
+def _left_out(step: Step, skipped: Collection[str]) -> Step:
     if step.state in {"applied", "upstreamed", "excluded"}:
         return step
-    return Step(patch=step.patch, state="excluded", changes={}, reason="left out; `apply --compat` would add it")
+    reason = "left out; `apply --compat` would add it"
+    if step.patch.id in skipped:
+        reason = f"left out by --skip; `apply --with {step.patch.id}` would add it"
+    return Step(patch=step.patch, state="excluded", changes={}, reason=reason)
 
 
 def read_overlay(repository: Repository, tree: Tree, history: History, release: Release) -> Overlay:

@@ -79,10 +79,21 @@ class History:
         return any(key in found for found in marks for key in (commits.OVERLAY_ID, commits.NO_OVERLAY))
 
     @property
+    def choices(self) -> frozenset[str]:
+        """What was left out on purpose: ids of patches, and `commits.COMPAT` for all compatibility patches."""
+        marks = [commits.trailers(c.message) for c in self.commits]
+        stated = [m for m in marks if commits.OVERLAY_ID in m or commits.LEFT_OUT in m]
+        return frozenset(stated[-1].get(commits.LEFT_OUT, ()) if stated else ()) - {commits.NOTHING}
+
+    @property
     def left_out(self) -> bool:
         """Whether the compatibility patches were left out on purpose."""
-        marked = [c for c in self.commits if commits.OVERLAY_ID in commits.trailers(c.message)]
-        return bool(marked) and commits.COMPAT in commits.trailers(marked[-1].message).get(commits.LEFT_OUT, ())
+        return commits.COMPAT in self.choices
+
+    @property
+    def skipped(self) -> frozenset[str]:
+        """The ids of the patches that were left out one by one."""
+        return self.choices - {commits.COMPAT}
 
     @property
     def own(self) -> tuple[LoggedCommit, ...]:
@@ -113,13 +124,20 @@ def read_history(repository: Repository, head: str) -> History:
     marked = repository.log(head, grep=f"^({'|'.join(commits.ANY)}): ")
     imported = next(filter(None, map(_import, marked)), None)
     ours = list(filter(_is_ours, marked))
-    base = imported.sha if imported else next(iter(ours[-1].parents), None) if ours else None
+    base = imported.sha if imported else _before(ours[-1]) if ours else None
     since = repository.log(head, f"^{base}") if base else []
     return History(imported=imported, base=base, commits=tuple(reversed(since)))
 
 
 def _is_ours(commit: LoggedCommit) -> bool:
     return any(key in commits.trailers(commit.message) for key in commits.OURS)
+
+
+def _before(first: LoggedCommit) -> str | None:
+    """Return the commit that stood before our patches: the first of ours itself, if it took edits by hand out."""
+    if commits.REPLACED in commits.trailers(first.message):
+        return first.sha
+    return next(iter(first.parents), None)
 
 
 def _import(commit: LoggedCommit) -> Import | None:

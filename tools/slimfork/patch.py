@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from slimfork.codemod import Edit
+    from slimfork.handmade import Handmade
 
 UPSTREAMS = ("ultralytics", "yolov5")
 
@@ -63,7 +64,9 @@ class Patch:
         why: Why the edit exists, with its source.
         until: When it may go.
         compat: Whether it only lets an old release run on today's Python, NumPy and PyTorch.
+        skippable: Whether a fork can do without it (`--skip`): not so the write-ups' edits, and what names the fork.
         variants: Exactly one covers each release that the patch is for.
+        handmade: The ways in which people make this edit by hand.
     """
 
     id: str
@@ -72,6 +75,8 @@ class Patch:
     until: str
     variants: tuple[Variant, ...]
     compat: bool = False
+    skippable: bool = True
+    handmade: tuple[Handmade, ...] = ()
 
     @property
     def formerly(self) -> Patch:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from slimfork import commits, pins, report, ui
+from slimfork import commits, handwork, pins, report, skipping, ui
 from slimfork.errors import ConflictError
 from slimfork.fork import Fork, read_fork, refuse_unpinned
 from slimfork.guards import ready
@@ -26,26 +26,42 @@ LISTED = 10
 @click.command()
 @click.argument("path", type=PATH)
 @click.option("--compat/--no-compat", default=None, help="With or without what old releases need; default: as made.")
+@click.option("--skip", metavar="ID", multiple=True, help="Leave a patch out that is none of the write-ups' edits.")
+@click.option("--with", "put_in", metavar="ID", multiple=True, help="Put a patch in again that was left out.")
+@click.option("--replace-handmade", is_flag=True, help="Take the write-ups' edits out that were made by hand.")
 @click.option("--allow-unpinned", is_flag=True, help="Try the newest patches on a release they do not know.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(path: Path, compat: bool | None, allow_unpinned: bool, dry_run: bool, as_json: bool) -> None:
+def command(
+    path: Path,
+    compat: bool | None,
+    skip: tuple[str, ...],
+    put_in: tuple[str, ...],
+    replace_handmade: bool,
+    allow_unpinned: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
     """Apply the patches and the overlay to the checkout at PATH, as commits on its branch."""
     with open_repository(path) as repository, repository.locked():
         recover(repository)
         branch = ready(repository)
-        fork = read_fork(repository, compat=compat)
+        fork = read_fork(repository, compat=compat, skip=skip, put_in=put_in)
         report.say_found(path, fork.release)
         trailer = fork.trailer or pinned_trailer(fork, f"apply-patches apply {typed(path)}", allowed=allow_unpinned)
+        skipping.refuse_applied(fork.plan, skip, path)
+        handwork.refuse(fork.handwork, path, replace=replace_handmade)
         refuse_misfits(fork, path, as_json=as_json)
-        made = commits.drafts(
+        made = handwork.draft(fork.handwork, fork.tree, trailer, fork.when)
+        made += commits.drafts(
             fork.plan,
             fork.overlay.changes,
             mode=fork.tree.mode,
             trailer=trailer,
             when=fork.when,
             update=bool(fork.history.overlays),
-            left_out=fork.left_out,
+            left_out=fork.choices,
+            chosen=fork.skipped != fork.history.skipped,
         )
         shas = commit(repository, fork, branch, made, dry_run=dry_run)
     result = report.written(path, fork.release, made, shas, head=fork.head, dry_run=dry_run)
@@ -62,7 +78,12 @@ def pinned_trailer(fork: Fork, command: str, *, allowed: bool) -> str:
 
 def refuse_misfits(fork: Fork, path: Path, *, as_json: bool) -> None:
     """Refuse patches that do not fit, all of them at once, and files in the overlay's way."""
-    report.refuse_broken(fork.plan, path, as_json=as_json, hint=_ignored(fork, path))
+    report.refuse_broken(
+        fork.plan,
+        path,
+        as_json=as_json,
+        hint=_ignored(fork, path) or skipping.way_out(fork.plan, f"apply-patches apply {path}"),
+    )
     if fork.foreign:
         names = ", ".join(fork.foreign[:LISTED])
         hint = f"git -C {typed(path)} mv them elsewhere and commit"

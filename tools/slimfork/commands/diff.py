@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slimfork import report, ui
+from slimfork import handwork, report, skipping, ui
 from slimfork.errors import CheckFailed
 from slimfork.fork import read_fork
 from slimfork.paths import PATH
@@ -26,15 +26,21 @@ COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 @click.command()
 @click.argument("path", type=PATH)
 @click.option("--compat/--no-compat", default=None, help="With or without what old releases need; default: as made.")
+@click.option("--skip", metavar="ID", multiple=True, help="Leave a patch out, as `apply --skip` would.")
+@click.option("--with", "put_in", metavar="ID", multiple=True, help="Put a patch in again, as `apply --with` would.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(path: Path, compat: bool | None, as_json: bool) -> None:
+def command(path: Path, compat: bool | None, skip: tuple[str, ...], put_in: tuple[str, ...], as_json: bool) -> None:
     """Show what `apply` would change in PATH; exit with 1 if it would change anything."""
     with open_repository(path) as repository:
         heal(repository)
-        fork = read_fork(repository, compat=compat)
+        fork = read_fork(repository, compat=compat, skip=skip, put_in=put_in)
         report.say_found(path, fork.release)
-        report.refuse_broken(fork.plan, path, as_json=as_json)
-        new: dict[str, bytes | None] = {**fork.plan.changes, **fork.overlay.changes}
+        handwork.refuse(fork.handwork, path, replace=True)
+        handwork.note(fork.handwork)
+        report.refuse_broken(
+            fork.plan, path, as_json=as_json, hint=skipping.way_out(fork.plan, f"apply-patches apply {path}")
+        )
+        new: dict[str, bytes | None] = {**fork.handwork.changes, **fork.plan.changes, **fork.overlay.changes}
         diffs = {p: unified(p, fork.tree.get(p), new[p], fork.tree.mode(p)) for p in sorted(new)}
     if as_json:
         texts = {p: diff.decode("utf-8", "replace") for p, diff in diffs.items()}
@@ -44,7 +50,8 @@ def command(path: Path, compat: bool | None, as_json: bool) -> None:
             click.echo(b"".join(coloured(diff)) if sys.stdout.isatty() else diff, nl=False)
     if diffs:
         count = f"{len(diffs)} file{'' if len(diffs) == 1 else 's'}"
-        raise CheckFailed(f"apply would change {count} in {path}", hint=f"apply-patches apply {typed(path)}")
+        option = " --replace-handmade" if fork.handwork.findings else ""
+        raise CheckFailed(f"apply would change {count} in {path}", hint=f"apply-patches apply {typed(path)}{option}")
 
 
 def unified(path: str, old: bytes | None, new: bytes | None, mode: str) -> bytes:

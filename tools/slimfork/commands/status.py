@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.text import Text
 
-from slimfork import ui
+from slimfork import handwork, ui
 from slimfork.errors import CheckFailed
 from slimfork.fork import Fork, read_fork, refuse_unpinned
 from slimfork.patch import known_as, load_series
@@ -42,9 +42,16 @@ def command(path: Path, as_json: bool) -> None:
         counts = [f"{states.count(s)} {s}" for s in ("pending", "broken") if s in states]
         words = [
             *(f"patches: {c}" for c in counts),
+            *([f"handmade: {len(facts['handmade'])}"] if facts["handmade"] else []),
             *([f"overlay: {fork.overlay.state}"] if fork.overlay.changes or fork.foreign else []),
         ]
-        raise CheckFailed(f"{path} is not complete ({', '.join(words)})", hint=f"apply-patches apply {typed(path)}")
+        raise CheckFailed(f"{path} is not complete ({', '.join(words)})", hint=next_command(fork, path))
+
+
+def next_command(fork: Fork, path: Path) -> str:
+    """Return what to type when a fork is not complete."""
+    command = f"apply-patches apply {typed(path)}" + (" --replace-handmade" if fork.handwork.findings else "")
+    return f"take out by hand what is of no documented form, then {command}" if fork.handwork.refused else command
 
 
 def describe(repository: Repository, fork: Fork, path: Path) -> dict[str, Any]:
@@ -71,6 +78,7 @@ def describe(repository: Repository, fork: Fork, path: Path) -> dict[str, Any]:
             "commit": history.overlays[-1].sha if history.overlays else None,
             "files": dict(sorted(overlay.states.items())),
         },
+        "handmade": handwork.facts(fork.handwork),
         "own": [{"sha": c.sha, "subject": c.subject} for c in history.own],
     }
 
@@ -99,14 +107,14 @@ def show(facts: dict[str, Any]) -> None:
     for patch in (patch for patch in facts["patches"] if patch["state"] != "excluded"):
         state = Text(patch["state"], STYLES[patch["state"]])
         title = f"{patch['title']} ({patch['reason']})" if patch["former"] else patch["title"]
-        table.add_row(patch["id"], state, (patch["commit"] or "-")[:10], "
-".join(patch["files"]), title)
+        table.add_row(patch["id"], state, (patch["commit"] or "-")[:10], "\n".join(patch["files"]), title)
     if facts["found"]:
         ui.result(f"it is {facts['upstream']} {facts['version']}, since {facts['found']}")
     ui.result_table(table)
     _show_excluded(facts["patches"])
     _show_overlay(facts["overlay"])
     _show_list("your own commits", [f"{c['sha'][:10]}  {c['subject']}" for c in facts["own"]])
+    _show_list("handmade", [_by_hand(one) for one in facts["handmade"]])
     _show_list("not committed", facts["dirty"])
     for patch in facts["patches"]:
         for problem in patch["problems"]:
@@ -121,6 +129,11 @@ def _show_excluded(patches: list[dict[str, Any]]) -> None:
             excluded.setdefault(patch["reason"], []).append(patch["id"])
     for reason, ids in excluded.items():
         ui.result(f"{reason}: {', '.join(ids)}")
+
+
+def _by_hand(one: dict[str, Any]) -> str:
+    why = f"; take it out by hand: {one['refusal']}" if one["refusal"] else ""
+    return f"{one['path']}:{one['line']}  {one['what']}{why}"
 
 
 def _show_overlay(overlay: dict[str, Any]) -> None:

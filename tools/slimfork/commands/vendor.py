@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slimfork import commits, pins, report, ui
+from slimfork import commits, pins, report, skipping, ui
 from slimfork.building import build, refuse_place, tidy
 from slimfork.detect import Release
 from slimfork.errors import ConflictError, UsageError
@@ -18,12 +18,14 @@ from slimfork.fetch import release_files
 from slimfork.fork import plan_series, read_fork, refuse_unpinned
 from slimfork.gitprogram import check_git
 from slimfork.overlay import overlay_files
+from slimfork.patch import load_series
 from slimfork.paths import PATH
 from slimfork.recovery import heal
 from slimfork.repo import open_repository
 from slimfork.words import typed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import date
 
     from slimfork.archive import File
@@ -39,6 +41,7 @@ EXECUTABLE, REGULAR = "100755", "100644"
 @click.option("--git", metavar="URL|PATH", help="The git repository to fetch a tag from.")
 @click.option("--allow-unpinned", is_flag=True, help="Try the newest patches on a release they do not know.")
 @click.option("--no-compat", is_flag=True, help="Leave out what old releases need to run on today's stack.")
+@click.option("--skip", metavar="ID", multiple=True, help="Leave a patch out that is none of the write-ups' edits.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and write nothing but the download cache.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
@@ -48,6 +51,7 @@ def command(
     git: str | None,
     allow_unpinned: bool,
     no_compat: bool,
+    skip: tuple[str, ...],
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -68,11 +72,11 @@ def command(
     head = None
     if is_free(path):
         files = release_files(pin, index_url=index_url, git=git)
-        made = draft(pin, files, path, no_compat=no_compat, as_json=as_json)
+        made = draft(pin, files, path, no_compat=no_compat, skip=skip, as_json=as_json)
         shas = [] if dry_run else build(_place(path), made, version=pin.version)
     else:
         tidy(_place(path))
-        head = refuse_other(path, pin, no_compat=no_compat)
+        head = refuse_other(path, pin, no_compat=no_compat, skip=skip)
     result = report.written(path, release, made, shas, head=head, dry_run=dry_run)
     result |= {"sha256": pin.sha256 or None, "commit": pin.commit or None, "unpinned": unpinned}
     if as_json:
@@ -118,13 +122,18 @@ def is_free(path: Path) -> bool:
     return True
 
 
-def draft(pin: Pin, files: dict[str, File], path: Path, *, no_compat: bool, as_json: bool) -> list[commits.Draft]:
+def draft(
+    pin: Pin, files: dict[str, File], path: Path, *, no_compat: bool, skip: Sequence[str] = (), as_json: bool
+) -> list[commits.Draft]:
     """Return the commits of a fork: the import, the patches, the overlay."""
     modes = {name: EXECUTABLE if file.executable else REGULAR for name, file in files.items()}
     contents = {name: file.content for name, file in files.items()}
-    plan = plan_series(contents, Release(upstream=pin.upstream, version=pin.version), left_out=no_compat, pristine=True)
+    release = Release(upstream=pin.upstream, version=pin.version)
+    skipped = skipping.chosen(load_series(pin.upstream), (), skip=skip)
+    plan = plan_series(contents, release, left_out=no_compat, skipped=skipped, pristine=True)
     others = f"apply-patches pins list {pin.upstream}, for another release"
-    report.refuse_broken(plan, path, as_json=as_json, hint=others)
+    again = skipping.way_out(plan, f"apply-patches vendor {pin.spec} --into {path}")
+    report.refuse_broken(plan, path, as_json=as_json, hint=again or others)
     overlay = overlay_files(pin.upstream, pin.version)
     taken = sorted(overlay.keys() & contents.keys())
     if taken:
@@ -138,8 +147,9 @@ def draft(pin: Pin, files: dict[str, File], path: Path, *, no_compat: bool, as_j
         when=when,
         files={name: (modes[name], content) for name, content in contents.items()},
     )
+    left_out = (*([commits.COMPAT] if no_compat else []), *sorted(skipped))
     more = commits.drafts(
-        plan, overlay, mode=lambda name: modes.get(name, REGULAR), trailer=trailer, when=when, left_out=no_compat
+        plan, overlay, mode=lambda name: modes.get(name, REGULAR), trailer=trailer, when=when, left_out=left_out
     )
     return [pristine, *more]
 
@@ -149,14 +159,14 @@ def _midnight(day: date) -> int:
     return int(datetime.combine(day, time(), timezone.utc).timestamp())
 
 
-def refuse_other(path: Path, pin: Pin, *, no_compat: bool) -> str:
+def refuse_other(path: Path, pin: Pin, *, no_compat: bool, skip: Sequence[str] = ()) -> str:
     """Return the head of a fork that is already as it should be; refuse anything else."""
     other = "--into a folder that is not there yet"
     if not (path / ".git").exists():
         raise UsageError(f"{path} is not empty and not a fork", hint=other)
     with open_repository(path) as repository:
         heal(repository)
-        fork = read_fork(repository, compat=not no_compat)
+        fork = read_fork(repository, compat=not no_compat, skip=skip)
         imported = fork.history.imported
     if imported is None:
         raise UsageError(f"{path} has a history of its own", hint=f"apply-patches apply {typed(path)}, or {other}")

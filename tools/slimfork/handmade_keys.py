@@ -1,0 +1,46 @@
+"""Keys that somebody added to a settings file by hand for the strength of a penalty. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from slimfork.handmade import Change, Finding, split
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from slimfork.handmade import Files
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """A top-level key of YAML files; our own line with it is none of a person's.
+
+    Attributes:
+        files: Shapes of the paths.
+        key: The key.
+        own: The line that the patch adds.
+        section: Where a write-up has it.
+    """
+
+    files: tuple[str, ...]
+    key: str
+    own: str
+    section: str
+
+    def find(self, patch: str, files: Files, pristine: Files | None) -> Iterator[Finding]:
+        """Find the lines that hold the key."""
+        shape = re.compile(rb"(\xef\xbb\xbf)?[\"']?%b[\"']?\s*:" % re.escape(self.key.encode()))
+        for path in (p for p in files if any(fnmatchcase(p, s) for s in self.files)):
+            known = {line.strip() for line in split((pristine or {}).get(path, b""))}
+            lines = split(files[path])
+            for at, line in enumerate(lines):
+                if shape.match(line) and line.strip() not in {self.own.encode(), *known}:
+                    value = line.partition(b":")[2].partition(b"#")[0].strip()
+                    what = f"the key `{self.key}` of a sparsity penalty ({self.section})"
+                    why = "" if re.fullmatch(rb"[-+.\deE]+", value) else "its value is no number on its line"
+                    changes = () if why else (Change(start=at, end=at + 1),)
+                    yield Finding(patch=patch, path=path, line=at + 1, what=what, changes=changes, refusal=why)
