@@ -31,7 +31,9 @@ def test_the_table_names_every_patch_and_its_state(fork, call, git):
     sha = git(fork, "log", "-1", "--format=%H", "--grep=Patch-Id: penalty")[:10]
     for words in ("ultralytics 8.9.0 on slim", "tag upstream/8.9.0", sha, "Add a penalty", "overlay: present (4 files"):
         assert words in shown
-    assert "not for ultralytics 8.9.0" in shown
+    assert "\nnot for ultralytics 8.9.0: zold\n" in shown  # folded to a line, after what applies
+    assert shown.index("Clip before the step") < shown.index("zold")
+    assert "For an older line" not in shown
 
 
 def test_a_fresh_checkout_is_all_pending(clone, call):

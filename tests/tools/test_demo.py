@@ -51,6 +51,8 @@ def test_the_journey_ends_with_numbers_and_goes_on_where_it_was_cut_off(tmp_path
     for made in ("slim.pt", "slim.onnx", "pruned.json", "gamma.png", "channels.png", "pr.png"):
         assert (out / made).stat().st_size > 100, made
     assert demo(out).run() == report  # nothing is left to do
+    assert not list(out.glob("*.py"))  # of ours; a fork's are in the fork
+    assert not list(out.rglob("__pycache__"))
 
     with pytest.raises(UsageError, match="other settings"):
         demo(out, recipe=ULTRALYTICS).run()
@@ -72,6 +74,13 @@ def test_the_journey_of_yolov5_is_the_same(tmp_path):
     assert 0 <= report["rows"]["map50"]["after"] <= 1
     for name in ("slim.pt", "slim.onnx", "pruned.json", "gamma.png", "channels.png", "pr.png"):
         assert (out / name).stat().st_size > 100, name
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"settings": 1, "stages": {}}', "[" * 100_000])
+def test_a_damaged_note_of_what_is_done_is_explained(tmp_path, text):
+    (tmp_path / "state.json").write_text(text)
+    with pytest.raises(UsageError, match=r"state\.json is damaged"):
+        demo(tmp_path).run()
 
 
 def test_a_folder_with_other_things_in_it_is_refused(tmp_path):
