@@ -18,7 +18,7 @@ from slimfork.standing import Piece
 from slimfork.taking import NotTaken, filled
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["BOM", "Edit", "EditError", "Import", "Insert", "Replace", "Sites", "Source", "statement"]
 
@@ -124,9 +124,13 @@ class Insert:
         except NotTaken as error:
             raise EditError(str(error)) from error
 
-    def _neighbour(self, block: tree.Statements, index: int, steps: int = 1) -> cst.BaseStatement | None:
-        index += steps if self.where == "after" else -steps
-        return block[index] if 0 <= index < len(block) else None
+    def _beside(self, block: tree.Statements, index: int) -> Iterator[int]:
+        """Yield where the new statement may stand, nearest first: the user may have put others between."""
+        anchor, step = statement(self.anchor), 1 if self.where == "after" else -1
+        index += step
+        while 0 <= index < len(block) and not _is(anchor, block[index]):
+            yield index
+            index += step
 
     def sites(self, source: Source) -> Sites:
         """Count the anchors without, with, and with upstream's own or our former form of the new statement."""
@@ -137,19 +141,20 @@ class Insert:
             fixed = theirs is not None and any(_is(theirs, s) for s in block)
             for i, node in enumerate(block):
                 if _is(anchor, node):
-                    done = self._is_done(block, i)
-                    was = not done and self._is_former(self._neighbour(block, i))
-                    applied += done or (was and _is(self._new(node), self._neighbour(block, i, 2)))  # both, then
+                    done, was = self._new_place(block, i) is not None, self._former_place(block, i) is not None
+                    applied += done
                     former += was
                     upstreamed += fixed and not done
-                    pending += not done and not fixed and not was
+                    pending += not (done or was or fixed)
         return Sites(pending=pending, applied=applied, upstreamed=upstreamed, former=former)
 
-    def _is_done(self, block: tree.Statements, index: int) -> bool:
-        return _is(self._new(block[index]), self._neighbour(block, index))
+    def _new_place(self, block: tree.Statements, index: int) -> int | None:
+        new = self._new(block[index])
+        return next((i for i in self._beside(block, index) if _is(new, block[i])), None)
 
-    def _is_former(self, node: cst.BaseStatement | None) -> bool:
-        return self.former is not None and _is(statement(self.former), node)
+    def _former_place(self, block: tree.Statements, index: int) -> int | None:
+        former = statement(self.former) if self.former else None
+        return next((i for i in self._beside(block, index) if former and _is(former, block[i])), None)
 
     def apply(self, source: Source) -> Source:
         """Insert the statement at every anchor that lacks it; its former form goes."""
@@ -158,14 +163,13 @@ class Insert:
         def rewrite(block: tree.Statements) -> tree.Statements:
             out = list(block)
             for i, node in reversed(list(enumerate(block))):
-                if not _is(anchor, node) or self._is_done(block, i):
+                if not _is(anchor, node) or self._new_place(block, i) is not None:
                     continue
-                line = cast("cst.SimpleStatementLine", node)
-                beside = i + (1 if self.where == "after" else -1)
-                if self._is_former(self._neighbour(block, i)):
-                    out[beside] = _in_place_of(out[beside], self._new(node))
+                former = self._former_place(block, i)
+                if former is not None:
+                    out[former] = _in_place_of(out[former], self._new(node))
                 else:
-                    out[i : i + 1] = self._pair(line, self._new(node))
+                    out[i : i + 1] = self._pair(cast("cst.SimpleStatementLine", node), self._new(node))
             return out
 
         return source.with_module(tree.rewrite_scope(source.module, self.within, rewrite))

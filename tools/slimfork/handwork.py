@@ -12,6 +12,7 @@ from slimfork import commits, pins, ui
 from slimfork.errors import ConflictError, SlimforkError
 from slimfork.fetch import is_cached, release_files
 from slimfork.handmade import find, without
+from slimfork.words import typed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
@@ -124,10 +125,11 @@ def refuse(work: Handwork, path: Path, *, replace: bool) -> None:
     lines = "\n  ".join(map(str, stands))
     count = f"{len(stands)} edit{'' if len(stands) == 1 else 's'}"
     if work.refused:
-        hint = f"take {'it' if len(work.refused) == 1 else 'them'} out by hand, commit, and apply-patches apply {path}"
+        them = "it" if len(work.refused) == 1 else "them"
+        hint = f"take {them} out by hand, commit, and apply-patches apply {typed(path)}"
         hint += " --replace-handmade" if len(work.refused) < len(work.findings) else ""
     else:
-        hint = f"apply-patches apply {path} --replace-handmade"
+        hint = f"apply-patches apply {typed(path)} --replace-handmade"
     message = f"{path} has {count} of the write-ups made by hand, which our patches make too; nothing was changed"
     raise ConflictError(f"{message}\n  {lines}", hint=hint)
 

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from slimfork.errors import UsageError
+from slimfork.words import typed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -47,7 +48,8 @@ def refuse_applied(plan: Plan, skip: Collection[str], path: object) -> None:
     """Refuse to leave out what is there already."""
     there = [step.patch.id for step in plan.steps if step.state == "applied" and step.patch.id in skip]
     if there:
-        hint = f"apply-patches revert {path} --patch {there[0]}, then apply-patches apply {path} {options(there)}"
+        place = typed(str(path))
+        hint = f"apply-patches revert {place} --patch {there[0]}, then apply-patches apply {place} {options(there)}"
         raise UsageError(f"{', '.join(there)} {'is' if len(there) == 1 else 'are'} applied already", hint=hint)
 
 

@@ -154,9 +154,9 @@ class Standing:
 
 
 def _is_beside(place: Place, anchor: str) -> bool:
+    """Tell whether a place is in one block with an anchor; statements of the user's may stand between them."""
     like = pattern(anchor)
-    beside = [place.block[i] for i in (place.number - 1, place.number + 1) if 0 <= i < len(place.block)]
-    return any(is_alike(like, node.value if isinstance(node, ast.Expr) else node) for node in beside)
+    return any(is_alike(like, node.value if isinstance(node, ast.Expr) else node) for node in place.block)
 
 
 def _imported(code: str) -> list[str]:

@@ -24,6 +24,7 @@ from slimfork.patch import load_series
 from slimfork.plan import make_plan
 from slimfork.processes import last_line
 from slimfork.repo import open_repository
+from slimfork.words import typed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -139,7 +140,7 @@ def lay_out(path: Path, work: Path) -> tuple[Release, dict[Role, Path]]:
         fork = read_fork(repository)
         base = fork.history.base
         if base is None or not fork.complete:
-            raise UsageError(f"{path} is not wholly patched", hint=f"apply-patches apply {path}")
+            raise UsageError(f"{path} is not wholly patched", hint=f"apply-patches apply {typed(path)}")
         pristine = Tree(repository, base)
         _write(work / "pristine", pristine)
         _write(work / "baseline", {**pristine, **_compatibility(fork, pristine)})

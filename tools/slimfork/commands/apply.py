@@ -82,7 +82,7 @@ def refuse_misfits(fork: Fork, path: Path, *, as_json: bool) -> None:
         fork.plan,
         path,
         as_json=as_json,
-        hint=_ignored(fork, path) or skipping.way_out(fork.plan, f"apply-patches apply {path}"),
+        hint=_ignored(fork, path) or skipping.way_out(fork.plan, f"apply-patches apply {typed(path)}"),
     )
     if fork.foreign:
         names = ", ".join(fork.foreign[:LISTED])

@@ -38,7 +38,7 @@ def command(path: Path, compat: bool | None, skip: tuple[str, ...], put_in: tupl
         handwork.refuse(fork.handwork, path, replace=True)
         handwork.note(fork.handwork)
         report.refuse_broken(
-            fork.plan, path, as_json=as_json, hint=skipping.way_out(fork.plan, f"apply-patches apply {path}")
+            fork.plan, path, as_json=as_json, hint=skipping.way_out(fork.plan, f"apply-patches apply {typed(path)}")
         )
         new: dict[str, bytes | None] = {**fork.handwork.changes, **fork.plan.changes, **fork.overlay.changes}
         diffs = {p: unified(p, fork.tree.get(p), new[p], fork.tree.mode(p)) for p in sorted(new)}
