@@ -298,6 +298,14 @@ def test_an_empty_path_is_refused(call, verb):
     assert "is empty" in outcome.err
 
 
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1", "0", "1e999", "abc", ""])
+@pytest.mark.parametrize("verb", [["verify", "x"], ["matrix"]])
+def test_a_time_limit_that_is_none_is_refused(call, verb, seconds):
+    outcome = call(*verb, "--timeout", seconds)
+    assert outcome.code == 2
+    assert f"{seconds!r} is no number of seconds" in outcome.err
+
+
 def test_no_escape_of_a_commit_or_a_file_reaches_the_terminal(fork, call, git):
     name = f"mine{ESCAPE}\n.py"
     write(fork, {name: b"x = 1\n"})
