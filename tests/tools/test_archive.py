@@ -193,3 +193,12 @@ def test_a_real_release_is_read_whole():
         "ultralytics/data/scripts/get_coco128.sh",
         "ultralytics/data/scripts/get_imagenet.sh",
     ]
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_headers_upon_headers_are_refused(archive_of, kind):
+    """tarfile reads what such a header announces by calling itself."""
+    header = tarfile.TarInfo("upstream-1.0/x")
+    header.type, header.size = kind, len(b"10 path=a\n")
+    chain = (header.tobuf(tarfile.USTAR_FORMAT) + b"10 path=a\n".ljust(tarfile.BLOCKSIZE, b"\0")) * 5000
+    assert "headers upon headers" in refusal(archive_of(data=chain + tar_of(member("upstream-1.0/a"))))

@@ -127,6 +127,15 @@ def test_only_parts_of_ours_are_cleared_away(tmp_path, name):
     assert (tmp_path / name).exists()
 
 
+def test_a_part_under_our_own_number_is_ours_only_if_we_made_it(tmp_path):
+    """In a container, every run has the same number."""
+    old, new = tmp_path / f".old.{os.getpid()}.part", part_of(tmp_path / "new")
+    for path in (old, new):
+        path.write_text("half")
+    clear_parts(tmp_path)
+    assert [old.exists(), new.exists()] == [False, True]
+
+
 def test_a_process_has_ended_or_not():
     assert has_ended(dead())
     assert not has_ended(os.getppid())

@@ -51,6 +51,7 @@ def fill(path: Path, pin: Pin, named: str | None, *, show: bool) -> None:
     origin = source(pin.upstream, named)
     env = _environment()
     work = part_of(path)
+    clear(work)  # of a run that was killed and had the same number
     work.mkdir()
     try:
         shown = ui.steps(f"fetching {pin.spec} from {origin.name}") if show else nullcontext()

@@ -15,12 +15,15 @@ from slimfork.processes import clear
 if TYPE_CHECKING:
     from pathlib import Path
 
+_made: set[Path] = set()  # by this process, which may have the number of one that was killed
 PART = re.compile(r"\..+\.(?P<pid>\d{1,10})\.part", re.DOTALL)
 
 
 def part_of(path: Path) -> Path:
     """Return the name under which this process writes what is to be at a path: hidden, beside it."""
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    _made.add(part)
+    return part
 
 
 def clear_parts(folder: Path, *, of: str = "") -> None:
@@ -33,12 +36,12 @@ def clear_parts(folder: Path, *, of: str = "") -> None:
         for left in sorted(folder.iterdir()):
             found = PART.fullmatch(left.name)
             wanted = not of or left.name.startswith(f".{of}.")
-            if found and wanted and has_ended(int(found["pid"])):
+            if found and wanted and left not in _made and has_ended(int(found["pid"])):
                 _remove(left)
 
 
 def has_ended(pid: int) -> bool:
-    """Tell whether there is no process of a number any more; this one does not count, for it is at its beginning."""
+    """Tell whether there is no process of a number any more, but for this one, which knows what it has made."""
     if pid == os.getpid():
         return True
     if os.name == "nt":  # pragma: no cover - signal 0 would end it there

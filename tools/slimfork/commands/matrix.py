@@ -22,6 +22,7 @@ from slimfork.matrix_table import markdown, put_in, summary, tables
 from slimfork.naming import spec_of
 from slimfork.patch import known_as, load_series
 from slimfork.paths import TypedPath
+from slimfork.seconds import SECONDS
 from slimfork.store import Store, digest
 from slimfork.words import typed
 
@@ -42,7 +43,7 @@ FILE = TypedPath(dir_okay=False)
     "--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, show_default=True, help="How many at once."
 )
 @click.option("--shard", metavar="I/N", help="Only part I of N of the releases.")
-@click.option("--timeout", default=1800.0, show_default=True, help="Seconds that verifying one release may take.")
+@click.option("--timeout", type=SECONDS, default=1800.0, show_default=True, help="Seconds that one release may take.")
 @click.option("--allow-unpinned", is_flag=True, help="Try releases that are newer than the patches, by structure.")
 @click.option("--fresh", is_flag=True, help="Do not use the results of earlier runs.")
 @click.option("--json", "json_file", type=FILE, help="Write the matrix as JSON to this file.")

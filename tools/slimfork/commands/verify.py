@@ -14,6 +14,7 @@ from rich.text import Text
 from slimfork import ui
 from slimfork.errors import CheckFailed, UsageError
 from slimfork.paths import PATH
+from slimfork.seconds import SECONDS
 from slimfork.ui import Table
 from slimfork.upstream_tests import ROLES, Verdict, run_upstream_tests
 from slimfork.verify import CHECKS, verify
@@ -40,7 +41,7 @@ MEANINGS: dict[Verdict, str] = {
 @click.command()
 @click.argument("path", type=PATH)
 @click.option("--work", type=PATH, help="Do the work in this new folder, and keep it.")
-@click.option("--timeout", type=float, help="Seconds that one check (600 if not given) or test (300) may take.")
+@click.option("--timeout", type=SECONDS, help="Seconds that one check (600 if not given) or test (300) may take.")
 @click.option("--upstream-tests", is_flag=True, help="Run upstream's own tests instead, on the fork and without it.")
 @click.option("-k", "expression", metavar="EXPR", help="With --upstream-tests: only those that match, as pytest's -k.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
