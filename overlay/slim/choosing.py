@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +14,7 @@ from .latency import Latency
 from .scoring import Scores
 from .single_layer import channel_block
 from .target import TargetError, reach
+from .whole_files import scratch
 
 if TYPE_CHECKING:
     import argparse
@@ -92,7 +92,7 @@ class Chooser:
 
     def _fast(self, target: Target, export: Export, checkpoint: dict[str, Any]) -> Plan:
         """Reach a target in latency."""
-        with tempfile.TemporaryDirectory(prefix="slim-") as folder:
+        with scratch() as folder:
             trials = Trials(export, self.model, checkpoint, self.channels, self.imgsz, Path(folder))
             return aim(target, self, Latency.of(self.model, self.channels, self.imgsz), trials)
 

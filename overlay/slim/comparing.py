@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from . import measure
 from .checkpoint import save_checkpoint
 from .log import upstreams
+from .whole_files import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,8 +38,8 @@ def measured(
     Raises:
         ValueError: The export failed.
     """
-    with tempfile.TemporaryDirectory(prefix="slim-") as scratch:
-        dense_pt = Path(scratch) / "dense.pt"
+    with scratch() as temporary:
+        dense_pt = Path(temporary) / "dense.pt"
         save_checkpoint(dense_pt, dense, checkpoint)
         if export is None:
             before = measure.measure(dense, imgsz=imgsz, pt=dense_pt)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -16,6 +15,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from .flops import count_flops
+from .whole_files import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -139,7 +139,7 @@ def undisturbed_latency(onnx: Path | str, *, imgsz: int, threads: int | None = N
     Raises:
         MeasureError: The file is missing or is no ONNX model.
     """
-    with tempfile.TemporaryDirectory(prefix="slim-") as folder:
+    with scratch() as folder:
         session = _session(onnx, threads, profile=str(Path(folder) / "profile"))
         call = _runner(session, imgsz)
         for _ in range(runs):

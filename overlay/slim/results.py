@@ -57,17 +57,17 @@ class Results:
         """
         target = self.files.checkpoint
         ours = is_ours(target)
-        if target.exists() and not ours:
+        if _there(target) and not ours:
             raise FileExistsError(f"{target}: is there, and no earlier run of this script wrote it; {REPLACE}")
         told = self.files.beside(".json")
         same = plan is not None and told.exists() and told.samefile(plan)
-        if told.exists() and not same and not (ours and holds_plan(target, told.read_bytes())):
+        if _there(told) and not same and not (ours and told.is_file() and holds_plan(target, told.read_bytes())):
             raise FileExistsError(f"{told}: is there, and not as an earlier run of this script wrote it; {REPLACE}")
         onnx = self.files.beside(".onnx")
-        if self.onnx and onnx.exists() and not ours:
+        if self.onnx and _there(onnx) and not ours:
             raise FileExistsError(f"{onnx}: is there, and not of an earlier run of this script; {REPLACE}")
         for picture in self.interface.pictures(self.files):
-            if picture.exists() and not plots.is_ours(picture):
+            if _there(picture) and not plots.is_ours(picture):
                 raise FileExistsError(f"{picture}: is there, and no earlier run of this script drew it; {REPLACE}")
         return [f"replaces {target}, which an earlier run wrote"] if ours else []
 
@@ -151,6 +151,11 @@ class Workshop:
         if kept.exists():
             kept.replace(made)  # the export starts from it
         self.results.written.append(path)
+
+
+def _there(path: Path) -> bool:
+    """Tell whether anything lies there, also a link to nothing."""
+    return path.exists() or path.is_symlink()
 
 
 def plan_out(path: Path, plan: Plan, *, overwrite: bool) -> None:

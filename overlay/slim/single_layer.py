@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from .whole_files import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +71,7 @@ def channel_block() -> int:
 
     options = ort.SessionOptions()
     options.log_severity_level = 3  # or it warns that the file is for this machine alone
-    with tempfile.TemporaryDirectory(prefix="slim-") as folder:
+    with scratch() as folder:
         options.optimized_model_filepath = str(Path(folder) / "optimized.onnx")
         ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         stored = onnx.load(options.optimized_model_filepath).graph.initializer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
@@ -12,6 +11,7 @@ from .checkpoint import save_checkpoint
 from .comparing import quiet
 from .sealed import for_validation, sealed
 from .shadow import undisturbed
+from .whole_files import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -87,10 +87,10 @@ def accuracies(
         ValueError: Upstream's validator failed.
     """
     found: dict[str, dict[str, float]] = {}
-    with tempfile.TemporaryDirectory(prefix="slim-") as scratch, quiet(), sealed():
-        own = for_validation(data, Path(scratch))
+    with scratch() as temporary, quiet(), sealed():
+        own = for_validation(data, Path(temporary))
         for name, model in models.items():
-            path = Path(scratch) / "model.pt"
+            path = Path(temporary) / "model.pt"
             save_checkpoint(path, model, checkpoint)
             try:
                 found[name] = validate(path, own, imgsz)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 ENDING = ".part"
 LONGEST = 255  # bytes of a name, in every common file system
@@ -62,6 +63,24 @@ def workshop(path: Path) -> Iterator[Path]:
         yield part
     finally:
         _remove(part)
+
+
+@contextmanager
+def scratch() -> Iterator[str]:
+    """Yield an empty folder among the system's temporary ones, as a string; those of killed runs go as well."""
+    for left in Path(tempfile.gettempdir()).glob("slim-*"):
+        match = re.fullmatch(r"slim-(\d+)-\w+", left.name)
+        if match and not _lives(int(match[1])) and _is_own(left):
+            _remove(left)
+    with tempfile.TemporaryDirectory(prefix=f"slim-{os.getpid()}-") as folder:
+        yield folder
+
+
+def _is_own(path: Path) -> bool:
+    try:
+        return path.lstat().st_uid == os.getuid()
+    except OSError:  # another run has removed it
+        return False
 
 
 def part_of(path: Path) -> Path:

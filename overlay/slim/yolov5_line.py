@@ -23,6 +23,7 @@ import torch
 
 from .interface import Line
 from .log import upstreams
+from .whole_files import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,8 +90,8 @@ def export(path: Path, imgsz: int, package: str) -> Path:
     # Without `--grid`, where there is one, early releases leave the decoding of boxes to whoever runs the file.
     wanted = {"--include": ["--include", "onnx"], "--grid": ["--grid"]}
     more = [word for option, words in wanted.items() if re.search(f"['\"]{option}['\"]", known) for word in words]
-    with tempfile.TemporaryDirectory(prefix="slim-") as scratch:
-        copy = Path(shutil.copy(path, scratch))  # v5.0 writes TorchScript as well, whatever it is asked
+    with scratch() as temporary:
+        copy = Path(shutil.copy(path, temporary))  # v5.0 writes TorchScript as well, whatever it is asked
         said = _called(spec.name, ["--weights", str(copy), "--img-size", str(imgsz), *more])
         written = copy.with_suffix(".onnx")
         if not written.is_file():
@@ -106,8 +107,8 @@ def validate(path: Path, data: Path, imgsz: int, package: str) -> dict[str, floa
         RuntimeError: Upstream has printed none; with the line in which it says why.
     """
     script = next(name for name in ("val", "test") if importlib.util.find_spec(_dotted(package, name)))
-    with tempfile.TemporaryDirectory(prefix="slim-") as scratch:
-        where = ["--project", scratch, "--name", "val", "--exist-ok"]
+    with scratch() as temporary:
+        where = ["--project", temporary, "--name", "val", "--exist-ok"]
         size = ["--img-size", str(imgsz), "--batch-size", "16"]
         said = _called(_dotted(package, script), ["--weights", str(path), "--data", str(data), *size, *where])
     found = ALL.findall(said)

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import onnx
 import pytest
@@ -14,7 +15,7 @@ import torch
 
 from slim.command import INTERFACE
 from slim.interface import Files
-from slim.whole_files import part_of, sweep, whole
+from slim.whole_files import part_of, scratch, sweep, whole
 from tests.overlay.prune_script import script  # noqa: F401 - a fixture
 from tests.overlay.test_command import export, files, load, prune, weights  # noqa: F401 - fixtures
 
@@ -48,6 +49,12 @@ class TestWhatIsReplaced:
         mine.write_bytes(b"mine")
         self.refused(prune("--weights", weights, "--ratio", 0.5), mine)
         assert (files(weights.parent), mine.read_bytes()) == (sorted([name, "last.pt"]), b"mine")
+
+    def test_no_link_to_nothing(self, prune, weights):
+        link = weights.with_name("last-pruned.pt")
+        link.symlink_to("elsewhere.pt")
+        self.refused(prune("--weights", weights, "--ratio", 0.5, "--no-onnx"), link)
+        assert link.is_symlink()
 
     def test_but_a_dry_run_and_one_without_onnx_do_not_mind(self, prune, weights):
         mine = weights.with_name("last-pruned.onnx")
@@ -200,6 +207,14 @@ class TestLeftovers:
             (tmp_path / name).write_text("")
         sweep(tmp_path / "x.pt")
         assert files(tmp_path) == sorted(kept)
+
+    def test_in_the_systems_temporary_folder_too(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+        for name in (f"slim-{self.dead()}-abc", f"slim-{os.getppid()}-abc", "slim-mine", "other"):
+            (tmp_path / name).mkdir()
+        with scratch() as folder:
+            assert files(tmp_path) == sorted(["other", f"slim-{os.getppid()}-abc", "slim-mine", Path(folder).name])
+        assert files(tmp_path) == sorted(["other", f"slim-{os.getppid()}-abc", "slim-mine"])
 
     def test_a_name_as_long_as_can_be_has_room_for_the_other_one(self, tmp_path):
         path = tmp_path / ("γ" * 126 + ".pt")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import tempfile
 from typing import TYPE_CHECKING, Any
 
 
@@ -51,8 +50,8 @@ def validate(path: Path, data: Path, imgsz: int) -> dict[str, float]:
     kind = getattr(yolo, "ValidatorClass", None)
     if kind is not None:
         yolo.ValidatorClass = lambda **settings: made.append(kind(**settings)) or made[0]
-    with tempfile.TemporaryDirectory(prefix="slim-") as scratch:
-        found = yolo.val(data=str(data), imgsz=imgsz, plots=False, verbose=False, project=scratch, name="val")
+    beside = str(path.parent)  # a folder that is gone afterwards
+    found = yolo.val(data=str(data), imgsz=imgsz, plots=False, verbose=False, project=beside, name="val")
     metrics = (found or made[0].metrics).results_dict
     return {name.partition("/")[2]: float(value) for name, value in metrics.items() if name.startswith("metrics/")}
 
