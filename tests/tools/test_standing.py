@@ -266,3 +266,9 @@ def test_a_replacement_must_not_read_what_another_means() -> None:
     step = planned("def f(getattr):\n    x = np.trapz\n", patch)
     assert step.state == "broken"
     assert "gives another meaning to Python's `getattr`" in step.problems[0]
+
+
+def test_names_that_a_replacement_gives_itself_need_not_be_there() -> None:
+    edit = Replace(file="a.py", within=("f",), anchor="url(r)", code="next((x.url for x in r), (lambda y: y)(''))")
+    patch = Patch(id="p", title="t", why="w", until="u", variants=(Variant(versions=">=1,<=2", edits=(edit,)),))
+    assert planned("def f(r):\n    for x in r:\n        pass\n    return url(r)\n", patch).state == "pending"

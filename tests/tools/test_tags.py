@@ -187,7 +187,7 @@ def test_apply_knows_a_clone_with_commits_of_the_users_own(checkout, tagged, cal
     own_commit(git, path, "utils/general.py", b"VALUE = 'mine'\n")
     assert known_as(call, path) == (tag, f"commit {tagged.commits[tag][:12]} ({tag}) is in its history")
     assert call("apply", path).code == 0
-    assert b"penalize" in (path / TRAIN).read_bytes()
+    assert b"abs(loss)" in (path / TRAIN).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_of_tags_that_all_fit_the_one_with_the_most_edits_is_meant(unpacked, cal
     path = unpacked("trunk", "-f")
     assert known_as(call, path)[0] == "trunk"
     assert call("apply", path).code == 0
-    assert b"penalize" in (path / SEGMENT).read_bytes()
+    assert b"abs(loss)" in (path / SEGMENT).read_bytes()
 
 
 def test_when_none_fits_the_message_is_about_the_one_that_fits_best(unpacked, call, git):

@@ -44,8 +44,12 @@ class Piece:
     @property
     def new_names(self) -> list[str]:
         """The names that it reads and its anchor does not."""
+        code = pattern(self.code)
         known = set(names_read(pattern(self.anchor))) if self.anchor else set()
-        return [n for n in names_read(pattern(self.code)) if n not in known and not n.startswith(PREFIX)]
+        known |= {part.arg for part in ast.walk(code) if isinstance(part, ast.arg)}
+        loops = [part.target for part in ast.walk(code) if isinstance(part, ast.comprehension)]
+        known |= {part.id for loop in loops for part in ast.walk(loop) if isinstance(part, ast.Name)}
+        return [n for n in names_read(code) if n not in known and not n.startswith(PREFIX)]
 
 
 class Standing:
