@@ -76,7 +76,7 @@ PATCH = Patch(
     skippable=False,
     handmade=(
         Penalty(files=TRAINS, section="write-up 2", option="sl"),
-        Key(files=("data/hyp*.yaml", f"{PYPI}data/hyp*.yaml"), key="sl", own=SL, section="write-up 2"),
+        Key(files=("data/hyp*.yaml", f"{PYPI}data/hyp*.yaml"), key="sl", own=(SL,), section="write-up 2"),
     ),
     variants=(
         Variant(tags=("v5.0",), edits=detect("finetune scratch", **FIRST)),
