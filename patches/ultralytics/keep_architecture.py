@@ -7,7 +7,7 @@ through `setup_model` where `YOLO(...).train()` goes through `model.py`.
 from __future__ import annotations
 
 from slimfork.codemod import Import, Insert
-from slimfork.handmade_model import OwnModel, Unfrozen
+from slimfork.handmade_forms import KEPT_IN_ULTRALYTICS
 from slimfork.patch import Patch, Variant
 
 KEEP = "from ultralytics.slim.architecture import keep_architecture"
@@ -55,33 +55,7 @@ PATCH = Patch(
     why="the trainer rebuilds the model from its YAML, so a pruned model grows back (write-up 1, 4; ultralytics#14856)",
     until="upstream trains a checkpoint in the shapes it was saved in",
     skippable=False,
-    handmade=(
-        OwnModel(
-            files=("ultralytics/*engine/trainer.py",),
-            function="setup_model",
-            assigned="self.model",
-            built=r"\bself\.get_model\(",
-            other=r"keep_architecture\(|DistillationModel\(|\bself\.model\b",
-            taken=r"^weights\b|\bckpt\b|\bload\(|attempt_load|load_checkpoint",
-            own_lines=r"self\.model = self\.get_model\(",
-            section="write-up 1, 4, method 1",
-        ),
-        OwnModel(
-            files=("ultralytics/*engine/model.py",),
-            function="train",
-            assigned="self.trainer.model",
-            built=r"\.get_model\(",
-            other=r"keep_architecture\(|\bself\.trainer\.model\b",
-            taken=r"\bself\.model\b|^weights\b|\bckpt\b|\bload\(",
-            own_lines=r"self\.trainer\.model = self\.trainer\.get_model\(|self\.model = self\.trainer\.model\b",
-            section="write-up 1, 4, method 2",
-        ),
-        Unfrozen(
-            files=("ultralytics/*engine/trainer.py", "ultralytics/*engine/model.py"),
-            functions=("setup_model", "train", "_setup_train", "_do_train"),
-            section="write-up 1, 3",
-        ),
-    ),
+    handmade=KEPT_IN_ULTRALYTICS,
     variants=(
         Variant(
             versions=">=8.0.0,<=8.0.135",

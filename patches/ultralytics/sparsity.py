@@ -23,6 +23,7 @@ ARGUMENTS = (
 
 
 TRAINS = ("engine/trainer.py", "engine/model.py", "/train.py", "utils/loss.py", "utils/torch_utils.py", "nn/tasks.py")
+SETTINGS = ("cfg/default.yaml", "configs/default.yaml", "cfg/__init__.py")
 
 
 def edits(
@@ -61,8 +62,9 @@ PATCH = Patch(
     skippable=False,
     handmade=(
         Penalty(
-            files=tuple(f"ultralytics/*{name}" for name in TRAINS),
+            files=tuple(f"ultralytics/*{name}" for name in (*TRAINS, *SETTINGS)),
             section="write-up 1, 2.1",
+            own=ARGUMENTS,
         ),
     ),
     variants=(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from slimfork.codemod import Import, Insert
-from slimfork.handmade_model import OwnModel
+from slimfork.handmade_forms import KEPT_IN_YOLOV5
 from slimfork.patch import Patch, Variant
 
 NAME = "slim_keep_architecture"  # a name that cannot meet one of upstream's; ours was once imported without it
@@ -55,18 +55,7 @@ PATCH = Patch(
     why="the trainer rebuilds the model from its YAML, so a pruned one is trained from fresh weights, full size",
     until="upstream trains a checkpoint in the shapes it was saved in",
     skippable=False,
-    handmade=(
-        OwnModel(
-            files=("train.py", "segment/train.py", f"{PYPI}train.py", f"{PYPI}segment/train.py"),
-            function="train",
-            assigned="model",
-            built=r"Model\(.*ckpt",
-            other=r"keep_architecture\(|\bmodel\b(?!['\"])",
-            taken=r"\bckpt\b|\bload\(|torch_load|attempt_load",
-            own_lines=r"model = \w*Model\(.*ckpt|exclude = |(csd|state_dict) = |model\.load_state_dict\(",
-            section="write-up 2, fine-tuning",
-        ),
-    ),
+    handmade=KEPT_IN_YOLOV5,
     variants=(
         Variant(tags=("v5.0",), edits=(*trainer(cfg="opt.cfg"), *loader("hubconf.py"))),
         Variant(tags=("v6.0", "v6.1", "v6.2"), edits=trainer()),

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from slimfork.codemod import Insert
-from slimfork.handmade_keys import Key
-from slimfork.handmade_penalty import Penalty
+from slimfork.handmade_forms import penalty_in_yolov5
 from slimfork.patch import Patch, Variant
 from slimfork.settings import YamlKeys
 
@@ -53,21 +52,8 @@ def every(hyps: str, root: str = "") -> Edits:
     return (*detect(hyps, root), *trainer("segment/train.py", root), *classify(root))
 
 
-PYPI, OLD = "yolov5/", "finetune finetune_objects365 scratch"
-NOW = "Objects365 VOC scratch-high scratch-low scratch-med"
-TRAINS = tuple(
-    f"{root}{name}"
-    for root in ("", PYPI)
-    for name in (
-        "train.py",
-        "segment/train.py",
-        "classify/train.py",
-        "utils/*loss.py",
-        "utils/general.py",
-        "utils/torch_utils.py",
-        "models/yolo.py",
-    )
-)
+PYPI = "yolov5/"
+OLD, NOW = "finetune finetune_objects365 scratch", "Objects365 VOC scratch-high scratch-low scratch-med"
 
 PATCH = Patch(
     id="sparsity",
@@ -75,10 +61,7 @@ PATCH = Patch(
     why="network slimming needs channels whose scale is near zero; upstream has no such penalty (write-up 2)",
     until="upstream trains with a penalty on BatchNorm scales of its own",
     skippable=False,
-    handmade=(
-        Penalty(files=TRAINS, section="write-up 2", option="sl"),
-        Key(files=("data/hyp*.yaml", f"{PYPI}data/hyp*.yaml"), key="sl", own=SL, section="write-up 2"),
-    ),
+    handmade=penalty_in_yolov5(SL),
     variants=(
         Variant(tags=("v5.0",), edits=detect("finetune scratch", **FIRST)),
         Variant(tags=("v6.0",), edits=detect(f"{OLD} scratch-high scratch-low")),

@@ -143,6 +143,16 @@ def test_helpers_and_their_strength_go_with_their_calls(release):
     same(back({**pristine, path: text}, None), pristine, path)
 
 
+def test_a_setting_that_gave_the_strength_goes_too(release):
+    pristine = release("ultralytics==8.3.59")
+    path = place(pristine, "engine/trainer.py")
+    files = {**pristine, path: behind(pristine[path], BACKWARD, PENALTIES["under an if"])}
+    settings, kinds = place(pristine, "cfg/default.yaml"), place(pristine, "cfg/__init__.py")
+    files[settings] = behind(files[settings], "nbs:", "sl: 0.01  # sparse\n")
+    files[kinds] = behind(files[kinds], '"warmup_epochs",', '"sl",\n')
+    same(back(files, None), pristine, path)
+
+
 def test_a_helper_in_a_file_of_the_users_own_stays(release):
     pristine = release("ultralytics==8.3.59")
     path = place(pristine, "engine/trainer.py")

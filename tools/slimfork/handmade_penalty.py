@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from slimfork.handmade import Change, Finding
 from slimfork.handmade_flow import Flow, Kind, helper_kind, trace
+from slimfork.handmade_keys import Key, members
 from slimfork.handmade_script import Function, Script, key, loads, read, statements, target
 
 if TYPE_CHECKING:
@@ -31,11 +32,13 @@ class Penalty:
         files: Shapes of the paths of what trains: in these it is a penalty, elsewhere a helper, if it is called.
         section: Where a write-up has it.
         option: The command-line option that the write-up adds, without its dashes.
+        own: The lines that the patch adds to settings, which are no person's.
     """
 
     files: tuple[str, ...]
     section: str
     option: str = ""
+    own: tuple[str, ...] = ()
 
     def find(self, patch: str, files: Files, pristine: Files | None) -> Iterator[Finding]:
         """Find it, and what only it needs."""
@@ -48,7 +51,19 @@ class Penalty:
             own = {n: k for n, (_, _, k) in helpers.items() if _knows(script, n, defined[n])}
             if not own and script not in seeded and not self.option:
                 continue
-            yield from self._in(script, own, patch, (pristine or {}).get(script.path))
+            found = list(self._in(script, own, patch, (pristine or {}).get(script.path)))
+            yield from found
+            gone = {i for f in found for c in f.changes for i in range(c.start, c.end)}
+            for name in _settings(script, gone):
+                yield from self._keys(name, patch, files, pristine)
+
+    def _keys(self, name: str, patch: str, files: Files, pristine: Files | None) -> Iterator[Finding]:
+        """Find a setting that gave the penalty its strength."""
+        shapes = tuple(shape for shape in self.files if shape.endswith(".yaml"))
+        where = list(Key(files=shapes, key=name, own=self.own, section=self.section).find(patch, files, pristine))
+        yield from where
+        for path in (p for p in files if where and p.endswith("cfg/__init__.py")):
+            yield from members(patch, path, files[path], name, self.section)
 
     def _trains(self, path: str) -> bool:
         return any(fnmatchcase(path, shape) for shape in self.files)
@@ -102,6 +117,17 @@ class Penalty:
         if len(kept) < len(changes):
             return _refused(found, "it shares a line with something else")
         return _refused(found, "nothing else stands in its block") if script.empties(going) else found
+
+
+def _settings(script: Script, gone: set[int]) -> set[str]:
+    """Return the settings, `sl` of `self.args.sl`, that nothing reads any more when these lines go."""
+    reads: dict[str, list[int]] = {}
+    for node in script.parents:
+        text = key(node) if isinstance(node, ast.Attribute) else ""
+        owner, _, name = text.rpartition(".")
+        if owner.rpartition(".")[2] == "args" and STRENGTH.search(name):
+            reads.setdefault(name, []).append(cast("ast.Attribute", node).lineno - 1)
+    return {name for name, lines in reads.items() if gone.issuperset(lines)}
 
 
 def _trace(script: Script, scope: Scope, helpers: Mapping[str, Kind]) -> Flow | None:
