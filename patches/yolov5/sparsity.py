@@ -52,8 +52,8 @@ def every(hyps: str, root: str = "") -> Edits:
     return (*detect(hyps, root), *trainer("segment/train.py", root), *classify(root))
 
 
-PYPI = "yolov5/"
-OLD, NOW = "finetune finetune_objects365 scratch", "Objects365 VOC scratch-high scratch-low scratch-med"
+PYPI, OLD = "yolov5/", "finetune finetune_objects365 scratch"
+NOW = "Objects365 VOC scratch-high scratch-low scratch-med"
 
 PATCH = Patch(
     id="sparsity",

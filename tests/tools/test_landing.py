@@ -9,34 +9,38 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from slimfork import cli, index_file, journal, landing, swap
+from slimfork import cli, index_file, journal, landing, swap, workshop
 from slimfork.journal import NAMES
 from slimfork.repo import LOCK, Repository
 from slimfork.swap import Exchange
 from tests.tools.conftest import IDENTITY, in_child, write
 from tests.tools.small_release import LOSS, PATCHED_STEP, TRAINER
 
-MOVING = {module.__file__ for module in (landing, swap, journal, index_file)}
+MOVING = {module.__file__ for module in (landing, swap, journal, index_file, workshop)}
 NEW = "ultralytics/slim/plan.py"
 
 
 def apply_and_die(path, point, verb="apply"):
-    """Apply in a process that is killed, or whose own process is, at a line of what changes what the user sees."""
+    """Apply, and kill all of it at a line of what changes what the user sees: the process that does it, and ours."""
     left = [point]
 
-    def trace(frame, event, arg):
-        del arg
-        if frame.f_code.co_filename not in MOVING:
-            return None
-        left[0] -= event == "line"
-        if left[0] == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return trace
-
     def work():
+        ours = os.getpid()
+
+        def trace(frame, event, arg):
+            del arg
+            if frame.f_code.co_filename not in MOVING:
+                return None
+            left[0] -= event == "line"
+            if left[0] == 0:
+                os.kill(ours, signal.SIGKILL)
+                os.kill(os.getpid(), signal.SIGKILL)
+            return trace
+
         sys.settrace(trace)
         return cli.run([verb, str(path)])
 
@@ -112,26 +116,33 @@ def test_what_was_edited_after_a_kill_stays(clone, call, git, tmp_path):
 
 
 @pytest.fixture
-def half(clone, call, monkeypatch):
-    """A checkout in which a run was killed right before the branch moved: files are new, git's index is locked."""
+def half(clone, monkeypatch):
+    """A checkout in which all was killed right before the branch moved: files are new, git's index is locked."""
 
     def killed(*_):
+        os.kill(os.getppid(), signal.SIGKILL)
         os.kill(os.getpid(), signal.SIGKILL)
 
     with monkeypatch.context() as patched:
         patched.setattr(Repository, "move", killed)
         path = clone.with_name("half")
         shutil.copytree(clone, path)
-        assert call("apply", path).code == 2
+        assert in_child(lambda: cli.run(["apply", str(path)])) == -signal.SIGKILL
+    deadline = time.monotonic() + 10
+    while not (path / ".git/index.lock").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.1)
     assert (path / ".git/index.lock").exists()
     assert PATCHED_STEP in (path / TRAINER).read_bytes()
     return path
 
 
-@pytest.mark.parametrize("damage", [b"", b"{}", b"[" * 100_000, b"\0" * 512, b'{"swaps": 3}'])
+@pytest.mark.parametrize(
+    "damage", [b"", b"{}", b"[" * 100_000, b"\0" * 512, b'{"swaps": 3}', b'{"ref":null,"old":"a","new":"b","swaps":[]}']
+)
 def test_a_damaged_journal_is_made_up_for_by_its_copy(clone, half, call, git, damage):
     before = state(git, clone)
-    (half / ".git" / landing.FOLDER / NAMES[0]).write_bytes(damage)
+    (half / ".git" / workshop.FOLDER / NAMES[0]).write_bytes(damage)
     assert call("status", half, "--json").json["dirty"] == []
     assert state(git, half) == before
     assert leftovers(half) == []
@@ -139,9 +150,9 @@ def test_a_damaged_journal_is_made_up_for_by_its_copy(clone, half, call, git, da
 
 def test_a_journal_that_is_wholly_lost_is_explained_and_keeps_the_users_files(clone, half, call, git):
     for name in NAMES:
-        (half / ".git" / landing.FOLDER / name).write_bytes(b"")
+        (half / ".git" / workshop.FOLDER / name).write_bytes(b"")
     status = call("status", half)
-    kept = half / ".git" / f"{landing.FOLDER}.damaged"
+    kept = half / ".git" / f"{workshop.FOLDER}.damaged"
     assert "its journal is damaged" in status.err
     assert str(kept) in status.err
     assert status.code == 1
@@ -152,7 +163,7 @@ def test_a_journal_that_is_wholly_lost_is_explained_and_keeps_the_users_files(cl
 
 @pytest.mark.parametrize("content", [b"", b"damaged", b'{"new": "1", "old": "2", "ref": "refs/heads/main"}'])
 def test_the_journal_of_an_earlier_version_is_explained_and_blocks_nothing(clone, call, git, content):
-    write(clone / ".git", {landing.FOLDER: content, "index.lock": content})
+    write(clone / ".git", {workshop.FOLDER: content, "index.lock": content})
     before = git(clone, "rev-parse", "HEAD")
     for verb, code in (("status", 1), ("apply", 0)):
         assert call(verb, clone).code == code
@@ -308,8 +319,113 @@ def test_what_is_begun_is_ended_when_the_run_is_killed(clone, call, git, monkeyp
         time.sleep(0.05)
     assert state(git, clone)[1] == ""
     assert PATCHED_STEP in (clone / TRAINER).read_bytes()
-    assert call("status", clone).code == 0
     assert leftovers(clone) == []
+    assert call("status", clone).code == 0
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_when_the_process_that_changes_files_is_killed_alone_all_is_put_right(clone, call, git, monkeypatch, after):
+    before, move = state(git, clone), Repository.move
+
+    def killed(self, *arguments):
+        if after:
+            move(self, *arguments)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Repository, "move", killed)
+        outcome = call("apply", clone)
+    assert outcome.code == (0 if after else 2)
+    assert state(git, clone)[1] == ""
+    assert (state(git, clone) == before) == (not after)
+    assert leftovers(clone) == []
+
+
+@pytest.mark.parametrize(
+    "how", [["commit", "-q", "--allow-empty", "-m", "mine"], ["switch", "-q", "-f", "-c", "other"]]
+)
+def test_a_killed_run_is_not_taken_back_where_the_user_went_on(clone, half, call, git, how):
+    (half / ".git/index.lock").unlink()
+    git(half, "add", "-A")
+    git(half, *how)
+    before = {path: path.read_bytes() for path in half.rglob("*.py")}, git(half, "rev-parse", "HEAD")
+    call("status", half)
+    assert ({path: path.read_bytes() for path in half.rglob("*.py")}, git(half, "rev-parse", "HEAD")) == before
+    assert leftovers(half) == []
+
+
+def test_an_index_that_cannot_be_replaced_moves_no_branch(clone, call, git, monkeypatch):
+    before = state(git, clone)
+    replace = Path.replace
+
+    def failing(self, target):
+        if self.name == "index.lock":
+            raise PermissionError(1, "Operation not permitted", str(self))
+        return replace(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", failing)
+        outcome = call("apply", clone)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "nothing was changed" in outcome.err
+    assert state(git, clone) == before
+    assert leftovers(clone) == []
+
+
+def test_a_save_by_renaming_at_the_very_moment_comes_out_again(clone, call, git, monkeypatch):
+    exchange = swap.exchange
+
+    def saved(one, other):
+        other.with_suffix(".tmp").write_bytes(b"# saved\n")
+        other.with_suffix(".tmp").replace(other)
+        exchange(one, other)
+
+    for system in (swap._renameat2(), None):
+        with monkeypatch.context() as patched:
+            patched.setattr(swap, "_renameat2", lambda system=system: system)
+            patched.setattr(swap, "exchange", saved)
+            assert call("apply", clone).code == 2
+        changed = git(clone, "diff", "--name-only").split()
+        assert len(changed) == 1
+        assert (clone / changed[0]).read_bytes() == b"# saved\n"
+        assert leftovers(clone) == []
+        git(clone, "checkout", "-q", "--", ".")
+
+
+def test_where_names_cannot_change_places_all_else_holds(clone, call, git, monkeypatch):
+    monkeypatch.setattr(swap, "_renameat2", lambda: None)
+    assert call("apply", clone).code == 0
+    assert git(clone, "status", "--porcelain") == ""
+    assert PATCHED_STEP in (clone / TRAINER).read_bytes()
+    assert call("revert", clone).code == 0
+    assert git(clone, "status", "--porcelain") == ""
+    assert leftovers(clone) == []
+
+
+def test_on_another_disk_the_files_wait_in_the_work_tree_and_are_no_ones_to_commit(clone, call, git, monkeypatch):
+    monkeypatch.setattr(workshop, "_is_one_disk", lambda _: False)
+    seen = []
+    saving(monkeypatch, (Repository, "move"), lambda: seen.append(git(clone, "status", "--porcelain", "-uall")))
+    saving(monkeypatch, (Exchange, "keep_late_writes"), lambda: None)
+    assert call("apply", clone).code == 0
+    assert ".slimfork" not in "".join(seen)
+    assert git(clone, "status", "--porcelain") == ""
+    write(clone, {f".{workshop.FOLDER}/notes.txt": b"mine"})
+    assert call("status", clone).code == 0
+    assert call("revert", clone).code == 2
+    assert (clone / f".{workshop.FOLDER}/notes.txt").read_bytes() == b"mine"
+
+
+def test_a_history_that_git_shows_otherwise_is_refused(clone, call, git):
+    write(clone, {"mine.txt": b"mine\n"})
+    git(clone, "add", "mine.txt")
+    shown = git(clone, "commit-tree", git(clone, "write-tree"), "-m", "shown")
+    git(clone, "replace", "HEAD", shown)
+    assert git(clone, "status", "--porcelain") == ""
+    outcome = call("apply", clone)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "mine.txt" in outcome.err
+    assert (clone / "mine.txt").read_bytes() == b"mine\n"
 
 
 def test_a_required_filter_that_fails_changes_nothing(clone, call, git):

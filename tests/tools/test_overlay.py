@@ -74,7 +74,7 @@ def test_manifest_is_what_sha256sum_checks(version: str, tmp_path: Path) -> None
         b"\xff\xfe",
         b"abc  path\n",
         b"0" * 64 + b" path\n",
-        write_manifest({"a": b""}) + b"# mine\n",
+        write_manifest({"a": "0" * 64}) + b"# mine\n",
     ],
 )
 def test_damaged_manifest_says_where(content: bytes) -> None:

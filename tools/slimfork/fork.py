@@ -15,7 +15,7 @@ from slimfork.handwork import Handwork, look
 from slimfork.history import History, overlay_base, read_history
 from slimfork.identity import release_of
 from slimfork.naming import is_tag, spec_of
-from slimfork.overlay import digest, manifest_path, overlay_files, slim_folder
+from slimfork.overlay import digest, manifest_path, overlay_files, slim_folder, write_manifest
 from slimfork.patch import known_as, load_series
 from slimfork.plan import Plan, Step, make_plan
 from slimfork.words import typed
@@ -73,10 +73,12 @@ class Overlay:
         states: Path to `present`, `missing`, `outdated` (ours, from an earlier version of the toolkit), `modified`
             (by the user: it is kept), `foreign` (not ours, in the way) or `dropped` (ours, not needed any more).
         changes: Path to new content of what is missing or outdated; None for what is dropped.
+        behind: The modified files of which this toolkit has another version than the one that was modified.
     """
 
     states: Mapping[str, FileState]
     changes: Mapping[str, bytes | None]
+    behind: tuple[str, ...] = ()
 
     def having(self, state: FileState) -> list[str]:
         """Return the files in a state, sorted."""
@@ -257,10 +259,15 @@ def _left_out(step: Step, skipped: Collection[str]) -> Step:
 
 def read_overlay(repository: Repository, tree: Tree, history: History, release: Release) -> Overlay:
     """Compare the overlay of a release with what a tree holds."""
+    folder, manifest = slim_folder(release.upstream, release.version), manifest_path(release.upstream, release.version)
+    base = overlay_base(repository, tree, history, manifest)
     wanted = overlay_files(release.upstream, release.version)
-    folder = slim_folder(release.upstream, release.version)
-    base = overlay_base(repository, tree, history, manifest_path(release.upstream, release.version))
     states: dict[str, FileState] = {path: _file_state(tree, path, new, base.get(path)) for path, new in wanted.items()}
+    behind = {p: base[p] for p, state in states.items() if state == "modified" and base[p] != digest(wanted[p])}
+    if behind:  # they are not written: what we left there is what we once wrote
+        written = {path: digest(new) for path, new in wanted.items() if path != manifest}
+        wanted[manifest] = write_manifest(written | behind)
+        states[manifest] = _file_state(tree, manifest, wanted[manifest], base.get(manifest))
     if not (base or history.had_overlay or "present" in states.values()):  # a `slim` that never was ours
         states |= dict.fromkeys((path for path in tree if path.startswith(f"{folder}/")), "foreign")
     for path, known in base.items():
@@ -268,7 +275,7 @@ def read_overlay(repository: Repository, tree: Tree, history: History, release: 
             states[path] = "dropped" if digest(tree[path]) == known else "modified"
     states |= dict.fromkeys(_in_the_way(tree, wanted), "foreign")
     changes = {path: wanted.get(path) for path, state in states.items() if state in {"missing", "outdated", "dropped"}}
-    return Overlay(states=states, changes=changes)
+    return Overlay(states=states, changes=changes, behind=tuple(sorted(behind)))
 
 
 def _file_state(tree: Tree, path: str, new: bytes, base: str | None) -> FileState:

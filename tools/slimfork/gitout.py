@@ -116,14 +116,18 @@ def parse_index(out: bytes) -> dict[str, Entry]:
     return found
 
 
-def parse_worktrees(out: bytes) -> dict[str, str]:
-    """Parse `git worktree list --porcelain`: the folder of a work tree to the full name of its branch."""
-    found, folder = {}, ""
+def parse_worktrees(out: bytes) -> list[tuple[str, str]]:
+    """Parse `git worktree list --porcelain`: each work tree's folder and the full name of its branch, or "".
+
+    The first one is that of the repository itself, bare ones included.
+    """
+    found: list[tuple[str, str]] = []
     for line in out.decode("utf-8", "surrogateescape").splitlines():
         key, _, value = line.partition(" ")
-        folder = value if key == "worktree" else folder
-        if key == "branch":
-            found[folder] = value
+        if key == "worktree":
+            found.append((value, ""))
+        elif key == "branch":
+            found[-1] = (found[-1][0], value)
     return found
 
 

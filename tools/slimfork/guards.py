@@ -62,8 +62,10 @@ def named(paths: Sequence[str], between: str = "\n  ") -> str:
 
 def refuse_shared(repository: Repository, branch: str) -> None:
     """Refuse a branch that another work tree is on, or is rebasing or bisecting: it would not follow."""
-    here = repository.root.resolve()
-    others = [tree for tree, on in repository.worktrees().items() if on == branch and Path(tree).resolve() != here]
+    trees = repository.worktrees()
+    main = repository.git_dir.resolve() == repository.common_dir
+    own = trees[0][0] if main and trees else str(repository.root)  # of a submodule, git names its own folder there
+    others = [tree for tree, on in trees if on == branch and Path(tree).resolve() != Path(own).resolve()]
     others += [str(folder) for folder in _other_git_folders(repository) if branch in _held(folder)]
     if others:
         hint = f"git -C {typed(repository.root)} switch -c BRANCH, or another branch in the other"
@@ -104,11 +106,10 @@ def refuse_in_the_way(repository: Repository, changes: Sequence[Change], old: st
         raise UsageError(f"{links[0]} is a link, or a file, where a folder goes", hint=hint)
     added = [change.path for change in changes if change.old is None and change.new]
     there = [path for path in added if os.path.lexists(root / path)]
-    there += [folder for folder in _new_folders(repository, added, old) if _holds_work(root / folder)]
+    there += [work for folder in _new_folders(repository, added, old) for work in _work_in(root, folder)]
     if there:
-        raise UsageError(
-            f"untracked files are in the way: {named(there, ', ')}", hint="move them away, then run this again"
-        )
+        hint = "move them away, then run this again"
+        raise UsageError(f"untracked files are in the way: {named(sorted({*there}), ', ')}", hint=hint)
 
 
 def _links_above(root: Path, path: str) -> Iterator[PurePosixPath]:
@@ -126,6 +127,10 @@ def _new_folders(repository: Repository, added: Sequence[str], old: str) -> list
     return sorted({str(folder) for folder in firsts if folder is not None})
 
 
-def _holds_work(folder: Path) -> bool:
-    """Tell whether a folder holds anything but what Python compiled."""
-    return any((item.is_symlink() or not item.is_dir()) and item.suffix != ".pyc" for item in folder.rglob("*"))
+def _work_in(root: Path, folder: str) -> Iterator[str]:
+    """Yield what a folder holds of the user's: not what Python compiled, nor what desktops and notebooks leave."""
+    for item in (root / folder).rglob("*"):
+        parts = item.relative_to(root).parts
+        hidden = any(part.startswith(".") and part != ".git" for part in parts)
+        if (item.is_symlink() or not item.is_dir()) and item.suffix != ".pyc" and not hidden:
+            yield "/".join(parts)

@@ -13,7 +13,7 @@ from slimfork.overlay import digest, read_manifest
 from slimfork.words import typed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from slimfork.gitout import LoggedCommit
     from slimfork.repo import Repository
@@ -124,9 +124,23 @@ def read_history(repository: Repository, head: str) -> History:
     marked = repository.log(head, grep=f"^({'|'.join(commits.ANY)}): ")
     imported = next(filter(None, map(_import, marked)), None)
     ours = list(filter(_is_ours, marked))
-    base = imported.sha if imported else _before(ours[-1]) if ours else None
-    since = repository.log(head, f"^{base}") if base else []
+    first = imported.sha if imported else _before(ours[-1]) if ours else None
+    since = repository.log(head, f"^{first}") if first else []
+    base = imported.sha if imported else _base(ours[::-1])
     return History(imported=imported, base=base, commits=tuple(reversed(since)))
+
+
+def _base(ours: Sequence[LoggedCommit]) -> str | None:
+    """Return the commit before the first of ours, oldest first, since all of it was last taken out."""
+    base: str | None = None
+    there: set[str] = set()
+    for commit in ours:
+        marks = commits.trailers(commit.message)
+        if not there:
+            base = _before(commit)
+        there |= {*marks.get(commits.PATCH, ()), *marks.get(commits.OVERLAY_ID, ())}
+        there -= {*marks.get(commits.NO_PATCH, ()), *marks.get(commits.NO_OVERLAY, ())}
+    return base
 
 
 def _is_ours(commit: LoggedCommit) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from slimfork.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from slimfork.gitout import Change
@@ -43,27 +43,25 @@ def _line(change: Change) -> bytes:
 
 
 @contextmanager
-def held_index(repository: Repository, changes: Sequence[Change]) -> Iterator[None]:
-    """Hold git's lock of the index; at the end of the block the index has the changes, unless it was left by an error.
+def held_index(repository: Repository, changes: Sequence[Change]) -> Iterator[Callable[[], object]]:
+    """Hold git's lock of the index, and yield what puts the index with the changes in its place.
 
     Raises:
         UsageError: Another git command is at work.
     """
     own, lock, index = (repository.git_dir / name for name in (INDEX, "index.lock", "index"))
-    for _ in range(TRIES):
-        now = changed_index(repository, changes, own)
-        if _take(own, lock):
-            if (index.read_bytes() if index.exists() else b"") == now:
-                break
-            lock.unlink()  # somebody was faster: their index is to be changed
-        time.sleep(PAUSE)
-    else:
-        own.unlink()
-        hint = f"wait for it; if none is running, delete {lock}"
-        raise UsageError(f"another git command is at work in {repository.root}", hint=hint)
     try:
-        yield
-        lock.replace(index)
+        for _ in range(TRIES):
+            now = changed_index(repository, changes, own)
+            if _take(own, lock):
+                if (index.read_bytes() if index.exists() else b"") == now:
+                    break
+                lock.unlink()  # somebody was faster: their index is to be changed
+            time.sleep(PAUSE)
+        else:
+            hint = f"wait for it; if none is running, delete {lock}"
+            raise UsageError(f"another git command is at work in {repository.root}", hint=hint)
+        yield lambda: lock.replace(index)
     finally:
         release(repository)
 
@@ -105,5 +103,5 @@ def finish(repository: Repository, changes: Sequence[Change]) -> None:
     entries = repository.index()
     behind = [change for change in changes if entries.get(change.path) == change.old]
     if behind:
-        with held_index(repository, behind):
-            pass
+        with held_index(repository, behind) as install:
+            install()

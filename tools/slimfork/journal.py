@@ -5,13 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
+
+from slimfork.gitout import REF, SHA
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 NAMES = ("journal.json", "journal-copy.json")  # one may be damaged
+DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class DamagedJournal(Exception):  # noqa: N818 - a finding, which is explained to the user elsewhere
@@ -26,6 +31,13 @@ class Swap:
     old: str | None
     new: str | None
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether it names a file below the work tree, and what can be its content."""
+        path = PurePosixPath(self.path)
+        digests = [digest for digest in (self.old, self.new) if digest is not None]
+        return not path.is_absolute() and ".." not in path.parts and all(map(DIGEST.fullmatch, digests))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Journal:
@@ -35,6 +47,12 @@ class Journal:
     old: str
     new: str
     swaps: tuple[Swap, ...]
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it says what a journal says."""
+        names = (REF.fullmatch(self.ref), SHA.fullmatch(self.old), SHA.fullmatch(self.new))
+        return all(names) and all(swap.is_sound for swap in self.swaps)
 
     def write(self, folder: Path) -> None:
         """Write the journal into a folder: twice, each whole, and on the disk itself."""
@@ -54,7 +72,7 @@ def read_journal(folder: Path) -> Journal | None:
     Raises:
         DamagedJournal: What lies there is none.
     """
-    if not folder.is_dir():
+    if not folder.is_dir() or folder.is_symlink():
         raise DamagedJournal  # a run of an earlier version, whose journal is a file, or nothing of ours at all
     there = [folder / name for name in NAMES if (folder / name).exists()]
     found = [journal for journal in map(_read, there) if journal]
@@ -66,9 +84,11 @@ def read_journal(folder: Path) -> Journal | None:
 def _read(file: Path) -> Journal | None:
     try:
         facts = json.loads(file.read_bytes())
-        return Journal(swaps=tuple(Swap(**swap) for swap in facts.pop("swaps")), **facts)
+        journal = Journal(swaps=tuple(Swap(**swap) for swap in facts.pop("swaps")), **facts)
+        sound = journal.is_sound
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
+    return journal if sound else None
 
 
 def _sync(folder: Path) -> None:

@@ -40,7 +40,7 @@ def overlay_files(upstream: str, version: str) -> dict[str, bytes]:
     files = {f"{slim_folder(upstream, version)}/{name}": data for name, data in _read(root / "slim").items()}
     for line in _lines(root / upstream, upstream, version):
         files |= _read(line)
-    files[manifest_path(upstream, version)] = write_manifest(files)
+    files[manifest_path(upstream, version)] = write_manifest({path: digest(data) for path, data in files.items()})
     return dict(sorted(files.items()))
 
 
@@ -49,13 +49,13 @@ def manifest_path(upstream: str, version: str) -> str:
     return f"{slim_folder(upstream, version)}/{MANIFEST}"
 
 
-def write_manifest(files: Mapping[str, bytes]) -> bytes:
-    """Return the list of what we put into a fork, in the form of `sha256sum`.
+def write_manifest(files: Mapping[str, str]) -> bytes:
+    """Return the list of what we put into a fork, path to SHA-256, in the form of `sha256sum`.
 
     It lies in the tree, so that it goes where the files go: through amended, squashed and rebased commits. Which files
     are ours, and as we left them, is told by it and never by the commit that they came in.
     """
-    return "".join(f"{digest(content)}  {path}\n" for path, content in sorted(files.items())).encode()
+    return "".join(f"{known}  {path}\n" for path, known in sorted(files.items())).encode()
 
 
 def read_manifest(content: bytes) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -11,9 +10,10 @@ from slimfork import ui
 from slimfork.errors import UsageError
 from slimfork.index_file import finish, release
 from slimfork.journal import DamagedJournal, Journal, read_journal
-from slimfork.landing import keep_late_writes, places, uninterrupted, unused
-from slimfork.swap import Exchange
+from slimfork.signals import uninterrupted
+from slimfork.swap import Exchange, unused
 from slimfork.words import typed
+from slimfork.workshop import left_folders
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 def recover(repository: Repository) -> None:
     """Take back or finish what a killed run had begun. The caller holds the lock, so nobody else is at it."""
-    for folder in places(repository):
-        if os.path.lexists(folder):
-            with uninterrupted(repository):
-                _recover(repository, folder)
+    with uninterrupted(repository):
+        for folder in left_folders(repository):
+            _recover(repository, folder)
+        release(repository)
 
 
 def heal(repository: Repository) -> None:
     """Recover before reading, unless another run is at work at this moment."""
-    if any(map(os.path.lexists, places(repository))):
+    if left_folders(repository):
         with suppress(UsageError), repository.locked():
             recover(repository)
 
@@ -43,23 +43,28 @@ def _recover(repository: Repository, folder: Path) -> None:
         _set_aside(repository, folder)
         return
     if journal:
-        _repair(repository, folder, journal)
+        done = "finished" if repair(repository, folder, journal) else "took back"
+        ui.note(f"{done} the run that was killed in {repository.root}")
     shutil.rmtree(folder)
 
 
-def _repair(repository: Repository, folder: Path, journal: Journal) -> None:
+def repair(repository: Repository, folder: Path, journal: Journal) -> bool:
+    """Take back what a killed run had begun, or finish it where its branch had moved; tell whether it is finished.
+
+    Where the user has committed or switched since, the work tree is theirs as it is: every file was in its place
+    before the branch moved.
+    """
     exchange = Exchange(repository.root, folder, journal.swaps)
-    if repository.resolve(journal.ref) == journal.new:
-        if repository.branch() == journal.ref:
-            finish(repository, repository.changes(journal.old, journal.new))
+    here, tip = repository.branch() == journal.ref, repository.resolve(journal.ref)
+    if here and tip == journal.old:
+        for path in exchange.undo():
+            ui.note(f"{path} was edited after a run was killed; it is left as it is")
+    elif here and tip == journal.new:
+        finish(repository, repository.changes(journal.old, journal.new))
         exchange.remove_folders()
-        keep_late_writes(exchange)
-        ui.note(f"finished the run that was killed in {repository.root}")
-        return
-    for path in exchange.undo():
-        ui.note(f"{path} was edited after a run was killed; it is left as it is")
     release(repository)
-    ui.note(f"took back the run that was killed in {repository.root}")
+    exchange.keep_late_writes()
+    return tip != journal.old
 
 
 def _set_aside(repository: Repository, folder: Path) -> None:

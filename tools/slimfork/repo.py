@@ -158,8 +158,8 @@ class Repository:
         """Return the files of the index: path to mode and blob."""
         return gitout.parse_index(self.git("ls-files", "-s", "-z", worktree=True))
 
-    def worktrees(self) -> dict[str, str]:
-        """Return the work trees that are on a branch, this one too: folder to the branch's full name."""
+    def worktrees(self) -> list[tuple[str, str]]:
+        """Return the folder of each work tree, this one too, and the full name of its branch, or ""."""
         return gitout.parse_worktrees(self.git("worktree", "list", "--porcelain"))
 
     def blob(self, sha: str) -> bytes:

@@ -63,6 +63,12 @@ def say_found(path: Path, release: Release) -> None:
         ui.note(f"note: {path} is {release.upstream} {release.version}: {release.found}")
 
 
+def say_behind(paths: Sequence[str]) -> None:
+    """Note the overlay's files that stay as the user has changed them, beside others of a newer version."""
+    if paths:
+        ui.note(f"note: kept as you have changed them, and now from another version than the rest: {', '.join(paths)}")
+
+
 def refuse_broken(plan: Plan, path: Path, *, as_json: bool, hint: str | None = None) -> None:
     """Raise when patches do not fit, with the messages of all of them; the hint is what to type next."""
     if not plan.broken:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from slimfork import commits
 from slimfork.errors import ConflictError, UsageError
-from slimfork.fork import Tree
+from slimfork.fork import FileState, Tree
 from slimfork.merge import merge
 from slimfork.plan import make_plan
 from slimfork.words import typed
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from slimfork.fork import Fork
     from slimfork.patch import Patch
+
+OURS: tuple[FileState, ...] = ("present", "outdated", "dropped")  # the states of files that are as we left them
 
 
 def take_out(fork: Fork, patch: str | None) -> commits.Draft | None:
@@ -33,7 +35,7 @@ def take_out(fork: Fork, patch: str | None) -> commits.Draft | None:
     applied = [s.patch.formerly if s.former else s.patch for s in fork.plan.steps if s.state == "applied" or s.former]
     going = applied if patch is None else [p for p in applied if p.id == _known(fork, patch)]
     _refuse_broken(fork, patch)
-    overlay = [] if patch else [path for state in ("present", "outdated") for path in fork.overlay.having(state)]
+    overlay = [] if patch else [path for state in OURS for path in fork.overlay.having(state)]
     changes = _without(fork, applied, going) if going else {}
     edited = [] if patch else fork.overlay.having("modified")
     if edited:
@@ -72,7 +74,8 @@ def _refuse_broken(fork: Fork, patch: str | None) -> None:
 def _without(fork: Fork, applied: Sequence[Patch], going: Sequence[Patch]) -> dict[str, bytes]:
     """Return path to content for the files that change when patches go."""
     if fork.history.base is None:
-        hint = f"git -C {typed(fork.repository.root)} fetch --unshallow, or git revert by hand"
+        shallow = fork.repository.ask("rev-parse", "--is-shallow-repository") == "true"
+        hint = f"git -C {typed(fork.repository.root)} {'fetch --unshallow' if shallow else 'revert COMMIT, by hand'}"
         raise UsageError(f"the history of {fork.repository.root} does not tell what was there before", hint=hint)
     pristine = Tree(fork.repository, fork.history.base)
     full = _outcome(fork, pristine, applied)

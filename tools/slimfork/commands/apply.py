@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from slimfork import commits, handwork, pins, report, skipping, ui
-from slimfork.errors import ConflictError
+from slimfork.errors import ConflictError, UsageError
 from slimfork.fork import Fork, read_fork, refuse_unpinned
 from slimfork.guards import ready
 from slimfork.landing import land
@@ -48,6 +48,7 @@ def command(
         branch = ready(repository)
         fork = read_fork(repository, compat=compat, skip=skip, put_in=put_in)
         report.say_found(path, fork.release)
+        report.say_behind(fork.overlay.behind)
         trailer = fork.trailer or pinned_trailer(fork, f"apply-patches apply {typed(path)}", allowed=allow_unpinned)
         skipping.refuse_applied(fork.plan, skip, path)
         handwork.refuse(fork.handwork, path, replace=replace_handmade)
@@ -110,6 +111,11 @@ def commit(
     if not made or dry_run:
         return []
     shas = repository.write(commits.stream(made, start=fork.head, ref="refs/heads/made"), len(made))
+    ours = {name for draft in made for name in draft.files}
+    others = [change.path for change in repository.changes(fork.head, shas[-1]) if change.path not in ours]
+    if others:
+        hint = f"git -C {typed(repository.root)} replace --list, and --delete what is there"
+        raise UsageError(f"git shows {others[0]} as it is not in the commit: a replace ref or a graft", hint=hint)
     land(repository, ref=branch, old=fork.head, new=shas[-1])
     return shas
 
