@@ -214,3 +214,8 @@ def test_the_users_other_edits_beside_it_stay(release):
     own = behind(pristine[path], BACKWARD, "# watch the scales\n" + OWN["a plot of scales"] + OWN["gradient noise"])
     files = {**pristine, path: behind(own, BACKWARD, PENALTIES["without blank lines"])}
     same(back(files, pristine), {**pristine, path: own}, path)
+
+
+@pytest.mark.parametrize("version", RELEASES)
+def test_no_release_holds_anything_made_by_hand(release, version):
+    assert find(load_series("ultralytics"), release(f"ultralytics=={version}")) == ()

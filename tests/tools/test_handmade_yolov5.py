@@ -184,3 +184,8 @@ def test_a_pruning_script_of_the_users_own_is_theirs(release):
     pristine = release("yolov5==7.0.14")
     own = b"import torch.nn as nn\nfor m in model.modules():\n    if isinstance(m, nn.BatchNorm2d):\n        bn_val.extend(m.weight.data.abs())\n        m.weight.grad.add_(m.weight.sign())\n"
     assert find(SERIES, {**pristine, "pruning.py": own, "yolov5/my_train.py": own}) == ()
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_no_release_holds_anything_made_by_hand(release, spec):
+    assert find(SERIES, release(spec)) == ()
