@@ -47,7 +47,7 @@ T = TypeVar("T")
 WAITS = (0.5, 2.0)  # seconds before the second and before the third try
 CONNECT_SECONDS = 15.0  # pip's own default for both
 READ_SECONDS = 60.0  # a mirror may have to get the file first
-READ_SECONDS_MOST = 3600.0  # a system's sockets take no more than some weeks
+READ_SECONDS_MOST = 3600.0  # the clock of a socket ends where numbers of seconds do not
 PASSING_STATUS = {408, 429, *range(500, 600)}
 CAUSES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, bool], ...] = (
     (requests.JSONDecodeError, "it does not answer with JSON, though it says so", False),

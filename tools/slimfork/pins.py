@@ -28,7 +28,7 @@ HEADER = """\
 # Every published release of {0}: version, hash, bytes, date, requires-python, file, and why it was yanked.
 # Written by `apply-patches pins refresh {0}`: review the diff, do not edit.
 """
-LARGEST = 256 << 20  # bytes of a source distribution; the largest that is pinned has 2 MB
+LARGEST = 256 << 20  # bytes of a source distribution; the largest that is pinned has 1.3 MB
 FILENAME = r"[A-Za-z0-9][\w.-]*\.tar\.gz"
 LINE = re.compile(
     r"(?P<version>\S+) +"
