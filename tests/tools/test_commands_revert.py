@@ -162,3 +162,28 @@ def test_unsaved_work_is_refused(fork, call):
     assert refused.code == 2
     assert TRAINER in refused.err
     assert (fork / TRAINER).read_bytes() == b"unsaved"
+
+
+def test_what_upstream_has_changed_since_all_was_taken_out_is_not_the_users(clone, call, git):
+    call("apply", clone)
+    call("revert", clone)
+    init = clone / "ultralytics/__init__.py"
+    commit(git, clone, {"ultralytics/__init__.py": init.read_bytes().replace(b"8.9.0", b"8.9.1")}, "upstream 8.9.1")
+    before = tree(git, clone)
+    assert call("apply", clone).code == 0
+    assert call("revert", clone).code == 0
+    assert tree(git, clone) == before
+
+
+@pytest.mark.parametrize("lines", [["        mine()\n"], ["        mine()\n", "        # mine\n", "        mine(2)\n"]])
+def test_a_statement_between_ours_and_its_anchor_leaves_nothing_of_ours_behind(fork, call, git, lines):
+    at = STEP.index(OURS)
+    commit(git, fork, {TRAINER: with_step(fork, [*STEP[:at], *lines, *STEP[at:]])})
+    states = {p["id"]: p["state"] for p in call("status", fork, "--json").json["patches"]}
+    assert states["penalty"] == "applied"
+    assert call("apply", fork).out.endswith("nothing to do\n")
+    taken = call("revert", fork)
+    assert "3 patches" in taken.out
+    text = (fork / TRAINER).read_text()
+    assert OURS not in text
+    assert "".join(lines) in text

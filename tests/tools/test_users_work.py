@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from tests.tools.conftest import write
 from tests.tools.users_work import KEPT, REFUSED
 
 
@@ -86,3 +87,69 @@ def test_work_that_could_be_lost_is_refused(fork, call, git, tmp_path, name, ver
         assert "  try: " in outcome.err
         assert (facts(git, fork), files(tmp_path)) == before
     assert leftovers(fork) == []
+
+
+def test_a_fork_that_is_a_submodule_or_has_its_git_folder_elsewhere_is_like_any_other(fork, call, git, tmp_path):
+    git(tmp_path, "init", "-q", "super")
+    local = ("-c", "protocol.file.allow=always")
+    git(tmp_path / "super", *local, "submodule", "add", "-q", "-b", "slim", str(fork), "sub")
+    git(tmp_path, "clone", "-q", "--separate-git-dir", str(tmp_path / "elsewhere"), str(fork), "apart")
+    for path in (tmp_path / "super/sub", tmp_path / "apart"):
+        for verb in ("revert", "apply"):
+            assert call(verb, path).code == 0
+            assert git(path, "status", "--porcelain") == ""
+
+
+def test_what_desktops_and_notebooks_leave_is_in_nobodys_way(fork, call):
+    write(fork / "ultralytics/slim", {".DS_Store": b"", ".ipynb_checkpoints/a.py": b"", "__pycache__/a.pyc": b""})
+    assert call("revert", fork).code == 0
+    assert call("apply", fork).code == 0
+    assert (fork / "ultralytics/slim/.DS_Store").exists()
+
+
+def test_an_edited_file_stays_and_is_ours_again_when_the_edit_is_taken_back(fork, world, call, git):
+    plan, ours = fork / "ultralytics/slim/plan.py", (fork / "ultralytics/slim/plan.py").read_bytes()
+    plan.write_bytes(ours + b"# mine\n")
+    git(fork, "commit", "-q", "-a", "-m", "mine")
+    write(world, {"overlay/slim/plan.py": ours + b"NEWER = 1\n", "overlay/slim/new.py": b"NEW = 1\n"})
+    applied = call("apply", fork)
+    assert applied.code == 0
+    assert "kept as you have changed them" in applied.err
+    assert plan.read_bytes() == ours + b"# mine\n"
+    assert call("status", fork).code == 0
+    git(fork, "revert", "--no-edit", "HEAD~1")
+    assert call("status", fork, "--json").json["overlay"]["files"]["ultralytics/slim/plan.py"] == "outdated"
+    assert call("apply", fork).code == 0
+    assert plan.read_bytes() == ours + b"NEWER = 1\n"
+    assert call("revert", fork).code == 0
+    assert not (fork / "ultralytics/slim").exists()
+
+
+def test_files_that_a_newer_toolkit_has_dropped_are_taken_out_too(fork, world, call, git):
+    (world / "overlay/slim/plan.py").unlink()
+    assert call("revert", fork).code == 0
+    assert git(fork, "rev-parse", "HEAD^{tree}") == git(fork, "rev-parse", "upstream^{tree}")
+
+
+def test_a_damaged_manifest_is_refused_by_name(fork, call, git):
+    manifest = fork / "ultralytics/slim/overlay.sha256"
+    manifest.write_bytes(b"<<<<<<< HEAD\n" + manifest.read_bytes())
+    git(fork, "commit", "-q", "-a", "-m", "a bad merge")
+    for verb in ("status", "apply", "revert"):
+        outcome = call(verb, fork)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert "overlay.sha256" in outcome.err
+        assert "line 1" in outcome.err
+
+
+def test_a_line_upstream_of_the_users_does_not_become_the_import(fork, call, git):
+    before = call("status", fork, "--json").json
+    for subject in ("mine", "Import ultralytics 8.9.1"):
+        write(fork, {"mine.txt": subject.encode()})
+        git(fork, "add", "mine.txt")
+        git(fork, "commit", "-q", "-m", subject, "-m", f"Upstream: ultralytics==8.9.1 sha256={'0' * 64}")
+    after = call("status", fork, "--json").json
+    assert {key: after[key] for key in ("import", "version", "complete")} == {
+        key: before[key] for key in ("import", "version", "complete")
+    }
+    assert [commit["subject"] for commit in after["own"]] == ["mine", "Import ultralytics 8.9.1"]
