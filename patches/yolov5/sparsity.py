@@ -11,8 +11,7 @@ from slimfork.settings import YamlKeys
 
 SL = "sl: 0.0  # strength of the sparsity penalty on BatchNorm scales, 0 disables (network slimming; --sl goes before)"
 OURS = "slim_yolov5"  # a name that cannot meet one of upstream's: what is in it was once imported without it
-LOSS = "loss, loss_items = compute_loss(...)"
-KEEP = "keep_out_of_evolution(meta, hyp)"
+LOSS, KEEP = "loss, loss_items = compute_loss(...)", "keep_out_of_evolution(meta, hyp)"
 IN_EVOLUTION = "opt.noval, opt.nosave, save_dir = True, True, Path(opt.save_dir)"
 FIRST = {"folder": "data", "after": "mixup", "evolve": "opt.notest, opt.nosave = True, True"}
 Edits = tuple[Insert | YamlKeys, ...]

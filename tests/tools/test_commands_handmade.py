@@ -74,7 +74,7 @@ def test_it_is_named_then_replaced_then_reverted_to_the_release(edited, call, gi
 def test_both_penalties_are_not_complete_and_revert_leaves_neither(edited, call, git, published):
     assert call("apply", edited, "--replace-handmade").code == 0
     text = (edited / TRAINER).read_bytes()
-    (edited / TRAINER).write_bytes(behind(text, r"penalize\(self\)", PENALTIES["without marks"]))
+    (edited / TRAINER).write_bytes(behind(text, r"slim_penalize\(self\)", PENALTIES["without marks"]))
     git(edited, "commit", "-q", "-a", "-m", "the loop again")
     status = call("status", edited)
     assert status.code == 1

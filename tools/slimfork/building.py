@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from slimfork import commits
-from slimfork.errors import UsageError
+from slimfork.errors import UsageError, busy
 from slimfork.processes import clear
-from slimfork.repo import busy, new_repository
+from slimfork.repo import new_repository
 from slimfork.words import typed
 
 if TYPE_CHECKING:

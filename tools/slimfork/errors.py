@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 import errno
 import os
 
@@ -66,3 +71,8 @@ def _folder_is_there() -> bool:
         return bool(os.getcwd())  # noqa: PTH109 - Path.cwd() is the same
     except OSError:
         return False
+
+
+def busy(path: Path) -> UsageError:
+    """Return the answer of the second of two runs."""
+    return UsageError(f"another apply-patches is at work on {path}", hint="run this again when it is done")

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from slimfork.errors import UsageError
+from slimfork.words import typed
 
 DEEPEST = 256  # folders; a path of the system has 4096 bytes at most
 
@@ -52,3 +53,16 @@ def expanded(text: str) -> Path:
 
 
 PATH = TypedPath()
+
+
+def not_a_repository(path: Path) -> UsageError:
+    """Return what a folder is that is no repository, and what to type instead."""
+    if not any(path.iterdir()):
+        return UsageError(f"{path} is empty", hint=f"apply-patches vendor ultralytics --into {typed(path)}")
+    outer = next((p for p in path.absolute().parents if (p / ".git").exists()), None)
+    if outer:
+        return UsageError(
+            f"{path} is a folder inside the repository {outer}", hint=f"apply-patches apply {typed(outer)}"
+        )
+    hint = f"git init {typed(path)}, add and commit its files there; or apply-patches vendor ultralytics --into fork"
+    return UsageError(f"{path} is not a git repository", hint=hint)

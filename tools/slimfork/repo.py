@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, BinaryIO
 from filelock import FileLock, Timeout
 
 from slimfork import gitout
-from slimfork.errors import SlimforkError, UsageError
+from slimfork.errors import SlimforkError, UsageError, busy
 from slimfork.gitprogram import check_git, complaint, scrubbed
+from slimfork.paths import not_a_repository
 from slimfork.quarantine import move_objects
 from slimfork.words import typed
 
@@ -233,11 +234,6 @@ class Repository:
             lock.release()
 
 
-def busy(path: Path) -> UsageError:
-    """Return the answer of the second of two runs."""
-    return UsageError(f"another apply-patches is at work on {path}", hint="run this again when it is done")
-
-
 def _init(path: Path, *more: str) -> None:
     path.mkdir()
     command = ["git", "init", "--quiet", "--template=", "--object-format=sha1", *more]
@@ -290,7 +286,7 @@ def open_repository(path: Path) -> Iterator[Repository]:
         try:
             repo = Repo(path.absolute(), expand_vars=False)
         except (InvalidGitRepositoryError, NoSuchPathError):
-            raise _not_a_repository(path) from None
+            raise not_a_repository(path) from None
         with repo:
             if repo.bare or repo.working_tree_dir is None:
                 hint = f"git clone {typed(path)} fork, then apply-patches apply fork"
@@ -302,15 +298,3 @@ def open_repository(path: Path) -> Iterator[Repository]:
                 why = "another user owns it" if "dubious ownership" in said else complaint(said, status)
                 raise UsageError(f"git refuses {path}: {why}", hint=hint)
             yield repository
-
-
-def _not_a_repository(path: Path) -> UsageError:
-    if not any(path.iterdir()):
-        return UsageError(f"{path} is empty", hint=f"apply-patches vendor ultralytics --into {typed(path)}")
-    outer = next((p for p in path.absolute().parents if (p / ".git").exists()), None)
-    if outer:
-        return UsageError(
-            f"{path} is a folder inside the repository {outer}", hint=f"apply-patches apply {typed(outer)}"
-        )
-    hint = f"git init {typed(path)}, add and commit its files there; or apply-patches vendor ultralytics --into fork"
-    return UsageError(f"{path} is not a git repository", hint=hint)

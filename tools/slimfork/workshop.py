@@ -36,9 +36,9 @@ def workshop(repository: Repository) -> Iterator[Path]:
     except (NotPutBackError, KilledError):
         raise
     except BaseException:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)  # it may be gone already
         raise
-    shutil.rmtree(folder, ignore_errors=True)  # it may be gone already
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def places(repository: Repository) -> tuple[Path, Path]:

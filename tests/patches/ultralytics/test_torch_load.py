@@ -125,7 +125,7 @@ def test_load_that_asks_for_weights_only_is_refused() -> None:
     (problem,) = done.problems
     assert f"  at       {STRIP} :: " in problem
     assert "  problem  torch.load(...) has weights_only=True already" in problem
-    assert "add a variant to patches/ultralytics/torch_load.py" in problem
+    assert "leave it out: apply-patches apply PATH --skip torch_load" in problem
 
 
 # SAM's files hold tensors alone; the shim of 8.0.136 to 8.0.186 shows a load in a text.
