@@ -51,6 +51,7 @@ def test_a_working_folder_that_is_gone_is_one_line(tmp_path, verb):
     one_line(run(verb, f"mkdir {gone} && cd {gone} && rmdir {gone} && {{}}"))
 
 
+@pytest.mark.slow
 def test_a_folder_for_temporary_files_may_be_tiny(tmp_path):
     small = tmp_path / "small"
     small.mkdir()
