@@ -8,7 +8,6 @@ none is called, since upstream's, called with a YAML, evaluate what stands in it
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import pathlib
 import pickle
@@ -48,6 +47,10 @@ TORCHS = re.compile(  # what torch allows by itself, or refuses
     r"|collections\.(OrderedDict|Counter)|_codecs\.encode|builtins\.(set|bytearray|complex)"
 )
 SIMPLE = re.compile(r"ultralytics\.(yolo\.)?utils\.IterableSimpleNamespace")
+CONFIGURATION = re.compile(  # ultralytics to 8.0.11 keeps its arguments as Hydra made them
+    r"omegaconf\.(base\.(Container)?Metadata|dictconfig\.DictConfig|listconfig\.ListConfig|nodes\.\w+Node)"
+    r"|typing\.Any|builtins\.(dict|list|tuple|str|int|float|bool)|collections\.defaultdict"
+)
 NUMPY = re.compile(r"numpy\.(_?core)\.multiarray\.(scalar|_reconstruct)")
 ASK = "; a .pt can run any program: if you know who made it, --trust"
 LONGEST = 100  # characters of a name that are said
@@ -134,8 +137,8 @@ def _allowed(name: str, package: str) -> Any:
     """Return what a name of a checkpoint stands for, or None if it is not allowed."""
     if name == "builtins.getattr":
         return _getattr
-    if name == "argparse.Namespace":
-        return argparse.Namespace
+    if name == "argparse.Namespace" or CONFIGURATION.fullmatch(name):
+        return _imported(name)
     if name in {"numpy.dtype", "numpy.ndarray"} or NUMPY.fullmatch(name):
         return _numpy(name)
     if re.fullmatch(r"pathlib(\._local)?\.(Posix|Windows|PurePosix|PureWindows)?Path", name):
@@ -163,10 +166,15 @@ def _spellings(name: str, package: str) -> list[str]:
 
 
 def _found(name: str, package: str) -> Any:
-    module, _, own = name.rpartition(".")
+    module = name.rpartition(".")[0]
     known = re.fullmatch(NETWORKS + OWN[package], module) or PLAIN.fullmatch(module) or SIMPLE.fullmatch(name)
     if not known:
         return None
+    return _imported(name)
+
+
+def _imported(name: str) -> Any:
+    module, _, own = name.rpartition(".")
     try:
         return getattr(importlib.import_module(module), own, None)
     except ImportError:

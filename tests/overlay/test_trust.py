@@ -14,6 +14,7 @@ import types
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from torch import nn
 from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils import IterableSimpleNamespace
@@ -144,6 +145,7 @@ def test_an_imported_name_is_only_looked_up_in_upstreams_modules(weights, tmp_pa
         {"a": {1, 2}, "b": (1, b"x", None)},
         torch.device("cpu"),
         torch.float16,
+        OmegaConf.create({"epochs": 3, "lr0": 0.01, "resume": None, "project": "a", "fliplr": [0.5, {"x": True}]}),
     ],
     ids=lambda value: type(value).__name__,
 )
