@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from slimfork.patch import Patch
     from slimfork.repo import Repository
 
-LISTED = 10
 # What a penalty is written with, and what it is about: a file that holds both may be a helper of the training.
 SEED = r"\.grad|_foreach_|norm\(|abs\(|absolute\(|l1_loss|sign\(|shrink"
 ABOUT = r"BatchNorm|Norm2d|[^a-z]bn|bn[^a-z]|\.weight|\.gamma"

@@ -9,7 +9,7 @@ import click
 from slimfork import commits, handwork, pins, report, skipping, ui
 from slimfork.errors import ConflictError, UsageError
 from slimfork.fork import Fork, read_fork, refuse_unpinned
-from slimfork.guards import ready
+from slimfork.guards import named, ready
 from slimfork.landing import land
 from slimfork.paths import PATH
 from slimfork.recovery import recover
@@ -19,8 +19,6 @@ from slimfork.words import typed
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-LISTED = 10
 
 
 @click.command()
@@ -86,7 +84,7 @@ def refuse_misfits(fork: Fork, path: Path, *, as_json: bool) -> None:
         hint=_ignored(fork, path) or skipping.way_out(fork.plan, f"apply-patches apply {typed(path)}"),
     )
     if fork.foreign:
-        names = ", ".join(fork.foreign[:LISTED])
+        names = named(fork.foreign, ", ")
         hint = f"git -C {typed(path)} mv them elsewhere and commit"
         raise ConflictError(f"{path} has files of its own where the overlay goes: {names}", hint=hint)
 
