@@ -1,6 +1,6 @@
-"""What operators without weights do to channel labels: shapes, pooling, arithmetic, and cutting into parts.
+"""What operators without weights do to channel labels: pooling, arithmetic, joining.
 
-Whatever is not listed here or in `layers` freezes the labels that enter it.
+What moves values about is in `views`. What is listed nowhere, nor in `layers`, freezes the labels that enter it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from .heads import cut_parts, heads_dim, note_view, product
+from .heads import heads_dim, product
 from .labels import FIXED, core, fit, varying
-from .trace import UnknownOperatorError
+from .trace import UnknownOperatorError, known
+from .views import VIEW_RULES
 
 if TYPE_CHECKING:
     from .trace import Call, Rule, Trace
@@ -48,19 +49,6 @@ def padded(trace: Trace, call: Call) -> list[Tensor | None]:
     if call.name == "constant_pad_nd" and len(call.args) > 2 and call.args[2] != 0:  # noqa: PLR2004 - (x, pad, value)
         raise UnknownOperatorError
     return resized(trace, call)
-
-
-def moved(trace: Trace, call: Call) -> list[Tensor | None]:
-    """Do to the labels what is done to the values; they may end up along one dimension, or as heads along two."""
-    labels = known(trace, call.args[0])
-    if "view" in call.name or "reshape" in call.name:
-        result = labels.reshape(call.outputs[0].shape)
-        note_view(trace, call, labels, result)
-    else:
-        result = call.func(labels, *call.args[1:], **call.kwargs)
-        if len(varying(result)) > max(1, len(varying(labels))):
-            raise UnknownOperatorError
-    return [result]
 
 
 def concatenated(trace: Trace, call: Call) -> list[Tensor | None]:
@@ -155,40 +143,6 @@ def flattened(trace: Trace, call: Call, labels: Tensor, dim: int) -> Tensor:
     return torch.where(all_zero, first.abs(), -first.abs())
 
 
-def split(trace: Trace, call: Call) -> list[Tensor | None]:
-    """Cut labels into parts. `chunk` follows a changed width by itself; a size comes from an attribute."""
-    labels = known(trace, call.args[0])
-    parts = list(call.func(labels, *call.args[1:], **call.kwargs))
-    dim = (call.args[2] if len(call.args) > 2 else call.kwargs.get("dim", 0)) % labels.ndim  # noqa: PLR2004
-    if dim in varying(labels):
-        cut_parts(trace, call, labels, parts, dim)
-    return list(parts)
-
-
-def sliced(trace: Trace, call: Call) -> list[Tensor | None]:
-    """Take one of several even parts, whose size comes from an attribute; or slice where there are no labels."""
-    labels = known(trace, call.args[0])
-    result = call.func(labels, *call.args[1:], **call.kwargs)
-    dim = (call.args[1] if len(call.args) > 1 else 0) % labels.ndim
-    size, width = result.shape[dim], labels.shape[dim]
-    if size == width or dim not in varying(labels):
-        return [result]
-    first = (call.args[2] or 0) if len(call.args) > 2 else 0  # noqa: PLR2004 - (x, dim, start, end, step)
-    step = call.args[4] if len(call.args) > 4 else 1  # noqa: PLR2004
-    if step != 1 or size == 0 or width % size or first % size:
-        raise UnknownOperatorError
-    cut_parts(trace, call, labels, list(labels.chunk(width // size, dim)), dim)
-    return [result]
-
-
-def known(trace: Trace, tensor: Any) -> Tensor:
-    """Return the labels of a tensor that must have some."""
-    labels = trace.labels_of(tensor)
-    if labels is None:
-        raise UnknownOperatorError
-    return labels
-
-
 def sized(value: Any, ndim: int) -> torch.Size:
     """Return the shape of a number or tensor, with leading ones up to `ndim` dimensions."""
     shape = tuple(value.shape) if isinstance(value, Tensor) else ()
@@ -196,6 +150,7 @@ def sized(value: Any, ndim: int) -> torch.Size:
 
 
 RULES: dict[str, Rule] = {
+    **VIEW_RULES,
     **dict.fromkeys(
         (
             *("silu", "relu", "relu6", "leaky_relu", "gelu", "mish", "hardswish", "hardtanh", "elu", "celu", "selu"),
@@ -217,18 +172,9 @@ RULES: dict[str, Rule] = {
         resized,
     ),
     "constant_pad_nd": padded,
-    **dict.fromkeys(
-        (
-            *("view", "_unsafe_view", "reshape", "_reshape_alias", "permute", "transpose", "t", "expand", "squeeze"),
-            *("unsqueeze", "repeat", "flip", "pixel_shuffle", "pixel_unshuffle", "movedim"),
-        ),
-        moved,
-    ),
     **dict.fromkeys(("cat", "stack"), concatenated),
     **dict.fromkeys(("add", "sub", "rsub", "maximum", "minimum"), added),
     **dict.fromkeys(("mul", "div", "_prelu_kernel"), multiplied),
     **dict.fromkeys(("sum", "mean", "amax", "amin"), reduced),
-    **dict.fromkeys(("split", "split_with_sizes"), split),
-    "slice": sliced,
     "bmm": product,
 }

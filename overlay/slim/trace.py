@@ -86,6 +86,14 @@ def unknown(trace: Trace, call: Call) -> list[Tensor | None]:
     raise UnknownOperatorError(trace.where, call.name)
 
 
+def known(trace: Trace, tensor: Any) -> Tensor:
+    """Return the labels of a tensor that must have some."""
+    labels = trace.labels_of(tensor)
+    if labels is None:
+        raise UnknownOperatorError
+    return labels
+
+
 class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's own __init_subclass__
     """Follows labels; the rules map an operator's name to what it does to them, with a layer's weight or without."""
 
