@@ -20,7 +20,7 @@ from .layers import LAYER_RULES
 from .operators import RULES
 from .settling import follower_of, link_width, settle
 from .shadow import FAILURES, SIDES, image, one_thread, shadow, train_branches, undisturbed, watched, whole_pass
-from .sizes import name_sizes
+from .sizes import Source, name_sizes
 from .trace import LAYERS, Caller, Trace, tensors
 from .trial import failing_modules
 
@@ -198,7 +198,7 @@ def _plain(trace: Trace, example: tuple[int, ...]) -> tuple[Channels, set[int]]:
     cuts = {key: tuple(row(part) for part in cut.parts) for key, cut in trace.cuts.items()}
     vectors = {name: row(labels.flatten().numpy()) for name, labels in trace.vectors.items()}
     products = {key: row(labels) for key, labels in trace.products.items()}
-    counted = {**trace.wholes, **{key: cut.row for key, cut in trace.cuts.items() if key[1]}}
+    held = {key: cut for key, cut in trace.cuts.items() if isinstance(key, Source) and not key.row}
     viewed = {group for rows in trace.shaped.values() for heads in rows for head in heads for group in row(head)}
     channels = Channels(
         outputs=outputs,
@@ -206,7 +206,7 @@ def _plain(trace: Trace, example: tuple[int, ...]) -> tuple[Channels, set[int]]:
         norms=tuple(name for name in outputs if isinstance(trace.layers[name], _BatchNorm)),
         frozen={int(number[root]): why for root, why in trace.labels.frozen().items() if number[root] >= 0},
         cuts=tuple(dict.fromkeys(cuts[key] for key, cut in trace.cuts.items() if not cut.tied)),
-        attributes={":".join(key): row(labels) for key, labels in counted.items()},
+        attributes={f"{key.module}:{key.attribute}": row(cut.parts[0] * cut.times) for key, cut in held.items()},
         products=products,
         vectors=vectors,
         rescaled=tuple(dict.fromkeys((r.norm, r.channels, ":".join(r.attribute), r.power) for r in trace.rescaled)),

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from .heads import heads_dim, product
-from .labels import FIXED, core, fit, varying
+from .cutting import CUTTING_RULES
+from .heads import product
+from .labels import FIXED, core, fit, flexible_dim, varying
 from .trace import UnknownOperatorError, known
 from .views import VIEW_RULES
 
@@ -85,7 +86,8 @@ def paired(trace: Trace, call: Call, one: Any, other: Any, *, zero_by: Any) -> T
         raise UnknownOperatorError
     a = core(a.reshape(a_shape))
     if b is None:
-        if any(b_shape[dim] > 1 for dim in varying(a) if dim != heads_dim(trace, a)):
+        flexible = flexible_dim(a, trace.rows)
+        if any(b_shape[dim] > 1 for dim in varying(a) if flexible in {dim, None}):
             raise UnknownOperatorError  # one value per channel, and nobody to slice it
         zero = zero_by((True, False))
         return (a if zero else -a.abs()).expand(shape)
@@ -151,6 +153,7 @@ def sized(value: Any, ndim: int) -> torch.Size:
 
 RULES: dict[str, Rule] = {
     **VIEW_RULES,
+    **CUTTING_RULES,
     **dict.fromkeys(
         (
             *("silu", "relu", "relu6", "leaky_relu", "gelu", "mish", "hardswish", "hardtanh", "elu", "celu", "selu"),
