@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .cutting import CUTTING_RULES
 from .heads import product
-from .labels import FIXED, core, fit, flexible_dim, varying
+from .labels import FIXED, core, fit, flexible_dim, rows_of, varying
 from .trace import UnknownOperatorError, known
 from .views import VIEW_RULES
 
@@ -59,7 +59,17 @@ def concatenated(trace: Trace, call: Call) -> list[Tensor | None]:
     filled = [
         torch.full((1,), FIXED).expand(part.shape) if found is None else found for found, part in zip(labels, parts)
     ]
-    return [call.func(filled, dim)]
+    result: Tensor = call.func(filled, dim)
+    for part in filled if len(varying(result)) > 1 else ():
+        note_rows(trace, part, dim % part.ndim if call.name == "cat" else None)
+    return [result]
+
+
+def note_rows(trace: Trace, part: Tensor, joined: int | None) -> None:
+    """Remember which dimension of what is joined or stacked may get shorter, now that there is one more."""
+    flexible = flexible_dim(part, trace.rows)
+    if flexible is not None and flexible != joined:
+        trace.rows.update(tuple(row.abs().tolist()) for row in rows_of(part, flexible))
 
 
 def added(trace: Trace, call: Call) -> list[Tensor | None]:
