@@ -36,7 +36,7 @@ def note_number(trace: Trace, name: str, tensor: Any, number: float) -> None:
     where, module = trace.stack[-1]
     if any(type(value) is float and value == number for value in vars(module).values()):
         return
-    for attribute, size in sizes_of(module).items():
+    for attribute, size in sizes_of(module):
         power = _power(size, number) if size > 1 else None
         if power is None:
             continue

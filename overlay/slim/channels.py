@@ -20,7 +20,7 @@ from .layers import LAYER_RULES
 from .operators import RULES
 from .settling import follower_of, link_width, settle
 from .shadow import FAILURES, SIDES, image, one_thread, shadow, train_branches, undisturbed, watched, whole_pass
-from .sizes import name_sizes
+from .sizes import Source, name_sizes
 from .trace import LAYERS, Caller, Trace, tensors
 from .trial import failing_modules
 
@@ -200,16 +200,17 @@ def _plain(trace: Trace, example: tuple[int, ...]) -> tuple[Channels, set[int]]:
     sides = {name: [(dim, row(labels.numpy())) for dim, labels in rows.items()] for name, rows in trace.vectors.items()}
     tensors = {name: tuple(rows) for name, rows in sides.items()}
     products = {key: row(labels) for key, labels in trace.products.items()}
-    counted = {**trace.wholes, **{key: cut.row for key, cut in trace.cuts.items() if key[1]}}
-    counted.update({key: labels.tolist() for key, labels in trace.counts.items()})
+    held = {key: cut for key, cut in trace.cuts.items() if isinstance(key, Source) and not key.row}
     viewed = {group for rows in trace.shaped.values() for heads in rows for head in heads for group in row(head)}
+    attributes = {f"{key.module}:{key.attribute}": row(cut.parts[0] * cut.times) for key, cut in held.items()}
+    attributes.update({":".join(key): row(labels.numpy()) for key, labels in trace.counts.items()})
     channels = Channels(
         outputs=outputs,
         inputs=inputs,
         norms=tuple(name for name in outputs if isinstance(trace.layers[name], _BatchNorm)),
         frozen={int(number[root]): why for root, why in trace.labels.frozen().items() if number[root] >= 0},
         cuts=tuple(dict.fromkeys(cuts[key] for key, cut in trace.cuts.items() if not cut.tied)),
-        attributes={":".join(key): row(labels) for key, labels in counted.items()},
+        attributes=attributes,
         products=products,
         tensors=tensors,
         rescaled=tuple(dict.fromkeys((r.norm, r.channels, ":".join(r.attribute), r.power) for r in trace.rescaled)),

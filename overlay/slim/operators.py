@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .heads import product, rows_of
-from .labels import FIXED, varying
+from .binding import bind_alike
+from .cutting import CUTTING_RULES
+from .heads import product
+from .labels import FIXED, flexible_dim, rows_of, varying
 from .rules_arithmetic import ARITHMETIC_RULES
 from .rules_attention import ATTENTION_RULES
 from .rules_reductions import REDUCTION_RULES
@@ -33,24 +35,31 @@ def concatenated(trace: Trace, call: Call) -> list[Tensor | None]:
     filled = [
         torch.full((1,), FIXED).expand(part.shape) if found is None else found for found, part in zip(labels, parts)
     ]
-    result = call.func(filled, dim)
+    result: Tensor = call.func(filled, dim)
+    for part in filled if len(varying(result)) > 1 else ():
+        note_rows(trace, part, dim % part.ndim if call.name == "cat" else None)
     _note_stack(trace, call, filled, result, dim % result.ndim)
     return [result]
+
+
+def note_rows(trace: Trace, part: Tensor, joined: int | None) -> None:
+    """Remember which dimension of what is joined or stacked may get shorter, now that there is one more."""
+    flexible = flexible_dim(part, trace.rows)
+    if flexible is not None and flexible != joined:
+        trace.rows.update(tuple(row.abs().tolist()) for row in rows_of(part, flexible))
 
 
 def _note_stack(trace: Trace, call: Call, parts: list[Tensor], result: Tensor, dim: int) -> None:
     """Demand that tensors which lie beside each other have equally many channels, as PyTorch does."""
     beside = [other for other in varying(result) if other != dim]
-    if len(beside) != 1 or dim not in varying(result):
-        return
-    if call.name == "cat" and any(dim in varying(part) for part in parts):
-        return
-    rows = rows_of(result, beside[0])
-    trace.cut((f"{call.reason}: {int(rows[0][0].abs())}", ""), call.reason, rows)
+    alone = call.name == "stack" or not any(dim in varying(part) for part in parts)
+    if len(beside) == 1 and dim in varying(result) and alone:
+        bind_alike(trace, rows_of(result, beside[0]), call.reason)
 
 
 RULES: dict[str, Rule] = {
     **VIEW_RULES,
+    **CUTTING_RULES,
     **ARITHMETIC_RULES,
     **REDUCTION_RULES,
     **SPATIAL_RULES,

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from .heads import heads_dim
-from .labels import FIXED, core, varying
+from .labels import FIXED, core, flexible_dim, varying
 from .trace import UnknownOperatorError
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ def added(trace: Trace, call: Call) -> list[Tensor | None]:
 def multiplied(trace: Trace, call: Call) -> list[Tensor | None]:
     """Unite what is multiplied; one zero factor is enough."""
     one, other = call.args[:2]
-    if trace.caller == ATTENTION and isinstance(other, float):
+    if trace.asked.name == ATTENTION and trace.asked.argument(7, "scale") is None and isinstance(other, float):
         _spare_computed_scale(trace, call, one, other)
     return [combined(trace, call, (one, other), lambda a, b: a | b)]
 
@@ -173,9 +172,9 @@ def combined(trace: Trace, call: Call, parts: Sequence[Any], zero: Zero) -> Tens
         for spread in silent if deaf == "first" else (place,) if deaf == "second" else ():
             silent[spread] = torch.zeros_like(silent[spread])
         size = torch.Size(max(a, b) for a, b in zip(size, sizes[place]))
-    heads = heads_dim(trace, total)
+    flexible = flexible_dim(total, trace.rows)
     for part, its, found in zip(parts, sizes, labels):
-        dims = [dim for dim in varying(total) if its[dim] > 1 and dim != heads]
+        dims = [dim for dim in varying(total) if its[dim] > 1 and flexible in {dim, None}]
         if found is None and dims and not _constant(part, len(its) - part.ndim, dims):
             raise UnknownOperatorError  # one value per channel, and nobody to slice it
     told = [silent[place] if place in silent else _nothing(trace, part) for place, part in enumerate(parts)]

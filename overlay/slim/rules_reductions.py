@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from .heads import rows_of
-from .labels import FIXED, core, fit, varying
+from .labels import FIXED, core, fit, flexible_dim, varying
 from .trace import UnknownOperatorError, known
 
 if TYPE_CHECKING:
@@ -76,12 +75,9 @@ def is_flexible(trace: Trace, call: Call, labels: Tensor, dim: int) -> bool:
     Raises:
         UnknownOperatorError: If it cannot be told.
     """
-    dims = varying(labels)
-    if dims == [dim]:
-        return True
-    for other in dims:
-        if any(rows_of(labels, other)[0].abs().tolist() in cut.parts for cut in trace.cuts.values()):
-            return other == dim
+    flexible = flexible_dim(labels, trace.rows)
+    if flexible is not None:
+        return flexible == dim
     if call.name in TIED:
         return False
     raise UnknownOperatorError

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .heads import size_attribute
+from torch import nn
+from torch.nn.modules.instancenorm import _InstanceNorm
+
+from .binding import bind
 from .labels import FIXED, varying
 from .planes import multiply
 from .trace import UnknownOperatorError
@@ -26,7 +29,7 @@ def convolution(trace: Trace, call: Call) -> list[Tensor | None]:
     entering = trace.vector(x, channel)
     if groups == len(entering) > 1:
         leaving: Tensor | None = _depthwise(trace, call, entering, transposed=transposed)
-        note_count(trace, groups, entering)
+        bind(trace, [entering], trace.asked.argument(6, "groups"), call.reason)
     else:
         leaving = _dense(trace, call, entering, 1 if transposed else 0, groups)
     leaving = _biased(trace, call, leaving, bias)
@@ -118,14 +121,6 @@ def _spread(row: Tensor, output: Tensor, dim: int) -> Tensor:
     return row.view([-1 if d == dim else 1 for d in range(output.ndim)]).expand(output.shape)
 
 
-def note_count(trace: Trace, number: int, labels: Tensor) -> None:
-    """Note that a number of groups counts channels, for the attribute that keeps it to follow them."""
-    name, module = trace.stack[-1]
-    attribute = size_attribute(module, number)
-    if attribute:
-        trace.counts[name, attribute] = labels.abs()
-
-
 def matrix_product(trace: Trace, call: Call) -> list[Tensor | None]:
     """`mm`, `addmm`, `baddbmm`: see `planes.multiply`; what is added is united with the product."""
     left, right = call.args[-2:] if call.name in {"mm", "mv"} else call.args[1:3]
@@ -152,9 +147,10 @@ def group_norm(trace: Trace, call: Call) -> list[Tensor | None]:
     if groups != len(labels) or groups == 1:
         raise UnknownOperatorError
     name, module = trace.stack[-1]
-    for attribute in ("num_groups", "num_channels"):
-        if vars(module).get(attribute) == groups:
-            trace.counts[name, attribute] = labels.abs()
+    if isinstance(module, nn.GroupNorm):
+        trace.counts.update({(name, attribute): labels.abs() for attribute in ("num_groups", "num_channels")})
+    else:
+        bind(trace, [labels], trace.asked.argument(1, "num_groups"), call.reason)
     return [_spread(_scaled(trace, call, labels, weight, bias), call.outputs[0], 1)]
 
 
@@ -163,7 +159,7 @@ def instance_norm(trace: Trace, call: Call) -> list[Tensor | None]:
     x, weight, bias, mean, variance = call.args[:5]
     labels = trace.vector(x, 1)
     name, module = trace.stack[-1]
-    if vars(module).get("num_features") == len(labels):
+    if isinstance(module, _InstanceNorm):
         trace.counts[name, "num_features"] = labels.abs()
     for statistic in (mean, variance):
         if statistic is not None:

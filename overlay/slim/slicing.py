@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from .sizes import set_size
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -29,7 +31,7 @@ def slice_model(model: nn.Module, channels: Channels, lost: set[int]) -> None:
         _slice_tensor(model.get_submodule(owner), own, {dim: _kept(groups, lost) for dim, groups in sides})
     for key, part in channels.attributes.items():
         module, _, attribute = key.rpartition(":")
-        setattr(model.get_submodule(module), attribute, len(_kept(part, lost)))
+        set_size(model.get_submodule(module), attribute, len(_kept(part, lost)))
 
 
 def slice_layer(layer: nn.Module, leaving: Sequence[int], entering: Sequence[int] | None = None) -> None:

@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING, Any, Callable
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from .aliases import Aliases, in_place, overwritten
 from .arithmetic import Rescaled, note_number
-from .labels import FIXED, Labels, core, varying
+from .asking import Asked
+from .labels import FIXED, Labels, core, flexible_dim, rows_of, varying
 from .planes import along_dim, follow, holders, meet
+from .sizes import Size, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,14 +79,41 @@ class Cut:
     Attributes:
         reason: Why.
         parts: The labels of each.
-        row: The part whose number of channels the attribute holds under which code knows it.
+        times: How many such parts the size is that the code read, where it is known by that.
         tied: Whether the parts keep the same channels, one to one.
     """
 
     reason: str
     parts: list[list[int]] = field(default_factory=list)
-    row: list[int] = field(default_factory=list)
+    times: int = 1
     tied: bool = False
+
+    def refine(self, times: int) -> None:
+        """Cut each part into several.
+
+        Raises:
+            UnknownOperatorError: It does not come out even.
+        """
+        if times > 1:
+            self.parts = [piece for part in self.parts for piece in pieces(part, times)]
+            self.times *= times
+
+    def add(self, part: list[int]) -> None:
+        """Take in one more part, unless it is known."""
+        if part not in self.parts:
+            self.parts.append(part)
+
+
+def pieces(part: list[int], count: int) -> list[list[int]]:
+    """Cut a part into several even ones.
+
+    Raises:
+        UnknownOperatorError: It does not come out even.
+    """
+    size, rest = divmod(len(part), count)
+    if rest or not size:
+        raise UnknownOperatorError
+    return [part[i : i + size] for i in range(0, len(part), size)]
 
 
 def unknown(trace: Trace, call: Call) -> list[Tensor | None]:
@@ -113,24 +143,25 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         self.outputs: dict[str, Tensor] = {}  # layer -> labels of its output channels
         self.inputs: dict[str, Tensor] = {}  # convolution or Linear -> labels of its input channels
         self.tainted: dict[str, str] = {}  # layer -> why its weights must stay as they are
-        self.cuts: dict[tuple[str, str], Cut] = {}  # (module, attribute) or (reason, "") -> cut
         self.holders = holders(model)
         self.planes: Any = WeakTensorKeyDictionary()  # a tensor with several rows of channels -> labels of each
         self.vectors: dict[str, dict[int, Tensor]] = {}  # parameter or buffer of no layer -> dimension -> labels
         self.zeros: Any = WeakTensorKeyDictionary()  # a number that PyTorch has put in a tensor -> whether it is zero
         self.counts: dict[tuple[str, str], Tensor] = {}  # (module, attribute) that counts channels -> their labels
+        self.cuts: dict[Any, Cut] = {}  # the source of the size, or any other key -> cut
         self.raw: list[Tracked] = []  # every layer's output, to learn who reads it
         self.stack: list[tuple[str, nn.Module]] = [("", model)]
-        self.wholes: dict[tuple[str, str], list[int]] = {}  # like a cut's, of all heads together
         self.shaped: defaultdict[str, list[list[list[int]]]] = defaultdict(list)  # module -> rows of what it has viewed
-        self.heads: dict[int, tuple[str, str]] = {}  # first label of what is seen as heads -> key of that cut
+        self.heads: dict[int, Any] = {}  # first label of what is seen as heads -> key of that cut
         self.rescaled: list[Rescaled] = []
         self.multiplied = 0  # products of two activations so far in this pass
         self.products: dict[str, list[int]] = {}  # "<module>:<number>" of such a product -> what it takes longer for
         self.computed: dict[tuple[str, str], str] = {}  # (module, attribute) -> the arithmetic that it enters
         self.entering: defaultdict[str, list[Tensor]] = defaultdict(list)  # module -> labels of its arguments
         self.caller = ""
-        self.asked: Any = ()  # the caller's own sizes: PyTorch dispatches a view without its -1
+        self.asked = Asked()
+        self.aliases = Aliases()
+        self.rows: set[tuple[int, ...]] = set()  # labels along a dimension that may get shorter
         self.in_training = False  # whether the branches of training were taken as well
         for name, layer in self.layers.items():
             for tensor in (layer.weight, layer.running_mean if isinstance(layer, _BatchNorm) else None):
@@ -150,6 +181,10 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         del types
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
+        written = [args[place] for place in in_place(func)]
+        before = [self.labels_of(tensor) for tensor in written]
+        for tensor in tensors(result):
+            self.aliases.note(tensor)
         name, inputs = operator_name(func), tensors((*args, *kwargs.values()))
         self.multiplied += name == "bmm"
         if name == "scalar_tensor":
@@ -158,11 +193,24 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
             note_number(self, name, args[0], args[1])
         if name not in SHAPE_ONLY and any(self._is_known(t) for t in inputs):
             self._follow(Call(name, func, args, kwargs, tensors(result), self.caller, self.where), inputs)
+            for tensor, labels in zip(written, before):
+                self._spread(tensor, labels)
         return result
 
     def _is_known(self, tensor: Tensor) -> bool:
         known = tensor in self.tracked or tensor in self.planes or id(tensor) in self.holders
         return known or bool(self.layer_of(tensor))
+
+    def _spread(self, written: Tensor, before: Tensor | None) -> None:
+        """Let what an operator wrote in place be known of all that shares the memory."""
+        new = self.labels_of(written)
+        if new is None or new is before or (before is not None and torch.equal(new, before)):
+            return
+        base = written._base  # noqa: SLF001 - the tensor that it is a view of
+        for other in {id(t): t for t in (*self.aliases.others(written), base) if t is not None}.values():
+            labels = overwritten(other, self.labels_of(other), written, new)
+            if labels is not None:
+                self.tracked[other] = Tracked(labels, "")
 
     def _follow(self, call: Call, inputs: list[Tensor]) -> None:
         # Sources first: an in-place operator replaces what is known of its own input.
@@ -293,18 +341,36 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         self.labels.unite(rows[:1].expand_as(rows), rows, f"{self.caller} in {self.where}")
         return torch.where((rows > FIXED).all(0), rows[0].abs(), -rows[0].abs())
 
-    def cut(self, key: tuple[str, str], reason: str, parts: list[Tensor]) -> None:
+    def cut(self, key: Any, reason: str, parts: list[Tensor]) -> None:
         """Demand that these parts, and any others cut under the same key, keep equally many channels."""
         cut = self.cuts.setdefault(key, Cut(reason))
         for part in parts:
-            row = [abs(label) for label in part.tolist()]
-            cut.row = cut.row or row
-            if row not in cut.parts:
-                cut.parts.append(row)
+            cut.add([abs(label) for label in part.tolist()])
+
+    def size_rows(self, tensor: Tensor) -> dict[int, tuple[int, ...]]:
+        """Return the labels that the sizes of a tensor's dimensions count, where they may get fewer."""
+        layer = self.layer_of(tensor)
+        if layer and tensor.ndim > 1 and tensor not in self.transposed:
+            return self._weight_rows(layer)
+        meet(self, [tensor])
+        if tensor in self.planes:
+            single = {varying(plane)[0]: plane for plane in self.planes[tensor] if len(varying(plane)) == 1}
+            return {dim: tuple(rows_of(plane, dim)[0].abs().tolist()) for dim, plane in single.items()}
+        labels = self.labels_of(tensor)
+        dim = None if labels is None else flexible_dim(labels, self.rows)
+        if labels is None or dim is None:
+            return {}
+        return {dim: tuple(rows_of(labels, dim)[0].abs().tolist())}
+
+    def _weight_rows(self, layer: str) -> dict[int, tuple[int, ...]]:
+        module: Any = self.layers[layer]
+        sides = [self.outputs, self.inputs][:: -1 if isinstance(module, _ConvTransposeNd) else 1]
+        whole = getattr(module, "groups", 1) == 1
+        return {dim: tuple(s[layer].tolist()) for dim, s in enumerate(sides) if layer in s and (whole or dim == 0)}
 
 
 class Caller(TorchFunctionMode):
-    """Notes the Python-level name of a call: `chunk` follows a changed width, `split` is given one."""
+    """Notes what the model's code calls as it calls it, and lets the sizes of a shape know what they count."""
 
     def __init__(self, trace: Trace) -> None:
         super().__init__()
@@ -313,17 +379,24 @@ class Caller(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Note the name and go on."""
+        """Note the call and go on."""
         del types
-        self.trace.caller = getattr(func, "__name__", "")
-        sizes = args[SIZES_OF.get(self.trace.caller, NO_SIZES)]
-        self.trace.asked = tuple(sizes[0]) if sizes and isinstance(sizes[0], (tuple, list)) else sizes
-        return func(*args, **(kwargs or {}))
+        trace, kwargs = self.trace, kwargs or {}
+        trace.asked = Asked(getattr(func, "__name__", ""), args, kwargs)
+        trace.caller = trace.asked.name
+        result = func(*args, **kwargs)
+        if isinstance(result, torch.Size):
+            rows = trace.size_rows(args[0]).items()
+            known = {dim: Size.of(result[dim], Source(row=row)) for dim, row in rows}
+            return torch.Size([known.get(dim, size) for dim, size in enumerate(result)])
+        if trace.caller == "size":
+            dim = trace.asked.argument(1, "dim") % args[0].ndim
+            found = trace.size_rows(args[0]).get(dim)
+            return result if found is None else Size.of(result, Source(row=found))
+        trace.asked = Asked()  # it holds tensors
+        return result
 
 
-# Where sizes are among the arguments of a call.
-SIZES_OF = {"view": slice(1, None), "reshape": slice(1, None), "split": slice(1, 2)}
-NO_SIZES = slice(0)
 # These put values elsewhere and do nothing else to them.
 MOVES = {
     *("view", "_unsafe_view", "reshape", "_reshape_alias", "permute", "transpose", "expand", "squeeze", "unsqueeze"),
