@@ -45,7 +45,8 @@ class Channels:
         attributes: "<module>:<attribute>" -> the row of groups whose kept number that attribute holds.
         products: "<module>:<number>" of a product of two activations, numbered from 1 in the order of a pass -> the row
             of groups that it is the more expensive the longer, as heads' queries or values.
-        vectors: Parameter of its own, with a value a channel -> group of each value.
+        tensors: Parameter or buffer of no layer, with values of channels along some dimensions -> each such dimension
+            and the group of each of its places.
         rescaled: BatchNorm, channels, key of `attributes`, power: code multiplies these outputs by that power of the
             attribute, for which their scales and shifts must make up.
         followed_by: Convolution -> the BatchNorm that alone reads its output.
@@ -60,7 +61,7 @@ class Channels:
     cuts: tuple[tuple[tuple[int, ...], ...], ...]
     attributes: dict[str, tuple[int, ...]]
     products: dict[str, tuple[int, ...]]
-    vectors: dict[str, tuple[int, ...]]
+    tensors: dict[str, tuple[tuple[int, tuple[int, ...]], ...]]
     rescaled: tuple[tuple[str, tuple[int, ...], str, float], ...]
     followed_by: dict[str, str]
     unreached: tuple[str, ...]
@@ -196,19 +197,22 @@ def _plain(trace: Trace, example: tuple[int, ...]) -> tuple[Channels, set[int]]:
     outputs = {name: row(trace.outputs[name].numpy()) for name in trace.layers if name in trace.outputs}
     inputs = {name: row(trace.inputs[name].numpy()) for name in trace.layers if name in trace.inputs}
     cuts = {key: tuple(row(part) for part in cut.parts) for key, cut in trace.cuts.items()}
-    vectors = {name: row(labels.flatten().numpy()) for name, labels in trace.vectors.items()}
+    sides = {name: [(dim, row(labels.numpy())) for dim, labels in rows.items()] for name, rows in trace.vectors.items()}
+    tensors = {name: tuple(rows) for name, rows in sides.items()}
     products = {key: row(labels) for key, labels in trace.products.items()}
     held = {key: cut for key, cut in trace.cuts.items() if isinstance(key, Source) and not key.row}
     viewed = {group for rows in trace.shaped.values() for heads in rows for head in heads for group in row(head)}
+    attributes = {f"{key.module}:{key.attribute}": row(cut.parts[0] * cut.times) for key, cut in held.items()}
+    attributes.update({":".join(key): row(labels.numpy()) for key, labels in trace.counts.items()})
     channels = Channels(
         outputs=outputs,
         inputs=inputs,
         norms=tuple(name for name in outputs if isinstance(trace.layers[name], _BatchNorm)),
         frozen={int(number[root]): why for root, why in trace.labels.frozen().items() if number[root] >= 0},
         cuts=tuple(dict.fromkeys(cuts[key] for key, cut in trace.cuts.items() if not cut.tied)),
-        attributes={f"{key.module}:{key.attribute}": row(cut.parts[0] * cut.times) for key, cut in held.items()},
+        attributes=attributes,
         products=products,
-        vectors=vectors,
+        tensors=tensors,
         rescaled=tuple(dict.fromkeys((r.norm, r.channels, ":".join(r.attribute), r.power) for r in trace.rescaled)),
         followed_by=follower_of(trace),
         unreached=tuple(name for name in trace.layers if name not in trace.outputs),

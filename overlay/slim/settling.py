@@ -55,6 +55,10 @@ def _freeze_unscored(trace: Trace) -> None:
     for name, labels in trace.outputs.items():
         bare = [root for root in _roots(trace, labels.numpy()) if root not in scored]
         trace.labels.freeze(torch.tensor(bare, dtype=torch.long), f"no BatchNorm after {name}", plainer=True)
+    for name, rows in trace.vectors.items():
+        for labels in rows.values():
+            bare = [root for root in _roots(trace, labels.numpy()) if root not in scored]
+            trace.labels.freeze(torch.tensor(bare, dtype=torch.long), f"no BatchNorm after {name}")
 
 
 def _stays(trace: Trace, cut: Cut) -> bool:
