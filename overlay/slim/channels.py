@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from .admission import admit
 from .labels import FIXED
 from .layers import LAYER_RULES
 from .operators import RULES
@@ -100,14 +101,14 @@ def analyse(model: nn.Module, example: Tensor | None = None) -> Channels:
     """Find the channels of a model that can be pruned; the model, its caches and the generators stay as they are.
 
     Args:
-        model: The bare model: neither a parallel wrapper nor compiled.
+        model: The model; a wrapper for parallel training or by `torch.compile` is looked through.
         example: An image, (B, C, H, W), values unused. Default: the smallest of a few black squares that works.
 
     Raises:
-        ValueError: If the model does not run on the image.
+        ValueError: If the model does not run on the image, or its layers cannot be sliced, as `admit` says.
     """
-    with one_thread():
-        return _analyse(model, example)
+    with one_thread(), torch.inference_mode(mode=False):  # where views are dispatched as other operators
+        return _analyse(admit(model), example)
 
 
 def _analyse(model: nn.Module, example: Tensor | None) -> Channels:
