@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 PLAIN = {bool, int, float, complex, str, bytes, type(None)}
 HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that Python code has defined
-REFUSALS = (PickleError, copy.Error, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+# What a model's code, or a hook's, may raise when shapes do not suit it.
+FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 BY_ITSELF = (
     *("__new__", "__slots__", "__deepcopy__", "__copy__", "__reduce__", "__reduce_ex__"),
     *("__getstate__", "__setstate__", "__getnewargs__", "__getnewargs_ex__"),
@@ -51,7 +52,7 @@ def copied(value: Any, memo: dict[int, Any], *, strictly: bool = False) -> Any:
         return found
     try:
         found = copy.deepcopy(value, memo)
-    except REFUSALS:
+    except (PickleError, copy.Error, *FAILURES):
         found = value
     if strictly and found is value and not isinstance(value, (bytes, complex)):
         raise NotCopiedError(f"{type(value).__name__} is not copied")

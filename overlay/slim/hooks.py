@@ -11,7 +11,8 @@ from functools import partial
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, Callable
 
-from .copying import PLAIN, NotCopiedError, copied
+from .copying import FAILURES, PLAIN, NotCopiedError, copied
+from .trace import tensors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +59,47 @@ def _opaque(hook: Hook, memo: dict[int, Any]) -> bool:
     except NotCopiedError:
         return True
     return False
+
+
+def drop_onlookers(twin: nn.Module, run: Callable[[], object]) -> list[str]:
+    """Leave out the hooks on a copy that turn out only to look on; name the modules whose hooks do not work there.
+
+    Args:
+        twin: A shadow of the model.
+        run: Runs it.
+    """
+    places = [(name, m, kind, number) for name, m in twin.named_modules() for kind in SETS for number in vars(m)[kind]]
+    watches = {(name, kind, number): _Watch(vars(m)[kind][number]) for name, m, kind, number in places}
+    for name, module, kind, number in places:
+        vars(module)[kind][number] = watches[name, kind, number]
+    if places:
+        run()
+    for name, module, kind, number in places:
+        watch = watches[name, kind, number]
+        vars(module)[kind][number] = watch.hook
+        if watch.failed or (watch.called and not watch.acted):
+            del vars(module)[kind][number]
+    return list(dict.fromkeys(name for name, _, kind, number in places if watches[name, kind, number].failed))
+
+
+class _Watch:
+    """Calls a hook and notes what it does."""
+
+    def __init__(self, hook: Hook) -> None:
+        self.hook = hook
+        self.called = self.acted = self.failed = False
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        given = tensors((args[1:], kwargs))
+        before = [tensor._version for tensor in given]  # noqa: SLF001 - autograd's own count of changes in place
+        self.called = True
+        try:
+            result = self.hook(*args, **kwargs)
+        except FAILURES:
+            self.failed = True
+            return None
+        self.acted = self.acted or result is not None or before != [tensor._version for tensor in given]  # noqa: SLF001
+        return result
 
 
 def only_looks(hook: Hook) -> bool:

@@ -25,9 +25,6 @@ WRAPPERS = {"OptimizedModule", "DataParallel", "DistributedDataParallel"}
 INSIDE = tuple(vars(nn.Module()))  # what PyTorch itself keeps in every module
 HOOKS = tuple(name for name in INSIDE if name.endswith("_hooks"))
 
-# What a model's code may raise when shapes do not suit it.
-FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-
 
 class Through(nn.Module):
     """Stands on a copy for a part that `torch.compile` or a parallel wrapper holds, and runs that part."""

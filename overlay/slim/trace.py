@@ -122,7 +122,6 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         self.entering: defaultdict[str, list[Tensor]] = defaultdict(list)  # module -> labels of its arguments
         self.caller = ""
         self.asked: Any = ()  # the caller's own sizes: PyTorch dispatches a view without its -1
-        self.in_training = False  # whether the branches of training were taken as well
         for name, layer in self.layers.items():
             for tensor in (layer.weight, layer.running_mean if isinstance(layer, _BatchNorm) else None):
                 if isinstance(tensor, Tensor):
