@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .blocks import within
-from .labels import FIXED
 from .probe import Finding
 from .rescaling import POWERS, Rescaled
 from .settling import link_width
@@ -143,18 +142,19 @@ class Blame:
             return False
         name, call, side, place = found.place
         marks = getattr(self.trace.visits[name][call], side) if call < len(self.trace.visits[name]) else []
-        return self._freeze([marks[place].labels] if place < len(marks) else [], reason)
+        return self._freeze(marks[place].planes if place < len(marks) else [], reason)
 
     def _freeze_passing(self, found: Finding, module: str, reason: str) -> bool:
         """Freeze what enters a module and, where what it says differs, what leaves it."""
-        leaving = [] if found.failed else [m.labels for visit in self.trace.visits[module] for m in visit.leaving]
+        visits = [] if found.failed else self.trace.visits[module]
+        leaving = [labels for visit in visits for mark in visit.leaving for labels in mark.planes]
         return self._freeze([*self._entering(module), *leaving], reason)
 
     def _freeze_made(self, _: Finding, module: str, reason: str) -> bool:
         return self._freeze(self._made(module), reason)
 
     def _entering(self, module: str) -> list[Any]:
-        return [mark.labels for visit in self.trace.visits[module] for mark in visit.entering]
+        return [labels for visit in self.trace.visits[module] for mark in visit.entering for labels in mark.planes]
 
     def _made(self, module: str) -> list[Any]:
         """Return what the layers within a module make."""
@@ -165,8 +165,7 @@ class Blame:
         """Freeze labels; return whether any were free."""
         before = len(self.trace.labels.frozen())
         for labels in rows:
-            if labels is not None:
-                self.trace.labels.freeze(labels, reason)
+            self.trace.labels.freeze(labels, reason)
         return len(self.trace.labels.frozen()) > before
 
     def _matches(self, key: Key) -> Iterator[tuple[str, tuple[int, ...], float]]:
@@ -191,8 +190,8 @@ class Blame:
         for name in sorted(around, key=lambda name: _far(name, module)):
             for visit in self.trace.visits[name]:
                 for mark in (*visit.entering, *visit.leaving):
-                    if mark.labels is not None and (mark.labels != FIXED).any():
-                        yield f"{name} passes", tuple(mark.labels.abs().flatten().tolist())
+                    for labels in mark.planes:
+                        yield f"{name} passes", tuple(labels.abs().flatten().tolist())
         for source, cut in far:
             yield f"{source.module}:{source.attribute}", tuple(cut.parts[0] * cut.times)
 

@@ -7,7 +7,6 @@ freezes those that enter it. Only shapes are asked of the model's code, never it
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,13 +15,17 @@ import numpy as np
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from .admission import admit
+from .copying import FAILURES
+from .hooks import drop_onlookers, opaque_hooks
 from .labels import FIXED
 from .layers import LAYER_RULES
 from .operators import RULES
+from .passes import dry_run, follow
 from .settling import follower_of
-from .shadow import FAILURES, SIDES, image, one_thread, shadow, train_branches, undisturbed, watched, whole_pass
+from .shadow import SIDES, image, one_thread, shadowed
 from .sizes import Source, name_sizes
-from .trace import Caller, Trace, tensors
+from .trace import Trace
 from .trying import prove
 
 if TYPE_CHECKING:
@@ -46,7 +49,8 @@ class Channels:
         attributes: "<module>:<attribute>" -> the row of groups whose kept number that attribute holds.
         products: "<module>:<number>" of a product of two activations, numbered from 1 in the order of a pass -> the row
             of groups that it is the more expensive the longer, as heads' queries or values.
-        vectors: Parameter of its own, with a value a channel -> group of each value.
+        tensors: Parameter or buffer of no layer, with values of channels along some dimensions -> each such dimension
+            and the group of each of its places.
         rescaled: BatchNorm and its outputs, or another layer and its inputs, width, power: code multiplies these by that
             power of the width, for which scales and shifts, or weights, must make up.
         counted: Width in `rescaled`, a key of `attributes` or any other name -> the row of groups that it counts.
@@ -62,7 +66,7 @@ class Channels:
     cuts: tuple[tuple[tuple[int, ...], ...], ...]
     attributes: dict[str, tuple[int, ...]]
     products: dict[str, tuple[int, ...]]
-    vectors: dict[str, tuple[int, ...]]
+    tensors: dict[str, tuple[tuple[int, tuple[int, ...]], ...]]
     rescaled: tuple[tuple[str, tuple[int, ...], str, float], ...]
     counted: dict[str, tuple[int, ...]]
     followed_by: dict[str, str]
@@ -103,29 +107,31 @@ def analyse(model: nn.Module, example: Tensor | None = None) -> Channels:
     """Find the channels of a model that can be pruned; the model, its caches and the generators stay as they are.
 
     Args:
-        model: The bare model: neither a parallel wrapper nor compiled.
+        model: The model; a wrapper for parallel training or by `torch.compile` is looked through.
         example: An image, (B, C, H, W), values unused. Default: the smallest of a few black squares that works.
 
     Raises:
-        ValueError: If the model does not run on the image.
+        ValueError: If the model does not run on the image, or its layers cannot be sliced, as `admit` says.
     """
-    with one_thread():
-        return _analyse(model, example)
+    with one_thread(), torch.inference_mode(mode=False):  # where views are dispatched as other operators
+        return _analyse(admit(model), example)
 
 
 def _analyse(model: nn.Module, example: Tensor | None) -> Channels:
-    twin = shadow(model)
+    twin, memo = shadowed(model)
+    opaque = opaque_hooks(model, memo)
     name_sizes(twin)
     error: Exception | None = None
     for side in SIDES if example is None else SIDES[:1]:
         shown = image(twin, side) if example is None else example.detach().to(next(twin.parameters()))
         trace = Trace(twin, RULES, LAYER_RULES)
         try:
-            _follow(twin, trace, shown)
+            opaque += drop_onlookers(twin, partial(dry_run, twin, shown))
+            ways = follow(twin, trace, shown, opaque)
         except FAILURES as failure:
             error = failure
         else:
-            return prove(model, trace, shown, partial(_plain, trace, tuple(shown.shape)))
+            return prove(model, trace, ways, partial(_plain, trace, tuple(shown.shape)))
     raise ValueError(f"the model does not run on an image of {tuple(shown.shape)}: {error}; pass an example that fits")
 
 
@@ -134,27 +140,6 @@ def prunable_batchnorms(model: nn.Module) -> dict[str, torch.BoolTensor]:
     channels = analyse(model)
     masks = {name: torch.tensor(channels.prunable(name)) for name in channels.norms}
     return {name: mask for name, mask in masks.items() if bool(mask.any())}  # type: ignore[misc]
-
-
-def _follow(twin: nn.Module, trace: Trace, shown: Tensor) -> None:
-    """Run the model as in inference and, where that misses layers, as in training."""
-    twin.eval()
-    with watched(twin, trace.enter, trace.leave), undisturbed(twin):
-        _pass(twin, trace, shown)
-        if any(name not in trace.outputs for name in trace.layers):
-            train_branches(twin)
-            with suppress(*FAILURES):  # training may want targets as well
-                _pass(twin, trace, shown)
-                trace.in_training = True
-
-
-def _pass(twin: nn.Module, trace: Trace, shown: Tensor) -> None:
-    with Caller(trace), trace:
-        result = whole_pass(twin, shown)
-    for tensor in tensors(result):  # what later layers read as well is a feature map, and free to narrow
-        known = trace.tracked.get(tensor)
-        if known is not None and not known.readers:
-            trace.labels.freeze(known.labels, "output of the model")
 
 
 def _plain(trace: Trace, example: tuple[int, ...]) -> tuple[Channels, Array]:
@@ -176,9 +161,12 @@ def _plain(trace: Trace, example: tuple[int, ...]) -> tuple[Channels, Array]:
     outputs = {name: row(trace.outputs[name].numpy()) for name in trace.layers if name in trace.outputs}
     inputs = {name: row(trace.inputs[name].numpy()) for name in trace.layers if name in trace.inputs}
     cuts = {key: tuple(row(part) for part in cut.parts) for key, cut in trace.cuts.items()}
-    vectors = {name: row(labels.flatten().numpy()) for name, labels in trace.vectors.items()}
+    sides = {name: [(dim, row(labels.numpy())) for dim, labels in rows.items()] for name, rows in trace.vectors.items()}
+    tensors = {name: tuple(rows) for name, rows in sides.items()}
     products = {key: row(labels) for key, labels in trace.products.items()}
     held = {key: cut for key, cut in trace.cuts.items() if isinstance(key, Source) and not key.row}
+    attributes = {f"{key.module}:{key.attribute}": row(cut.parts[0] * cut.times) for key, cut in held.items()}
+    attributes.update({":".join(key): row(labels.numpy()) for key, labels in trace.counts.items()})
     made_up = trace.rescaled.values()
     channels = Channels(
         outputs=outputs,
@@ -186,9 +174,9 @@ def _plain(trace: Trace, example: tuple[int, ...]) -> tuple[Channels, Array]:
         norms=tuple(name for name in outputs if isinstance(trace.layers[name], _BatchNorm)),
         frozen={int(number[root]): why for root, why in trace.labels.frozen().items() if number[root] >= 0},
         cuts=tuple(dict.fromkeys(cuts[key] for key, cut in trace.cuts.items() if not cut.tied)),
-        attributes={f"{key.module}:{key.attribute}": row(cut.parts[0] * cut.times) for key, cut in held.items()},
+        attributes=attributes,
         products=products,
-        vectors=vectors,
+        tensors=tensors,
         rescaled=tuple((layer, those, r.width, r.power) for r in made_up for layer, those in r.way),
         counted={r.width: row(r.row) for r in made_up},
         followed_by=follower_of(trace),

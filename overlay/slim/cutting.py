@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .binding import bind, bind_alike, tie, unbind_alike
-from .labels import flexible_dim, rows_of, varying
+from .labels import FIXED, flexible_dim, rows_of, varying
 from .sizes import Size, Source
 from .trace import UnknownOperatorError, known
 
@@ -54,7 +54,9 @@ def sliced(trace: Trace, call: Call) -> list[Tensor | None]:
     dim = (call.args[1] if len(call.args) > 1 else 0) % labels.ndim
     if result.shape[dim] == labels.shape[dim] or dim not in varying(labels):
         return [result]
-    start, stop, step = (*call.args[2:], *(None, None, 1)[len(call.args) - 2 :])  # (x, dim, start, end, step)
+    given = call.args[2:]  # of (x, dim, start, end, step)
+    bounds: list[Any] = [*given, *(None, None, 1)[len(given) :]]
+    start, stop, step = bounds
     if not _need_flexible(trace, labels, dim):
         return [result]
     if step != 1:
@@ -90,8 +92,8 @@ def _strided(trace: Trace, call: Call, labels: Tensor, dim: int, bounds: tuple[i
     width = labels.shape[dim]
     if start >= step or width % step or (stop is not None and stop < width):
         raise UnknownOperatorError
-    tied = tie(trace, labels.unflatten(dim, (width // step, step)), [dim + 1], call.reason)
-    return tied.select(dim + 1, start)
+    shape = (*labels.shape[:dim], width // step, step, *labels.shape[dim + 1 :])
+    return tie(trace, labels.reshape(shape), [dim + 1], call.reason).select(dim + 1, start)
 
 
 def selected(trace: Trace, call: Call) -> list[Tensor | None]:
@@ -115,20 +117,15 @@ def unbound(trace: Trace, call: Call) -> list[Tensor | None]:
 
 
 def copied(trace: Trace, call: Call) -> list[Tensor | None]:
-    """`copy_`: what is written over goes with what is written; over a constant nothing goes."""
+    """`copy_`: what is written over goes with what is written; a constant written over channels keeps them."""
     labels, source = (trace.labels_of(tensor) for tensor in call.args[:2])
     shape = call.args[0].shape
     if source is None:
         raise UnknownOperatorError
     source = source.expand(shape)
     if labels is not None:
-        trace.labels.unite(labels, source, call.reason)
-        return [torch.where(labels > 0, source, -source.abs()) if _part_of_more(call.args[0]) else source]
+        trace.labels.unite(torch.where(labels == FIXED, source, labels), source, call.reason)
     return [source]
-
-
-def _part_of_more(tensor: Tensor) -> bool:
-    return tensor._base is not None  # noqa: SLF001 - a view: what it is part of has labels of its own
 
 
 def _need_flexible(trace: Trace, labels: Tensor, dim: int) -> bool:

@@ -39,30 +39,35 @@ class Kept:
         """Return how much of a row of labels is kept."""
         return float(self._kept[list(row)].mean())
 
-    def mask(self, labels: Tensor | None) -> Tensor | None:
+    def mask(self, labels: Tensor) -> Tensor | None:
         """Return which values are kept, in the shape of the labels; None if all are."""
-        if labels is None:
-            return None
         if id(labels) not in self._masks:
             found = torch.from_numpy(self._kept[labels.abs().numpy()])
             self._masks[id(labels)] = None if bool(found.all()) else found
         return self._masks[id(labels)]
 
-    def of(self, masked: Tensor, mark: Mark | None) -> list[Tensor]:
+    def of(self, masked: Tensor, mark: Mark) -> list[Tensor]:
         """Return what a pruned tensor must be: nothing if that cannot be told, several if it may be either."""
-        mask = self.mask(mark.labels) if mark is not None else None
-        if mark is None or mask is None:
-            return [masked] if mark is not None else []
-        if mask.ndim != masked.ndim:
-            return []
-        if mask.shape[0] > 1 and masked.shape[0] % mask.shape[0] == 0:  # a batch that code has put before the heads
-            mask = mask.repeat(masked.shape[0] // mask.shape[0], *[1] * (mask.ndim - 1))
-        if any(size not in {1, wanted} for size, wanted in zip(mask.shape, masked.shape)):
-            return []
-        dims = [dim for dim, size in enumerate(mask.shape) if size > 1]
-        if len(dims) == 1:
-            return [masked.index_select(dims[0], mask.flatten().nonzero().flatten().to(masked.device))]
-        return [found for dim in dims if (found := _taken(masked, mask, dim)) is not None]
+        found = [masked]
+        for plane in mark.planes:
+            mask = self.mask(plane)
+            if mask is not None:
+                found = [narrow for wide in found for narrow in _narrowed(wide, mask)]
+        return found
+
+
+def _narrowed(masked: Tensor, mask: Tensor) -> list[Tensor]:
+    """Leave out what is not kept, along whichever dimension that can be."""
+    if mask.ndim != masked.ndim:
+        return []
+    if mask.shape[0] > 1 and masked.shape[0] % mask.shape[0] == 0:  # a batch that code has put before the heads
+        mask = mask.repeat(masked.shape[0] // mask.shape[0], *[1] * (mask.ndim - 1))
+    if any(size not in {1, wanted} for size, wanted in zip(mask.shape, masked.shape)):
+        return []
+    dims = [dim for dim, size in enumerate(mask.shape) if size > 1]
+    if len(dims) == 1:
+        return [masked.index_select(dims[0], mask.flatten().nonzero().flatten().to(masked.device))]
+    return [found for dim in dims if (found := _taken(masked, mask, dim)) is not None]
 
 
 def _taken(masked: Tensor, mask: Tensor, dim: int) -> Tensor | None:

@@ -18,16 +18,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from .copying import FAILURES
 from .hearing import Hearing, unheard
 from .kept import difference, mapped
-from .shadow import FAILURES, watched
+from .passes import run_pass
+from .shadow import watched
 from .trace import tensors
-from .twins import Statistics, all_passes, masked_twin, measured, sliced_twin
+from .twins import Statistics, masked_twin, measured, seeded, sliced_twin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from .channels import Channels
+    from .passes import Pass
     from .rescaling import Key
 
     Wanted = Callable[[str, int, str, int, Tensor], list[Tensor]]
@@ -43,12 +46,17 @@ class UnfitError(Exception):
 
 @dataclass(frozen=True)
 class Drop:
-    """What is tried: groups that go, an image, and whether the model's own BatchNorms are kept (None) or drawn anew."""
+    """What is tried.
+
+    Attributes:
+        lost: Groups that go.
+        seed: For BatchNorms and pictures; None keeps the model's own BatchNorms.
+        ways: The ways to run it; one that fails at full width as well must come as far.
+    """
 
     lost: set[int]
-    shown: Tensor
-    seed: int | None = None
-    in_training: bool = False
+    seed: int | None
+    ways: Sequence[Pass]
 
 
 @dataclass(frozen=True)
@@ -100,16 +108,30 @@ class _Pass:
         self.hearing, self.thorough = hearing, thorough
         self.stack: list[tuple[str, int]] = []
         self.calls: Counter[str] = Counter()
+        self.reached: list[int] = []  # how many modules ran in each way that failed
 
     def run(self, twin: nn.Module, drop: Drop) -> None:
-        """Run a twin on a drop's image.
+        """Run a twin on noise, in each way.
 
         Raises:
             Whatever its code raises; then `stack` has the modules that were running.
         """
-        shown = drop.shown.to(next(twin.parameters()).dtype)
-        with watched(twin, self.enter, self.leave), self.hearing:
-            all_passes(twin, shown, in_training=drop.in_training)
+        first = next(twin.parameters())
+        for number, way in enumerate(drop.ways):
+            before = self.calls.copy()
+            noise = torch.rand(way.shape, generator=torch.Generator().manual_seed(number + (drop.seed or 0)))
+            with watched(twin, self.enter, self.leave), seeded(twin), self.hearing:
+                try:
+                    run_pass(twin, way, noise.to(first))
+                except FAILURES:
+                    self.reached.append(sum((self.calls - before).values()))
+                    if way.calls is None or not self.far_enough():
+                        raise
+                    del self.stack[:], self.hearing.modules[:]
+
+    def far_enough(self) -> bool:
+        """Whether a way that fails came as far as it should."""
+        return True
 
     def enter(self, name: str, module: nn.Module, arguments: Any) -> Any:
         """Begin a call."""
@@ -171,10 +193,15 @@ class _Sliced(_Pass):
 
     def __init__(self, hearing: Hearing, masked: _Masked, wanted: Wanted, limit: float) -> None:
         super().__init__(hearing, thorough=masked.thorough)
-        self.heard, self.wanted, self.limit = masked.heard, wanted, limit
+        self.masked, self.heard, self.wanted, self.limit = masked, masked.heard, wanted, limit
         self.worst = 0.0
         self.found: dict[tuple[str, bool], Finding] = {}
         self.begun: set[tuple[str, int]] = set()
+
+    def far_enough(self) -> bool:
+        """Whether a way that fails came as far as it does at full width."""
+        place = len(self.reached) - 1
+        return place < len(self.masked.reached) and self.reached[place] >= self.masked.reached[place]
 
     def note(self, module: str, said: str, place: Any = None, *, failed: bool = False) -> None:
         """Note what was found of a module, unless it is known."""

@@ -26,6 +26,7 @@ def settle(trace: Trace) -> None:
             if labels is not None:
                 trace.labels.freeze(labels, reason)
     _freeze_unscored(trace)
+    trace.cuts = {key: cut for key, cut in trace.cuts.items() if not _stays(trace, cut)}
     while _settle_cuts(trace):
         pass
 
@@ -36,6 +37,15 @@ def _freeze_unscored(trace: Trace) -> None:
     for name, labels in trace.outputs.items():
         bare = [root for root in _roots(trace, labels.numpy()) if root not in scored]
         trace.labels.freeze(torch.tensor(bare, dtype=torch.long), f"no BatchNorm after {name}", plainer=True)
+    for name, rows in trace.vectors.items():
+        for labels in rows.values():
+            bare = [root for root in _roots(trace, labels.numpy()) if root not in scored]
+            trace.labels.freeze(torch.tensor(bare, dtype=torch.long), f"no BatchNorm after {name}")
+
+
+def _stays(trace: Trace, cut: Cut) -> bool:
+    """Whether nothing of a cut can go, so that it demands nothing."""
+    return all(trace.labels.reason(label) for part in cut.parts for label in part)
 
 
 def _freeze_siblings(trace: Trace, cut: Cut) -> bool:

@@ -113,10 +113,10 @@ def part_of(size: Any, parts: int) -> Any:
 def sizes_of(module: nn.Module) -> Iterator[tuple[str, int]]:
     """Return the attributes of a module that may be sizes, those in lists and dicts as "<name>.<key>"."""
     for name, value in vars(module).items():
-        if type(value) is int and name not in NUMBERING:
+        if type(value) in {int, Size} and name not in NUMBERING:
             yield name, value
         elif type(value) in {list, tuple, dict} and not name.startswith("_") and name not in NUMBERING:
-            yield from ((f"{name}.{key}", item) for key, item in _items(value) if type(item) is int)
+            yield from ((f"{name}.{key}", item) for key, item in _items(value) if type(item) in {int, Size})
 
 
 def name_sizes(twin: nn.Module) -> None:

@@ -26,9 +26,9 @@ def slice_model(model: nn.Module, channels: Channels, lost: set[int]) -> None:
     for name, groups in channels.outputs.items():
         entering = channels.inputs.get(name)
         slice_layer(model.get_submodule(name), _kept(groups, lost), None if entering is None else _kept(entering, lost))
-    for name, groups in channels.vectors.items():
+    for name, sides in channels.tensors.items():
         owner, _, own = name.rpartition(".")
-        _slice_vector(model.get_submodule(owner), own, _kept(groups, lost))
+        _slice_tensor(model.get_submodule(owner), own, {dim: _kept(groups, lost) for dim, groups in sides})
     for key, part in channels.attributes.items():
         module, _, attribute = key.rpartition(":")
         set_size(model.get_submodule(module), attribute, len(_kept(part, lost)))
@@ -58,15 +58,28 @@ def slice_layer(layer: nn.Module, leaving: Sequence[int], entering: Sequence[int
         _slice_convolution(layer, leaving, entering)
 
 
+def is_depthwise(layer: Any) -> bool:
+    """Whether each output of a layer reads one input of several, and so goes with it."""
+    convolution = isinstance(layer, _ConvNd) and not isinstance(layer, _ConvTransposeNd)
+    return convolution and bool(layer.groups == layer.in_channels > 1)
+
+
 def _kept(groups: Sequence[int], lost: set[int]) -> list[int]:
     return [index for index, group in enumerate(groups) if group not in lost]
 
 
-def _slice_vector(module: nn.Module, name: str, kept: Sequence[int]) -> None:
-    values = getattr(module, name)
-    if len(kept) < values.numel():
-        shape = [len(kept) if size > 1 else 1 for size in values.shape]
-        _replace(module, name, values.flatten()[list(kept)].view(shape))
+def _slice_tensor(module: nn.Module, name: str, kept: dict[int, list[int]]) -> None:
+    """Keep some places along some dimensions of a Parameter or buffer."""
+    old: Tensor = getattr(module, name)
+    taken = old.detach()
+    for dim, places in kept.items():
+        if len(places) < taken.shape[dim]:
+            taken = taken.index_select(dim, torch.tensor(places, device=old.device))
+    if taken.shape != old.shape:
+        if isinstance(old, nn.Parameter):
+            _replace(module, name, taken)
+        else:
+            setattr(module, name, taken)
 
 
 def _rescale(layer: Any, indices: Sequence[int], factor: float) -> None:
@@ -106,8 +119,7 @@ def _slice_norm(layer: _BatchNorm, leaving: Sequence[int]) -> None:
 
 
 def _slice_convolution(layer: _ConvNd, leaving: Sequence[int], entering: Sequence[int]) -> None:
-    depthwise = layer.groups == layer.in_channels and not isinstance(layer, _ConvTransposeNd)
-    if depthwise:
+    if is_depthwise(layer):
         weight, groups = layer.weight[leaving], len(entering)
     else:
         weight, groups = _grouped(layer, leaving, entering), layer.groups

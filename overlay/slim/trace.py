@@ -7,8 +7,9 @@ module holds what they share: which tensor carries which labels, and what has be
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 import torch
 from torch import Tensor, nn
@@ -21,9 +22,13 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from .aliases import Aliases, in_place, overwritten
 from .asking import Asked
 from .hearing import numbers, operator_name, unheard
-from .labels import FIXED, Labels, core, flexible_dim, rows_of
+from .labels import FIXED, Labels, core, flexible_dim, rows_of, varying
+from .planes import along_dim, follow, holders, meet
 from .rescaling import Factors, Key, Rescaled
 from .sizes import Size, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LAYERS = (_ConvNd, _BatchNorm, nn.Linear)
 Rule = Callable[["Trace", "Call"], "list[Tensor | None]"]
@@ -71,11 +76,11 @@ class Mark:
     """What is known of a tensor where a module is entered or left.
 
     Attributes:
-        labels: Its labels, of size 1 along dimensions in which they do not differ; None if it has none.
+        planes: Labels of its rows of channels, of size 1 along dimensions in which they do not differ; none if it has none.
         factors: BatchNorms in whose outputs it is linear, and numbers that it is times of.
     """
 
-    labels: Tensor | None
+    planes: tuple[Tensor, ...]
     factors: frozenset[Any]
 
 
@@ -158,8 +163,12 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         self.outputs: dict[str, Tensor] = {}  # layer -> labels of its output channels
         self.inputs: dict[str, Tensor] = {}  # convolution or Linear -> labels of its input channels
         self.tainted: dict[str, str] = {}  # layer -> why its weights must stay as they are
+        self.holders = holders(model)
+        self.planes: Any = WeakTensorKeyDictionary()  # a tensor with several rows of channels -> labels of each
+        self.vectors: dict[str, dict[int, Tensor]] = {}  # parameter or buffer of no layer -> dimension -> labels
+        self.zeros: Any = WeakTensorKeyDictionary()  # a number that PyTorch has put in a tensor -> whether it is zero
+        self.counts: dict[tuple[str, str], Tensor] = {}  # (module, attribute) that counts channels -> their labels
         self.cuts: dict[Any, Cut] = {}  # the source of the size, or any other key -> cut
-        self.vectors: dict[str, Tensor] = {}  # parameter with a value a channel -> its labels, in its own shape
         self.raw: list[Tracked] = []  # every layer's output, to learn who reads it
         self.stack: list[tuple[str, nn.Module]] = [("", model)]
         self.shaped: defaultdict[str, list[list[list[int]]]] = defaultdict(list)  # module -> rows of what it has viewed
@@ -176,18 +185,12 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         self.asked = Asked()
         self.aliases = Aliases()
         self.rows: set[tuple[int, ...]] = set()  # labels along a dimension that may get shorter
-        self.in_training = False  # whether the branches of training were taken as well
         for name, layer in self.layers.items():
             for tensor in (layer.weight, layer.running_mean if isinstance(layer, _BatchNorm) else None):
                 if isinstance(tensor, Tensor):
                     first = self.owner.setdefault(id(tensor), name)
                     if first != name:
                         self.tainted[first] = self.tainted[name] = f"weight shared by {first} and {name}"
-
-        for name, parameter in model.named_parameters():
-            if name.rpartition(".")[0] not in self.layers and 1 < parameter.numel() == max(parameter.shape, default=1):
-                self.vectors[name] = self.labels.new(parameter.numel()).view(parameter.shape)
-                self.tracked[parameter] = Tracked(-self.vectors[name], "")
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -206,8 +209,10 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
             self.aliases.note(tensor)
         name, inputs = operator_name(func), tensors((*args, *kwargs.values()))
         self.multiplied += name == "bmm"
+        if name == "scalar_tensor":
+            self.zeros[result] = args[0] == 0
         call = Call(name, func, args, kwargs, tensors(result), self.caller, self.where)
-        if name not in SHAPE_ONLY and any(t in self.tracked or self.layer_of(t) for t in inputs):
+        if name not in SHAPE_ONLY and any(self._is_known(t) for t in inputs):
             self._follow(call, inputs)
             for tensor, labels in zip(written, before):
                 self._spread(tensor, labels)
@@ -219,8 +224,11 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         if numbers(call.func, call.args, call.kwargs):
             self.times[-1][call.name] += 1
             key = Key(self.stack[-1][0], call.name, self.times[-1][call.name])
-        layer = next((name for t in inputs if (name := self.layer_of(t))), "") if call.name in self.layer_rules else ""
-        self.factors.follow(call, inputs, layer, key)
+        self.factors.follow(call, inputs, self._layer_at_work(call, inputs), key)
+
+    def _is_known(self, tensor: Tensor) -> bool:
+        known = tensor in self.tracked or tensor in self.planes or id(tensor) in self.holders
+        return known or bool(self.layer_of(tensor))
 
     def _spread(self, written: Tensor, before: Tensor | None) -> None:
         """Let what an operator wrote in place be known of all that shares the memory."""
@@ -236,30 +244,86 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
     def _follow(self, call: Call, inputs: list[Tensor]) -> None:
         # Sources first: an in-place operator replaces what is known of its own input.
         sources = [self.tracked[t] for t in inputs if t in self.tracked]
-        layer = next((name for t in inputs if (name := self.layer_of(t))), "")
+        layer = self._layer_at_work(call, inputs)
+        if not layer:
+            meet(self, inputs)
+            if call.name not in WHOLE_RULES and any(t in self.planes for t in inputs):
+                found = follow(self, call, inputs)
+                for output, planes in zip(call.outputs, found):
+                    self.set_planes(output, planes)
+                return
         rule = (self.layer_rules if layer else self.rules).get(call.name, unknown)
-        try:
-            labels = rule(self, call)
-        except UnknownOperatorError:
+        labels = self.apply(call, rule)
+        if labels is None:
             self._give_up(call, inputs)
-            labels = []
         for source in sources:
             source.readers.append(layer)
-        for output, label in zip(call.outputs, labels):
+        for output, label in zip(call.outputs, labels or []):
             if label is not None:
                 self.tracked[output] = known = Tracked(label, layer)
                 if layer:
                     self.raw.append(known)
 
+    def _layer_at_work(self, call: Call, inputs: list[Tensor]) -> str:
+        """Return the layer whose weight an operator uses as layers do, or ""."""
+        if call.name not in self.layer_rules:
+            return ""
+        names = [name for tensor in inputs if (name := self.layer_of(tensor))]
+        computed = call.name in MOVES and not isinstance(self.layers.get(names[0] if names else ""), nn.Linear)
+        return "" if computed or not names else names[0]
+
+    def apply(self, call: Call, rule: Rule | None = None) -> list[Tensor | None] | None:
+        """Return what the rule of an operator says, or None where it cannot follow."""
+        try:
+            return (rule or self.rules.get(call.name, unknown))(self, call)
+        except UnknownOperatorError:
+            return None
+
     def _give_up(self, call: Call, inputs: list[Tensor]) -> None:
         for tensor in inputs:
-            if tensor in self.tracked:
-                self.labels.freeze(self.tracked[tensor].labels, call.reason)
+            for plane in self.planes_of(tensor):
+                self.labels.freeze(plane, call.reason)
             layer = self.layer_of(tensor)
             if layer:
                 self.tainted.setdefault(layer, call.reason)
         for tensor in call.outputs:
+            self.set_planes(tensor, [])
+
+    def planes_of(self, tensor: Any) -> list[Tensor]:
+        """Return the labels of all rows of channels that a tensor has, each in its own shape."""
+        labels = self.labels_of(tensor)
+        return list(self.planes.get(tensor, ())) if labels is None else [labels]
+
+    def set_planes(self, tensor: Tensor, planes: list[Tensor]) -> None:
+        """Note the rows of channels that a tensor has: one, as an activation has, or several."""
+        self.tracked.pop(tensor, None)
+        self.planes.pop(tensor, None)
+        if len(planes) == 1:
+            self.tracked[tensor] = Tracked(planes[0], "")
+        elif planes:
+            self.planes[tensor] = planes
+
+    @contextmanager
+    def only(self, inputs: list[Tensor], chosen: dict[int, Tensor]) -> Iterator[None]:
+        """Let some tensors carry one plane each, by its id, and no other labels."""
+        before = {id(t): (t, self.tracked.get(t)) for t in inputs}
+        for tensor, _ in before.values():
             self.tracked.pop(tensor, None)
+            if id(tensor) in chosen:
+                self.tracked[tensor] = Tracked(chosen[id(tensor)], "")
+        try:
+            yield
+        finally:
+            for tensor, known in before.values():
+                self.tracked.pop(tensor, None)
+                if known is not None:
+                    self.tracked[tensor] = known
+
+    def own_labels(self, name: str, width: int) -> Tensor:
+        """Return the labels of a layer's output channels, the same at every call."""
+        if name not in self.outputs:
+            self.outputs[name] = self.labels.new(width)
+        return self.outputs[name]
 
     def enter(self, name: str, module: nn.Module, arguments: Any) -> None:
         """Note that a module runs, and what enters it."""
@@ -278,12 +342,16 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         with unheard():
             self.visiting.pop().leaving += [self._mark(tensor) for tensor in tensors(result)]
 
+    def abandon(self) -> None:
+        """Forget the modules that were running: their code has failed."""
+        del self.stack[1:], self.times[1:], self.visiting[:]
+
     def _mark(self, tensor: Tensor) -> Mark:
-        labels = self.labels_of(tensor)
-        small = None if labels is None else core(labels)
-        if small is not None and small.numel() < labels.numel():  # type: ignore[union-attr]
-            small = small.clone()  # a view would keep all of them
-        return Mark(small, self.factors.of(tensor))
+        planes = []
+        for labels in self.planes_of(tensor):
+            small = core(labels)
+            planes.append(small.clone() if small.numel() < labels.numel() else small)  # a view would keep all of them
+        return Mark(tuple(planes), self.factors.of(tensor))
 
     @property
     def where(self) -> str:
@@ -301,16 +369,26 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         return None if known is None else known.labels
 
     def vector(self, tensor: Tensor, dim: int) -> Tensor:
-        """Return the labels along one dimension, shape (size,); they may differ along no other."""
-        labels = self.labels_of(tensor)
+        """Return the labels along one dimension, shape (size,); where they differ along others, rows are tied."""
         size = tensor.shape[dim]
+        if tensor in self.planes:
+            found = along_dim(self, tensor, dim, f"{self.caller} in {self.where}")
+            return torch.full((size,), FIXED) if found is None else found
+        labels = self.labels_of(tensor)
         if labels is None:
             return torch.full((size,), FIXED)
-        small = core(labels)
         dim %= tensor.ndim
-        if any(length > 1 for other, length in enumerate(small.shape) if other != dim):
+        if varying(labels) not in ([], [dim]):
+            return self._tied(labels, dim)
+        return core(labels).flatten().expand(size)
+
+    def _tied(self, labels: Tensor, dim: int) -> Tensor:
+        """Tie rows that lie beside each other one to one, as what is done to all of them alike demands."""
+        if dim not in varying(labels):
             raise UnknownOperatorError
-        return small.flatten().expand(size)
+        rows = core(labels).movedim(dim, -1).reshape(-1, labels.shape[dim])
+        self.labels.unite(rows[:1].expand_as(rows), rows, f"{self.caller} in {self.where}")
+        return torch.where((rows > FIXED).all(0), rows[0].abs(), -rows[0].abs())
 
     def cut(self, key: Any, reason: str, parts: list[Tensor]) -> None:
         """Demand that these parts, and any others cut under the same key, keep equally many channels."""
@@ -323,6 +401,10 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         layer = self.layer_of(tensor)
         if layer and tensor.ndim > 1 and tensor not in self.transposed:
             return self._weight_rows(layer)
+        meet(self, [tensor])
+        if tensor in self.planes:
+            single = {varying(plane)[0]: plane for plane in self.planes[tensor] if len(varying(plane)) == 1}
+            return {dim: tuple(rows_of(plane, dim)[0].abs().tolist()) for dim, plane in single.items()}
         labels = self.labels_of(tensor)
         dim = None if labels is None else flexible_dim(labels, self.rows)
         if labels is None or dim is None:
@@ -364,9 +446,18 @@ class Caller(TorchFunctionMode):
         return result
 
 
+# These put values elsewhere and do nothing else to them.
+MOVES = {
+    *("view", "_unsafe_view", "reshape", "_reshape_alias", "permute", "transpose", "expand", "squeeze", "unsqueeze"),
+    *("clone", "detach", "alias", "contiguous", "split", "split_with_sizes", "slice"),
+}
+# The rules of these look at several planes of a tensor themselves.
+WHOLE_RULES = {
+    *("convolution", "deform_conv2d", "mm", "addmm", "baddbmm", "native_batch_norm", "native_group_norm"),
+    *("native_layer_norm",),
+}
 # These read a tensor's shape or type, never its values.
 SHAPE_ONLY = {
-    *("zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like"),
     *("new_zeros", "new_ones", "new_empty", "new_full", "new_empty_strided"),
 }
 

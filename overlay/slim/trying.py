@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
-
-import torch
 
 from .blame import Blame
 from .drops import one_of_each, shares
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from .channels import Channels
     from .labels import Array
+    from .passes import Pass
     from .trace import Trace
 
 SHARES = ((0.15, 0.6), (0.55, 0.8))  # of each bundle that the first drops lack
@@ -28,17 +28,17 @@ WIDER = (1.5, 2.0)  # times as wide as high, for the second size: 64 by 96 pixel
 
 
 def prove(
-    model: nn.Module, trace: Trace, shown: Tensor, number: Callable[[], tuple[Channels, Array]]
+    model: nn.Module, trace: Trace, ways: list[Pass], number: Callable[[], tuple[Channels, Array]]
 ) -> Channels:
     """Freeze what cannot be pruned rightly, until each of several drops shows that the rest can.
 
     Args:
         model: The model; it is only copied.
         trace: Its trace.
-        shown: The image that was traced.
+        ways: How it was traced, first in inference.
         number: Gives the channels as the trace knows them, and the number of each root of labels.
     """
-    trying = _Trying(model, trace, shown)
+    trying = _Trying(model, trace, ways)
     passed = place = 0
     settle(trace)
     channels, numbers = number()
@@ -56,11 +56,13 @@ def prove(
 
 
 class _Trying:
-    def __init__(self, model: nn.Module, trace: Trace, shown: Tensor) -> None:
+    def __init__(self, model: nn.Module, trace: Trace, ways: list[Pass]) -> None:
         self.model, self.trace, self.blame = model, trace, Blame(trace)
-        batch, *rest = shown.shape
-        wider = [shown.new_zeros(batch, *rest[:-1], int(rest[-1] * times)) for times in WIDER]
-        self.images = [[shown.expand(2 * batch, *rest), shown], [*wider, shown], [shown]]
+        plain, *self.others = ways
+        batch, *rest, width = plain.shape
+        several = replace(plain, shape=(2 * batch, *rest, width))
+        wider = [replace(plain, shape=(batch, *rest, int(width * times))) for times in WIDER]
+        self.plain = [[several, plain], [*wider, plain], [plain]]
 
     def lost(self, place: int, channels: Channels, numbers: Array) -> set[int]:
         """Return what a drop drops: shares of all, about two thirds, or one of each."""
@@ -98,17 +100,16 @@ class _Trying:
     ) -> Outcome:
         seed = place if place < len(SHARES) else None
         wanted = partial(self._wanted, kept, self.blame.in_flight())
-        images = self.images[place]
+        plain = self.plain[place]
         while True:
-            noise = torch.rand(images[0].shape, generator=torch.Generator().manual_seed(place)).to(images[0])
-            drop = Drop(lost, noise, seed, self.trace.in_training)
+            drop = Drop(lost, seed, [plain[0], *self.others])
             try:
                 return probe(self.model, channels, drop, wanted, thorough=thorough, exact=exact)
             except UnfitError as error:
                 if exact:
                     exact = False
-                elif len(images) > 1:
-                    del images[0]
+                elif len(plain) > 1:
+                    del plain[0]
                 else:
                     raise ValueError(f"the model does not run on noise: {error}") from error
 
@@ -118,7 +119,6 @@ class _Trying:
         """Return what a tensor of the sliced model must be; anything, where its scale is yet to be made up for."""
         visits = self.trace.visits.get(name, [])
         marks = getattr(visits[call], side) if call < len(visits) else []
-        mark = marks[place] if place < len(marks) else None
-        if mark is not None and name and not mark.factors.isdisjoint(in_flight):
+        if place >= len(marks) or (name and not marks[place].factors.isdisjoint(in_flight)):
             return []
-        return kept.of(masked, mark)
+        return kept.of(masked, marks[place])

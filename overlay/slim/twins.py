@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from .hearing import unheard
 from .masking import silence_channels
-from .shadow import shadow, train_branches, undisturbed, whole_pass
+from .shadow import shadow, undisturbed
 from .slicing import slice_model
 
 if TYPE_CHECKING:
@@ -107,24 +107,16 @@ def measured(twin: nn.Module, seed: int | None, found: Statistics) -> Iterator[N
             handle.remove()
 
 
-def all_passes(twin: nn.Module, shown: Tensor, *, in_training: bool) -> None:
-    """Run a copy as in inference, and where training takes other branches as in training, by the same chances."""
-    with undisturbed(twin), _seeded():
-        whole_pass(twin, shown)
-        if in_training:
-            train_branches(twin)
-            whole_pass(twin, shown)
-
-
 @contextmanager
-def _seeded() -> Iterator[None]:
-    """Set the generators of Python, NumPy and PyTorch, and put back those that `undisturbed` does not."""
+def seeded(twin: nn.Module) -> Iterator[None]:
+    """Compute as `undisturbed` does, and by the same chances each time."""
     before = random.getstate(), np.random.get_state()  # noqa: NPY002 - which code may use
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002
-    torch.manual_seed(0)
     try:
-        yield
+        with undisturbed(twin):
+            torch.manual_seed(0)
+            yield
     finally:
         random.setstate(before[0])
         np.random.set_state(before[1])  # noqa: NPY002
