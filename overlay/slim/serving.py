@@ -58,7 +58,8 @@ def serving(
     """
     ways = _ways(model, channels.example)
     everything = [*gone, *blocks]
-    expected = [_heard(_silenced(model, everything), way, everything) for way in ways]
+    silent = _silenced(model, everything)
+    expected = [_heard(silent, way, everything) for way in ways]
     accepted: list[str] = []
     waiting = [list(blocks)]
     while waiting:
@@ -103,18 +104,21 @@ def _same(
 def _heard(twin: nn.Module, way: Pass, blocks: Iterable[str]) -> Heard:
     """Run a copy on noise, and note what it says outside of these blocks."""
     heard = Heard()
+    entered: list[str] = []
     inside = {id(m) for block in blocks for m in twin.get_submodule(block).modules()}
 
-    def note(name: str, arguments: tuple[Any, ...]) -> None:
-        generator.manual_seed(len(heard.inputs))  # what a block draws at random must not change what others draw
-        heard.inputs += [(name, tensor.clone()) for tensor in tensors(arguments)]
+    def note(name: str, module: nn.Module, arguments: tuple[Any, ...]) -> None:
+        entered.append(name)
+        generator.manual_seed(len(entered))  # what a block draws at random must not change what others draw
+        if isinstance(module, LAYERS):
+            heard.inputs += [(name, tensor.clone()) for tensor in tensors(arguments)]
 
     device = next(twin.parameters()).device
     generator = torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
     handles = [
-        module.register_forward_pre_hook(lambda _, args, name=name: note(name, args))
+        module.register_forward_pre_hook(lambda module, args, name=name: note(name, module, args))
         for name, module in twin.named_modules()
-        if isinstance(module, LAYERS) and id(module) not in inside
+        if id(module) not in inside
     ]
     noise = torch.rand(way.shape, generator=torch.Generator().manual_seed(0))
     try:
