@@ -7,7 +7,7 @@ freezes those that enter it. Only shapes are asked of the model's code, never it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,9 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .admission import admit
+from .blocks import within
 from .copying import FAILURES
+from .deploying import deployed
 from .hooks import drop_onlookers, opaque_hooks
 from .labels import FIXED
 from .layers import LAYER_RULES
@@ -29,7 +31,7 @@ from .trace import Trace
 from .trying import prove
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor, nn
 
@@ -131,7 +133,8 @@ def _analyse(model: nn.Module, example: Tensor | None) -> Channels:
         except FAILURES as failure:
             error = failure
         else:
-            return prove(model, trace, ways, partial(_plain, trace, tuple(shown.shape)))
+            number = partial(_plain, trace, tuple(shown.shape))
+            return _deployable(model, trace, partial(prove, model, trace, ways, number))
     raise ValueError(f"the model does not run on an image of {tuple(shown.shape)}: {error}; pass an example that fits")
 
 
@@ -140,6 +143,19 @@ def prunable_batchnorms(model: nn.Module) -> dict[str, torch.BoolTensor]:
     channels = analyse(model)
     masks = {name: torch.tensor(channels.prunable(name)) for name in channels.norms}
     return {name: mask for name, mask in masks.items() if bool(mask.any())}  # type: ignore[misc]
+
+
+def _deployable(model: nn.Module, trace: Trace, tried_out: Callable[[], Channels]) -> Channels:
+    """Count what methods for deployment read as a width, and freeze the blocks where that is not to be found."""
+    while True:
+        channels = tried_out()
+        attributes, stuck = deployed(model, channels)
+        if not stuck:
+            return replace(channels, attributes={**channels.attributes, **attributes})
+        for block, method in stuck.items():
+            inside = [labels for name, labels in trace.outputs.items() if within(name, block)]
+            for labels in [*trace.entering[block], *inside]:
+                trace.labels.freeze(labels, f"{method} in {block or 'the model'}")
 
 
 def _plain(trace: Trace, example: tuple[int, ...]) -> tuple[Channels, Array]:

@@ -340,4 +340,6 @@ def _ratios(full: Hearing, less: Hearing) -> dict[Key, float | None]:
 def _same(old: tuple[float, ...], new: tuple[float, ...]) -> bool:
     """Whether numbers are the same, up to rounding."""
     pairs = zip(old, new)
-    return len(old) == len(new) and all(math.isclose(a, b, rel_tol=SAME_NUMBER) or (a != a and b != b) for a, b in pairs)
+    return len(old) == len(new) and all(
+        math.isclose(a, b, rel_tol=SAME_NUMBER) or (a != a and b != b) for a, b in pairs
+    )

@@ -27,9 +27,7 @@ DROPS = len(SHARES) + 1
 WIDER = (1.5, 2.0)  # times as wide as high, for the second size: 64 by 96 pixels, or 128 where a stride is 64
 
 
-def prove(
-    model: nn.Module, trace: Trace, ways: list[Pass], number: Callable[[], tuple[Channels, Array]]
-) -> Channels:
+def prove(model: nn.Module, trace: Trace, ways: list[Pass], number: Callable[[], tuple[Channels, Array]]) -> Channels:
     """Freeze what cannot be pruned rightly, until each of several drops shows that the rest can.
 
     Args:

@@ -31,9 +31,7 @@ NEGATIVE = 0.2  # share of scales that are below zero
 SPREAD = 1e-3  # least variance that is divided by, as a share of the squared mean: less would be rounding
 
 
-def masked_twin(
-    model: nn.Module, channels: Channels, lost: set[int], seed: int | None, *, exact: bool
-) -> nn.Module:
+def masked_twin(model: nn.Module, channels: Channels, lost: set[int], seed: int | None, *, exact: bool) -> nn.Module:
     """Return a copy at full width in which the lost groups say nothing; if exact in float64."""
     twin = shadow(model)
     if seed is not None:
