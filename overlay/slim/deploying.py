@@ -171,7 +171,7 @@ def _guesses(
     choices: dict[str, list[Row]] = {}
     for place, part in module.named_modules():
         if not type(part).__module__.startswith("torch."):
-            sizes = {f"{place}:{attribute}": size for attribute, size in sizes_of(part).items()}
+            sizes = {f"{place}:{attribute}": size for attribute, size in sizes_of(part)}
             choices.update({key: rows[size] for key, size in sizes.items() if size in rows})
     choices = {key: found for key, found in choices.items() if _full(block, key) not in channels.attributes}
     sets = [keys for keys in known.get(type(module), []) if all(key in choices for key in keys)]
