@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -119,9 +120,9 @@ def mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, Tensor):
         return change(value)
     if isinstance(value, dict):
-        return type(value)((key, mapped(item, change)) for key, item in value.items()) if value else value
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(mapped(item, change) for item in value))
+        items = [(key, mapped(item, change)) for key, item in value.items()]
+        return type(value)(items) if type(value) in {dict, OrderedDict} else dict(items)
     if isinstance(value, (list, tuple)):
-        return type(value)(mapped(item, change) for item in value)
+        parts = [mapped(item, change) for item in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
     return value
