@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -59,17 +60,14 @@ def prove_plan(model: nn.Module, channels: Channels, lost: set[int], removed: Ma
         UnprovenError: They differ.
     """
     if not lost and not removed:
-        return
+        return None
     batch, *rest, width = channels.example
-    several = Pass((2 * batch, *rest, width))
-    wider = [replace(several, shape=(*several.shape[:-1], int(width * times))) for times in WIDER]
-    for ways in ([several], wider):
-        for way in ways:
-            try:
-                _compare(model, channels, Drop(lost, None, [way], removed))
-            except UnfitError:
-                continue
-            break
+    sizes = [(2 * batch, *rest, width), *((2 * batch, *rest, int(width * times)) for times in WIDER)]
+    for shapes in ((sizes[0], sizes[1]), (sizes[0], sizes[2]), sizes[:1]):
+        drop = Drop(lost, None, [Pass(shape) for shape in shapes], removed)
+        with suppress(UnfitError):
+            return _compare(model, channels, drop)
+    return None
 
 
 def _compare(model: nn.Module, channels: Channels, drop: Drop) -> None:

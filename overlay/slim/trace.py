@@ -178,6 +178,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         self.times: list[Counter[str]] = [Counter()]  # how often each operator got numbers, by module that runs
         self.visits: defaultdict[str, list[Visit]] = defaultdict(list)  # module -> its calls
         self.visiting: list[Visit] = []
+        self.cores: Any = WeakTensorKeyDictionary()  # labels of a tensor -> their core
         self.multiplied = 0  # products of two activations so far in this pass
         self.products: dict[str, list[int]] = {}  # "<module>:<number>" of such a product -> what it takes longer for
         self.entering: defaultdict[str, list[Tensor]] = defaultdict(list)  # module -> labels of its arguments
@@ -349,8 +350,10 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
     def _mark(self, tensor: Tensor) -> Mark:
         planes = []
         for labels in self.planes_of(tensor):
-            small = core(labels)
-            planes.append(small.clone() if small.numel() < labels.numel() else small)  # a view would keep all of them
+            if labels not in self.cores:
+                small = core(labels)
+                self.cores[labels] = small.clone() if small.numel() < labels.numel() else small  # not a view of all
+            planes.append(self.cores[labels])
         return Mark(tuple(planes), self.factors.of(tensor))
 
     @property
