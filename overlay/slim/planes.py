@@ -115,24 +115,21 @@ def _classes(trace: Trace, call: Call, inputs: list[Tensor]) -> Iterator[dict[in
     planes = [(tensor, plane) for tensor in _distinct(inputs) for plane in trace.planes_of(tensor)]
     ndim = max(output.ndim for output in call.outputs) if call.outputs else 0
     waiting = [(id(tensor), plane, {dim - tensor.ndim + ndim for dim in varying(plane)}) for tensor, plane in planes]
-    several = len({key for key, *_ in waiting}) > 1
     while waiting:
         key, plane, dims = waiting.pop(0)
-        chosen = {key: plane}
-        for other in list(waiting) if several else []:
+        chosen, across = {key: plane}, {key: dims}
+        for other in list(waiting):
             if other[2] & dims and other[0] not in chosen:
-                chosen[other[0]] = other[1]
+                chosen[other[0]], across[other[0]] = other[1:]
                 waiting.remove(other)
-        if not dims:  # a single channel, spread over all that it meets
-            trace.labels.freeze(plane, call.reason)
-        elif any(other[2] & dims for other in waiting):  # one that lies across two others
-            for one in chosen.values():
-                trace.labels.freeze(one, call.reason)
-            for other in [other for other in waiting if other[2] & dims]:
-                trace.labels.freeze(other[1], call.reason)
-                waiting.remove(other)
-        else:
+        # One that lies across two of another tensor would bring these together.
+        crossing = [o for o in waiting if any(o[2] & its for k, its in across.items() if k != o[0])]
+        if dims and not crossing:
             yield chosen
+            continue
+        for one in (*chosen.values(), *(other[1] for other in crossing)):  # or a single channel, spread over all
+            trace.labels.freeze(one, call.reason)
+        waiting = [other for other in waiting if other not in crossing]
 
 
 def _distinct(tensors: list[Tensor]) -> list[Tensor]:

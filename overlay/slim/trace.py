@@ -242,7 +242,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         if call.name not in self.layer_rules:
             return ""
         names = [name for tensor in inputs if (name := self.layer_of(tensor))]
-        computed = call.name in MOVES and not isinstance(self.layers.get(names[0] if names else ""), nn.Linear)
+        computed = call.name in TURNS and not isinstance(self.layers.get(names[0] if names else ""), nn.Linear)
         return "" if computed or not names else names[0]
 
     def apply(self, call: Call, rule: Rule | None = None) -> list[Tensor | None] | None:
@@ -402,6 +402,7 @@ MOVES = {
     *("view", "_unsafe_view", "reshape", "_reshape_alias", "permute", "transpose", "expand", "squeeze", "unsqueeze"),
     *("clone", "detach", "alias", "contiguous", "split", "split_with_sizes", "slice"),
 }
+TURNS = {"t", "transpose", "permute"}  # what a Linear does to its weight before it is used
 # The rules of these look at several planes of a tensor themselves.
 WHOLE_RULES = {
     *("convolution", "deform_conv2d", "mm", "addmm", "baddbmm", "native_batch_norm", "native_group_norm"),
