@@ -7,21 +7,25 @@ freezes those that enter it. Only shapes are asked of the model's code, never it
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from .admission import admit
+from .copying import FAILURES
+from .hooks import drop_onlookers, opaque_hooks
 from .labels import FIXED
 from .layers import LAYER_RULES
 from .operators import RULES
+from .passes import Pass, dry_run, follow
 from .settling import follower_of, link_width, settle
-from .shadow import FAILURES, SIDES, image, one_thread, shadow, train_branches, undisturbed, watched, whole_pass
+from .shadow import SIDES, image, one_thread, shadowed
 from .sizes import Source, name_sizes
-from .trace import LAYERS, Caller, Trace, tensors
+from .trace import LAYERS, Trace
 from .trial import failing_modules
 
 if TYPE_CHECKING:
@@ -101,29 +105,31 @@ def analyse(model: nn.Module, example: Tensor | None = None) -> Channels:
     """Find the channels of a model that can be pruned; the model, its caches and the generators stay as they are.
 
     Args:
-        model: The bare model: neither a parallel wrapper nor compiled.
+        model: The model; a wrapper for parallel training or by `torch.compile` is looked through.
         example: An image, (B, C, H, W), values unused. Default: the smallest of a few black squares that works.
 
     Raises:
-        ValueError: If the model does not run on the image.
+        ValueError: If the model does not run on the image, or its layers cannot be sliced, as `admit` says.
     """
-    with one_thread():
-        return _analyse(model, example)
+    with one_thread(), torch.inference_mode(mode=False):  # where views are dispatched as other operators
+        return _analyse(admit(model), example)
 
 
 def _analyse(model: nn.Module, example: Tensor | None) -> Channels:
-    twin = shadow(model)
+    twin, memo = shadowed(model)
+    opaque = opaque_hooks(model, memo)
     name_sizes(twin)
     error: Exception | None = None
     for side in SIDES if example is None else SIDES[:1]:
         shown = image(twin, side) if example is None else example.detach().to(next(twin.parameters()))
         trace = Trace(twin, RULES, LAYER_RULES)
         try:
-            _follow(twin, trace, shown)
+            opaque += drop_onlookers(twin, partial(dry_run, twin, shown))
+            ways = follow(twin, trace, shown, opaque)
         except FAILURES as failure:
             error = failure
         else:
-            return _try_out(model, trace, shown)
+            return _try_out(model, trace, shown, ways)
     raise ValueError(f"the model does not run on an image of {tuple(shown.shape)}: {error}; pass an example that fits")
 
 
@@ -134,35 +140,14 @@ def prunable_batchnorms(model: nn.Module) -> dict[str, torch.BoolTensor]:
     return {name: mask for name, mask in masks.items() if bool(mask.any())}  # type: ignore[misc]
 
 
-def _follow(twin: nn.Module, trace: Trace, shown: Tensor) -> None:
-    """Run the model as in inference and, where that misses layers, as in training."""
-    twin.eval()
-    with watched(twin, trace.enter, trace.stack.pop), undisturbed(twin):
-        _pass(twin, trace, shown)
-        if any(name not in trace.outputs for name in trace.layers):
-            train_branches(twin)
-            with suppress(*FAILURES):  # training may want targets as well
-                _pass(twin, trace, shown)
-                trace.in_training = True
-
-
-def _pass(twin: nn.Module, trace: Trace, shown: Tensor) -> None:
-    with Caller(trace), trace:
-        result = whole_pass(twin, shown)
-    for tensor in tensors(result):  # what later layers read as well is a feature map, and free to narrow
-        known = trace.tracked.get(tensor)
-        if known is not None and not known.readers:
-            trace.labels.freeze(known.labels, "output of the model")
-
-
-def _try_out(model: nn.Module, trace: Trace, shown: Tensor) -> Channels:
+def _try_out(model: nn.Module, trace: Trace, shown: Tensor, ways: list[Pass]) -> Channels:
     """Freeze what enters code that does not run at another width, until the rest does."""
     blamed: set[str] = set()
     linked: set[str] = set()
     while True:
         settle(trace)
         channels, viewed = _plain(trace, tuple(shown.shape))
-        failing = failing_modules(model, channels, shown, viewed, in_training=trace.in_training)
+        failing = failing_modules(model, channels, shown, viewed, ways)
         if not failing:
             return channels
         culprit = next((name for name in failing if name not in blamed), "")

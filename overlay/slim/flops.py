@@ -80,7 +80,7 @@ class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         del types
         name = func.overloadpacket._qualified_op_name  # noqa: SLF001 - "aten::mm", in every torch
-        out = _unconvolved(*args) if name == "aten::convolution" else func(*args, **(kwargs or {}))
+        out = unconvolved(*args) if name == "aten::convolution" else func(*args, **(kwargs or {}))
         owners = [self.owner.get(arg, "") for arg in args if isinstance(arg, torch.Tensor)]
         if name in _VIEWS and owners[0]:
             self.owner[out] = owners[0]
@@ -99,7 +99,7 @@ def _convolution(args: tuple[Any, ...], out: Tensor) -> int:
     return int((image if transposed else out).numel() * weight[0].numel())
 
 
-def _unconvolved(image: Tensor, weight: Tensor, bias: Any, *geometry: Any) -> Tensor:
+def unconvolved(image: Tensor, weight: Tensor, bias: Any, *geometry: Any) -> Tensor:
     """Return zeros in the shape that a convolution of these arguments has."""
     del bias
     strides, paddings, dilations, transposed, more, groups = geometry

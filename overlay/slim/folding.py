@@ -141,8 +141,8 @@ def _shift(model: nn.Module, channels: Channels, name: str, effect: Tensor) -> N
     norm: Any = model.get_submodule(channels.followed_by[name]) if name in channels.followed_by else None
     with torch.no_grad():
         if layer.bias is not None:
-            layer.bias += effect.to(layer.bias)
+            layer.bias = nn.Parameter(layer.bias + effect.to(layer.bias), requires_grad=layer.bias.requires_grad)
         elif norm is None:
             layer.bias = nn.Parameter(effect.to(layer.weight), requires_grad=layer.weight.requires_grad)
         elif norm.running_mean is not None:  # statistics of the batch take a constant away by themselves
-            norm.running_mean -= effect.to(norm.running_mean)
+            norm.running_mean = norm.running_mean - effect.to(norm.running_mean)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Callable
 import torch
 from torch import Tensor, nn
 
+from .admission import admit
 from .channels import analyse
 from .costs import penalty_weights
 from .gamma_log import NEAR_ZERO, GammaLog, Row, leads
@@ -33,15 +34,6 @@ if TYPE_CHECKING:
     from .strength import Settings, Standing
 
 NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)
-
-
-def bare(model: nn.Module) -> nn.Module:
-    """Return the model inside DDP, `torch.compile` and a distillation wrapper; its teacher is left alone."""
-    for name in ("module", "_orig_mod", "student_model"):
-        inner = getattr(model, name, None)
-        if isinstance(inner, nn.Module):
-            return bare(inner)
-    return model
 
 
 class GammaPenalty:
@@ -68,10 +60,11 @@ class GammaPenalty:
             folder: The run folder, for `gamma.csv` and its like; None keeps none.
 
         Raises:
-            ValueError: There is no scale to act on, or nothing that `auto` could go by.
+            ValueError: There is no scale to act on, or nothing that `auto` could go by; or the model is one that cannot
+                be pruned after, as `analyse` says.
         """
         self.optimizer, self.settings, self.standing = optimizer, settings, standing
-        self.norms = _penalised(bare(model), settings, imgsz)
+        self.norms = _penalised(admit(model), settings, imgsz)
         if not self.norms:
             raise ValueError("sparsity has nothing to act on: no BatchNorm scale that can be pruned is being trained")
         self.groups = [_Group(group, self.norms) for group in optimizer.param_groups]

@@ -11,6 +11,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from .admission import bare
 from .blocks import removable_blocks, within
 from .counting import keep_counts, unrounded
 from .plan_data import FORMAT, PlanError, check_plan, read_json
@@ -110,6 +111,7 @@ def make_plan(
             pruned, or a gamma is not finite.
     """
     _check(ratio, threshold, round_to, min_channels)
+    model = bare(model)
     scores = scores or Scores.of(model, channels)
     if ratio is not None:
         dropped = drop_ratio(scores, ratio)

@@ -180,9 +180,10 @@ def combined(trace: Trace, call: Call, parts: Sequence[Any], zero: Zero) -> Tens
     silent = {first: total > FIXED}
     size = sizes[first]
     for place, labels_there in others:
-        silent[place] = labels_there > FIXED
         total, deaf = joined(trace, call, (total, size), (labels_there, sizes[place]))
-        for spread in silent if deaf == "first" else (place,) if deaf == "second" else ():
+        before = list(silent)
+        silent[place] = labels_there > FIXED
+        for spread in before if deaf == "first" else (place,) if deaf == "second" else ():
             silent[spread] = torch.zeros_like(silent[spread])
         size = torch.Size(max(a, b) for a, b in zip(size, sizes[place]))
     flexible = flexible_dim(total, trace.rows)

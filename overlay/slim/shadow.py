@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import gc
 from collections import OrderedDict
 from contextlib import contextmanager
@@ -14,44 +13,67 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.dropout import _DropoutNd
 
+from .copying import copied_items
+from .hooks import carried_hooks
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SIDES = (64, 128, 256, 640)  # pixels; a transformer's top-k wants more positions than 64 pixels give
 
-PLAIN = {bool, int, float, str, tuple, type(None)}  # a tuple is looked into no further: it is sizes, or as constant
+WRAPPERS = {"OptimizedModule", "DataParallel", "DistributedDataParallel"}
+INSIDE = tuple(vars(nn.Module()))  # what PyTorch itself keeps in every module
+HOOKS = tuple(name for name in INSIDE if name.endswith("_hooks"))
 
-# What a model's code may raise when shapes do not suit it.
-FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+
+class Through(nn.Module):
+    """Stands on a copy for a part that `torch.compile` or a parallel wrapper holds, and runs that part."""
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Run what is held, as it was written."""
+        return self._held()(*args, **kwargs)
+
+    def _held(self) -> nn.Module:
+        return next(iter(self._modules.values()))  # type: ignore[return-value]
+
+    def __getattr__(self, name: str) -> Any:
+        """Answer as what is held does, where the wrapper does so."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(self._held(), name)
 
 
 def shadow(model: nn.Module) -> nn.Module:
-    """Copy a model's structure, buffers and caches, but share its weights; without hooks, float32, in eval mode."""
+    """Copy a model's structure, buffers and caches, but share its weights; float32, in eval mode.
+
+    Of its hooks those come along that may change what it computes, on copies of what they hold.
+    """
+    return shadowed(model)[0]
+
+
+def shadowed(model: nn.Module) -> tuple[nn.Module, dict[int, Any]]:
+    """Return the `shadow` of a model, and the copies by the id of what they are of."""
     memo: dict[int, Any] = {id(p): nn.Parameter(p.detach().float(), requires_grad=False) for p in model.parameters()}
     modules = list(model.modules())
-    memo |= {id(module): type(module).__new__(type(module)) for module in modules}
+    memo |= {id(module): object.__new__(Through if _wraps(module) else type(module)) for module in modules}
     for module in modules:
         # Not copied first and cleared then: what a hook has caught in training carries gradients and cannot be copied.
-        memo |= {id(hooks): OrderedDict() for hooks in (module._forward_hooks, module._forward_pre_hooks)}  # noqa: SLF001
+        memo |= {id(vars(module)[name]): OrderedDict() for name in HOOKS if name in vars(module)}
     for module in modules:
-        # Attribute by attribute, of which most are plain: deepcopy takes five times as long to find that out.
-        memo[id(module)].__dict__.update(_copied_items(vars(module), memo))
+        values = {key: vars(module)[key] for key in INSIDE if key in vars(module)} if _wraps(module) else vars(module)
+        memo[id(module)].__dict__.update(copied_items(values, memo))
+        memo[id(module)].__dict__.pop("_compiled_call_impl", None)
+    for module in modules:
+        for name, hooks in carried_hooks(module, memo).items():
+            vars(memo[id(module)])[name].update(hooks)
     twin: nn.Module = memo[id(model)]
-    return twin.eval()
+    return twin.eval(), memo
 
 
-def _copied_items(values: dict[str, Any], memo: dict[int, Any]) -> dict[str, Any]:
-    return {key: value if type(value) in PLAIN else _copied(value, memo) for key, value in values.items()}
-
-
-def _copied(value: Any, memo: dict[int, Any]) -> Any:
-    if type(value) in {OrderedDict, set} and not value:  # hooks: each module has nine such
-        return type(value)()
-    if type(value) is Tensor and id(value) not in memo:
-        memo[id(value)] = value.detach().to(torch.float32 if value.is_floating_point() else value.dtype, copy=True)
-    if type(value) is dict and all(type(key) is str for key in value):
-        return _copied_items(value, memo)
-    return memo[id(value)] if id(value) in memo else copy.deepcopy(value, memo)
+def _wraps(module: nn.Module) -> bool:
+    kind = type(module)
+    return kind.__module__.startswith("torch.") and kind.__name__ in WRAPPERS
 
 
 def train_branches(twin: nn.Module) -> None:
@@ -118,7 +140,7 @@ def watched(
 def undisturbed(twin: nn.Module) -> Iterator[None]:
     """Compute without gradients, and put every random generator back."""
     devices = sorted({p.device.index or 0 for p in twin.parameters() if p.device.type == "cuda"})
-    with torch.random.fork_rng(devices=devices), torch.no_grad():
+    with torch.random.fork_rng(devices=devices), torch.inference_mode(mode=False), torch.no_grad():
         yield
 
 

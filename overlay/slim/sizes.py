@@ -95,6 +95,14 @@ class Size(int):
         whole = isinstance(other, int) and other != 0
         return self.scaled(Fraction(1, int(other))) if whole else int(self).__floordiv__(other)
 
+    def __rshift__(self, other: Any) -> Any:
+        """Halve so many times."""
+        return self // (1 << int(other))
+
+    def __divmod__(self, other: Any) -> Any:
+        """Divide, and keep the rest as a number."""
+        return self // other, self % other
+
     def __reduce__(self) -> Any:
         """Pickle and copy as a plain int."""
         return int, (int(self),)

@@ -14,7 +14,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .penalty import GammaPenalty, bare
+from .admission import bare
+from .penalty import GammaPenalty
 from .strength import WEIGHTS, Settings, Spelling, Standing
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from .admission import admit
 from .blocks import remove_blocks, within
 from .channels import Channels, analyse
 from .fitting import check_blocks, lost_groups
@@ -29,7 +30,8 @@ def apply_plan(model: nn.Module, plan: Plan, channels: Channels | None = None, *
     model hold the old Parameters: make them again.
 
     Args:
-        model: The model the plan was made for, bare, as given to `analyse`.
+        model: The model the plan was made for, as given to `analyse`. A wrapper around it holds the new Parameters as
+            well, but DDP must be made again.
         plan: What to keep.
         channels: The model's channels, if already known.
         fold: Add the constant act(beta) of a dropped channel, what it still says at gamma = 0, to the bias or the
@@ -40,7 +42,9 @@ def apply_plan(model: nn.Module, plan: Plan, channels: Channels | None = None, *
 
     Raises:
         PlanError: If the plan is for another model, or drops part of what belongs together.
+        ValueError: If the layers cannot be sliced, as `admit` says.
     """
+    model = admit(model)
     channels = channels or analyse(model)
     lost = lost_groups(plan, channels)
     check_blocks(model, plan, channels)
@@ -62,7 +66,9 @@ def mask_plan(model: nn.Module, plan: Plan, channels: Channels | None = None, *,
 
     Raises:
         PlanError: As `apply_plan`.
+        ValueError: As `apply_plan`.
     """
+    model = admit(model)
     channels = channels or analyse(model)
     lost = lost_groups(plan, channels)
     check_blocks(model, plan, channels)

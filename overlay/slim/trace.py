@@ -157,7 +157,6 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         self.asked = Asked()
         self.aliases = Aliases()
         self.rows: set[tuple[int, ...]] = set()  # labels along a dimension that may get shorter
-        self.in_training = False  # whether the branches of training were taken as well
         for name, layer in self.layers.items():
             for tensor in (layer.weight, layer.running_mean if isinstance(layer, _BatchNorm) else None):
                 if isinstance(tensor, Tensor):

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .copying import FAILURES
 from .counting import bundles
-from .shadow import FAILURES, shadow, train_branches, undisturbed, watched, whole_pass
+from .passes import run_pass
+from .shadow import shadow, undisturbed, watched
 from .slicing import slice_model
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor, nn
 
     from .channels import Channels
+    from .passes import Pass
 
 
 def failing_modules(
-    model: nn.Module, channels: Channels, shown: Tensor, viewed: set[int], *, in_training: bool
+    model: nn.Module, channels: Channels, shown: Tensor, viewed: set[int], ways: Sequence[Pass]
 ) -> list[str]:
     """Name the modules, innermost first, in which a copy of the model fails that lacks a channel of every bundle.
 
@@ -29,19 +34,24 @@ def failing_modules(
         shown: An image on which the whole model runs.
         viewed: Groups to drop another number of, since code has given them another shape, perhaps that of something
             that would lose as many by chance.
-        in_training: Whether to take the branches of training as well.
+        ways: The ways to run it. One that fails at full width as well must come as far.
     """
     twin = shadow(model)
     slice_model(twin, channels, _one_of_each(channels, viewed))
-    stack: list[str] = []
-    with watched(twin, lambda name, _, __: stack.append(name), stack.pop), undisturbed(twin):
-        try:
-            whole_pass(twin, shown)
-            if in_training:
-                train_branches(twin)
-                whole_pass(twin, shown)
-        except FAILURES:
-            return stack[::-1]
+    for way in ways:
+        stack: list[str] = []
+        entered: list[str] = []
+
+        def enter(name: str, *_: object, stack: list[str] = stack, entered: list[str] = entered) -> None:
+            stack.append(name)
+            entered.append(name)
+
+        with watched(twin, enter, stack.pop), undisturbed(twin):
+            try:
+                run_pass(twin, way, shown)
+            except FAILURES:
+                if way.calls is None or len(entered) < way.calls:
+                    return stack[::-1]
     return []
 
 

@@ -91,6 +91,7 @@ def test_a_size_remembers_its_origin_through_arithmetic() -> None:
     assert terms_of(width // 5) == terms_of(width % 5) == terms_of(width + 1) == terms_of(width - width) == ()
     assert (width // 5, width % 5, width + 1, 1 - width, -width, width / 5) == (4, 4, 25, -23, -24, 4.8)
     assert part_of(width, 3) == 8
+    assert terms_of(width >> 1) == terms_of(divmod(width, 2)[0]) == ((Source("a", "dim"), Fraction(1, 2)),)
     assert terms_of(width * other) == ((Source("a", "dim"), Fraction(8)),)
     assert type(copy.deepcopy(width)) is int
 

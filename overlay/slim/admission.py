@@ -1,0 +1,96 @@
+"""Is this a model whose layers can be sliced? Wrappers are taken off, and what nobody can follow is refused by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torch import jit, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parameter import is_lazy
+from torch.nn.utils import parametrize, prune, spectral_norm, weight_norm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FEW = 3  # layers that a message names
+OLD_NORMS = {"WeightNorm": weight_norm, "SpectralNorm": spectral_norm}  # a pre-hook of this class -> what added it
+QUANTISED = ("torch.ao.", "torch.nn.quantized", "torch.nn.qat", "torch.nn.intrinsic", "torchao.")
+FLOAT = {"QuantStub", "DeQuantStub", "QuantWrapper", "FloatFunctional"}  # these of them do nothing to a float model
+SHARDED = {"FlatParameter", "DTensor"}  # what FSDP, in both its forms, makes of parameters
+
+
+def bare(model: nn.Module) -> nn.Module:
+    """Return the model inside DDP, `torch.compile` and a distillation wrapper; its teacher is left alone."""
+    for name in ("module", "_orig_mod", "student_model"):
+        inner = getattr(model, name, None)
+        own = name == "module" and not type(model).__module__.startswith("torch.")  # a part that the user calls so
+        if isinstance(inner, nn.Module) and not own:
+            return bare(inner)
+    return model
+
+
+def admit(model: nn.Module) -> nn.Module:
+    """Return the model without its wrappers, once it is certain that its layers can be sliced.
+
+    Raises:
+        ValueError: They cannot, as long as the model is quantised, scripted, fused, sharded or on the meta device, or a
+            weight is computed from others; the message says where, and what to do.
+    """
+    inner = bare(model)
+    modules = list(inner.modules())
+    fused = any(getattr(vars(m).get("forward"), "__name__", "") == "forward_fuse" for m in modules)
+    if fused and not any(isinstance(m, _BatchNorm) for m in modules):
+        raise ValueError("the model is fused: its BatchNorms are folded away; take the checkpoint from before fuse()")
+    refused: dict[str, list[str]] = {}
+    scripted = {id(part) for m in modules if isinstance(m, jit.ScriptModule) for part in [*m.modules()][1:]}
+    for name, module in inner.named_modules():
+        for remedy in () if id(module) in scripted else _obstacles(name, module):
+            refused.setdefault(remedy, []).append(name or "the model")
+    for remedy, names in refused.items():
+        more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
+        raise ValueError(f"{', '.join(names[:FEW])}{more}: {remedy.replace('{}', names[0])}")
+    return inner
+
+
+def _obstacles(name: str, module: nn.Module) -> Iterator[str]:
+    """Give what stands in the way of slicing a module, with what to do; {} stands for a layer's name."""
+    kind = type(module)
+    layer = 'model.get_submodule("{}")' if name else "model"
+    if isinstance(module, jit.ScriptModule):
+        yield "scripted or traced by torch.jit, so that no layer in it can be sliced; prune the Python module instead"
+    elif parametrize.is_parametrized(module):
+        yield from _parametrised(module, layer)
+    elif kind.__module__.startswith(QUANTISED) and kind.__name__ not in FLOAT:
+        yield "belongs to quantisation; prune the float model, and quantise the pruned one"
+    for hook in module._forward_pre_hooks.values():  # noqa: SLF001 - how these are told apart in torch itself
+        yield from _computed(hook, layer)
+    own = [*module._parameters.values()]  # noqa: SLF001
+    if any(p is not None and is_lazy(p) for p in own):
+        yield "is lazy and has no weights yet; run the model once"
+    elif any(p is not None and p.is_meta for p in own):
+        yield "is on the meta device, where weights have no values; load the weights first"
+    if any(type(p).__name__ in SHARDED for p in own):
+        yield "is sharded by FSDP; load the whole checkpoint into the plain model, and prune that"
+
+
+def _parametrised(module: Any, layer: str) -> Iterator[str]:
+    for tensor in module.parametrizations:
+        yield (
+            f"{tensor} is computed by torch.nn.utils.parametrize and cannot be sliced; first call "
+            f'torch.nn.utils.parametrize.remove_parametrizations({layer}, "{tensor}")'
+        )
+
+
+def _computed(hook: Any, layer: str) -> Iterator[str]:
+    if isinstance(hook, prune.BasePruningMethod):
+        tensor = hook._tensor_name  # noqa: SLF001 - torch.nn.utils.prune.remove reads it as well
+        yield (
+            f"{tensor} is masked by torch.nn.utils.prune and cannot be sliced; first call "
+            f'torch.nn.utils.prune.remove({layer}, "{tensor}")'
+        )
+    added = OLD_NORMS.get(type(hook).__name__)
+    if added is not None and type(hook).__module__.startswith("torch.nn.utils."):
+        yield (
+            f"{hook.name} is computed by {added.__name__} and cannot be sliced; first call "
+            f'torch.nn.utils.remove_{added.__name__}({layer}, "{hook.name}")'
+        )

@@ -1,0 +1,109 @@
+"""Copies of what modules and hooks hold: also of what deepcopy refuses, as tensors that training has made."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict, deque
+from pickle import PickleError
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+PLAIN = {bool, int, float, complex, str, bytes, type(None)}
+HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that Python code has defined
+# What a model's code, or a hook's, may raise when shapes do not suit it.
+FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+BY_ITSELF = (
+    *("__new__", "__slots__", "__deepcopy__", "__copy__", "__reduce__", "__reduce_ex__"),
+    *("__getstate__", "__setstate__", "__getnewargs__", "__getnewargs_ex__"),
+)
+
+
+class NotCopiedError(TypeError):
+    """Something of which there is only one, such as a lock or a writer of logs."""
+
+
+def copied_items(values: dict[str, Any], memo: dict[int, Any], *, strictly: bool = False) -> dict[str, Any]:
+    """Copy values attribute by attribute, of which most are plain: deepcopy takes five times as long to see that."""
+    return {k: v if type(v) in PLAIN else copied(v, memo, strictly=strictly) for k, v in values.items()}
+
+
+def copied(value: Any, memo: dict[int, Any], *, strictly: bool = False) -> Any:
+    """Copy a value, tensors as constants in float32.
+
+    Args:
+        value: Anything.
+        memo: Copies by the id of what they are of, as deepcopy's.
+        strictly: Whether what has no copy is refused; it is shared otherwise.
+
+    Raises:
+        NotCopiedError: It has none.
+    """
+    if isinstance(value, (int, float, str, type, type(None))):  # also numbers with a name
+        return value
+    if id(value) in memo:
+        return memo[id(value)]
+    if type(value) in _PARTS:
+        return _PARTS[type(value)](value, memo, strictly)
+    if type(value) is not nn.Parameter and _is_plain_object(type(value)):
+        found = memo[id(value)] = object.__new__(type(value))
+        found.__dict__.update(copied_items(vars(value), memo, strictly=strictly))
+        return found
+    try:
+        found = copy.deepcopy(value, memo)
+    except (PickleError, copy.Error, *FAILURES):
+        found = value
+    if strictly and found is value and not isinstance(value, (bytes, complex)):
+        raise NotCopiedError(f"{type(value).__name__} is not copied")
+    return found
+
+
+def _is_plain_object(kind: type) -> bool:
+    """Whether an object is its `__dict__` and no more, and has no way of its own to be copied."""
+    own = kind.__mro__[:-1]
+    plain = all(base.__flags__ & HEAP_TYPE and not any(name in vars(base) for name in BY_ITSELF) for base in own)
+    return plain and kind.__dictoffset__ != 0
+
+
+def _tensor(value: Tensor, memo: dict[int, Any], strictly: bool) -> Tensor:
+    del strictly
+    dtype = torch.float32 if value.is_floating_point() else value.dtype
+    found: Tensor = value.detach().to(dtype, copy=True)
+    memo[id(value)] = found
+    return found
+
+
+def _list(value: Any, memo: dict[int, Any], strictly: bool) -> Any:
+    found = memo[id(value)] = type(value)() if type(value) is list else deque(maxlen=value.maxlen)
+    found.extend(copied(item, memo, strictly=strictly) for item in value)
+    return found
+
+
+def _tuple(value: tuple[Any, ...], memo: dict[int, Any], strictly: bool) -> tuple[Any, ...]:
+    if all(type(item) in PLAIN for item in value):  # sizes
+        return value
+    return tuple(copied(item, memo, strictly=strictly) for item in value)
+
+
+def _dict(value: Any, memo: dict[int, Any], strictly: bool) -> Any:
+    found = memo[id(value)] = type(value)()
+    for key, item in value.items():
+        found[copied(key, memo, strictly=strictly)] = copied(item, memo, strictly=strictly)
+    return found
+
+
+def _set(value: set[Any], memo: dict[int, Any], strictly: bool) -> set[Any]:
+    found = memo[id(value)] = {copied(item, memo, strictly=strictly) for item in value}
+    return found
+
+
+_PARTS: dict[type, Any] = {
+    Tensor: _tensor,
+    set: _set,
+    list: _list,
+    deque: _list,
+    tuple: _tuple,
+    dict: _dict,
+    OrderedDict: _dict,
+}
