@@ -237,10 +237,10 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         return "" if computed or not names else names[0]
 
     def apply(self, call: Call, rule: Rule | None = None) -> list[Tensor | None] | None:
-        """Return what the rule of an operator says, or None where it cannot follow."""
+        """Return what the rule of an operator says, or None where it cannot follow, as with a shape it knows not."""
         try:
             return (rule or self.rules.get(call.name, unknown))(self, call)
-        except UnknownOperatorError:
+        except (UnknownOperatorError, LookupError, RuntimeError, TypeError, ValueError):
             return None
 
     def _give_up(self, call: Call, inputs: list[Tensor]) -> None:
