@@ -3,7 +3,8 @@
 A block x + branch(x) whose branch says the same everywhere, since a BatchNorm in it lost all its scales, is the
 identity but for a constant, which `folding` moves on. Which blocks are so is not read off their classes but observed,
 on a copy of the model whose fallen BatchNorms are zero. In its place comes `nn.Identity`, which every upstream loads,
-and which a `ModuleList` that is walked through (C2f) or a `Sequential` (C3) runs as it ran the block.
+and which a `ModuleList` that is walked through (C2f) or a `Sequential` (C3) runs as it ran the block. Whether it serves
+there is tried (`serving`), for other parents may know their blocks better; else the block stays, at its least.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from .masking import silence_norms
 from .patterns import KEPT, OTHERS
+from .serving import serving
 from .shadow import shadow, undisturbed
 from .trace import LAYERS
 
@@ -46,9 +48,17 @@ def removable_blocks(model: nn.Module, channels: Channels, fallen: Iterable[str]
         for block in around
         if not isinstance(model.get_submodule(block), LAYERS) and not any(within(name, block) for name in spared)
     }
+    removed: list[str] = []
     carried = carried_on(model, channels, blocks) if blocks else set()
-    outermost = {block for block in carried if not any(within(block, other) for other in carried - {block})}
-    return {block: norms for block, norms in blocks.items() if block in outermost}
+    while carried:  # what lies in a block that cannot go may go by itself
+        outermost = [block for block in blocks if block in carried and not _inside(block, carried)]
+        removed += serving(model, channels, outermost, remove_blocks, removed)
+        carried = {block for block in carried - set(outermost) if not _inside(block, removed)}
+    return {block: norms for block, norms in blocks.items() if block in removed}
+
+
+def _inside(block: str, others: Iterable[str]) -> bool:
+    return any(block != other and within(block, other) for other in others)
 
 
 def carried_on(model: nn.Module, channels: Channels, blocks: Mapping[str, list[str]]) -> set[str]:
@@ -115,15 +125,17 @@ def _spread(values: Tensor) -> float:
 
 
 def remove_blocks(model: nn.Module, names: Iterable[str]) -> None:
-    """Put the identity in the place of these modules, with what upstream has attached to them."""
+    """Put the identity in the place of these modules, wherever they stand, with what upstream has attached to them."""
     for name in names:
-        parent, _, own = name.rpartition(".")
         gone: Any = model.get_submodule(name)
         identity = nn.Identity().train(gone.training)
         for attribute in ATTACHED:
             if attribute in vars(gone):
                 setattr(identity, attribute, vars(gone)[attribute])
-        setattr(model.get_submodule(parent), own, identity)
+        for parent in list(model.modules()):
+            for own, child in list(parent._modules.items()):  # noqa: SLF001 - `named_children` tells each once
+                if child is gone:
+                    setattr(parent, own, identity)
 
 
 def within(name: str, block: str) -> bool:

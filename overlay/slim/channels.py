@@ -7,7 +7,7 @@ freezes those that enter it. Only shapes are asked of the model's code, never it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,20 +16,22 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .admission import admit
+from .blocks import within
 from .copying import FAILURES
+from .deploying import deployed
 from .hooks import drop_onlookers, opaque_hooks
 from .labels import FIXED
 from .layers import LAYER_RULES
 from .operators import RULES
-from .passes import Pass, dry_run, follow
-from .settling import follower_of, link_width, settle
+from .passes import dry_run, follow
+from .settling import follower_of
 from .shadow import SIDES, image, one_thread, shadowed
 from .sizes import Source, name_sizes
-from .trace import LAYERS, Trace
-from .trial import failing_modules
+from .trace import Trace
+from .trying import prove
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor, nn
 
@@ -51,8 +53,9 @@ class Channels:
             of groups that it is the more expensive the longer, as heads' queries or values.
         tensors: Parameter or buffer of no layer, with values of channels along some dimensions -> each such dimension
             and the group of each of its places.
-        rescaled: BatchNorm, channels, key of `attributes`, power: code multiplies these outputs by that power of the
-            attribute, for which their scales and shifts must make up.
+        rescaled: BatchNorm and its outputs, or another layer and its inputs, width, power: code multiplies these by that
+            power of the width, for which scales and shifts, or weights, must make up.
+        counted: Width in `rescaled`, a key of `attributes` or any other name -> the row of groups that it counts.
         followed_by: Convolution -> the BatchNorm that alone reads its output.
         unreached: Layers with weights that no forward pass reached; they are left as they are.
         example: Shape of the image that was traced, (B, C, H, W).
@@ -67,6 +70,7 @@ class Channels:
     products: dict[str, tuple[int, ...]]
     tensors: dict[str, tuple[tuple[int, tuple[int, ...]], ...]]
     rescaled: tuple[tuple[str, tuple[int, ...], str, float], ...]
+    counted: dict[str, tuple[int, ...]]
     followed_by: dict[str, str]
     unreached: tuple[str, ...]
     example: tuple[int, ...]
@@ -129,7 +133,8 @@ def _analyse(model: nn.Module, example: Tensor | None) -> Channels:
         except FAILURES as failure:
             error = failure
         else:
-            return _try_out(model, trace, shown, ways)
+            number = partial(_plain, trace, tuple(shown.shape))
+            return _deployable(model, trace, partial(prove, model, trace, ways, number))
     raise ValueError(f"the model does not run on an image of {tuple(shown.shape)}: {error}; pass an example that fits")
 
 
@@ -140,34 +145,24 @@ def prunable_batchnorms(model: nn.Module) -> dict[str, torch.BoolTensor]:
     return {name: mask for name, mask in masks.items() if bool(mask.any())}  # type: ignore[misc]
 
 
-def _try_out(model: nn.Module, trace: Trace, shown: Tensor, ways: list[Pass]) -> Channels:
-    """Freeze what enters code that does not run at another width, until the rest does."""
-    blamed: set[str] = set()
-    linked: set[str] = set()
+def _deployable(model: nn.Module, trace: Trace, tried_out: Callable[[], Channels]) -> Channels:
+    """Count what methods for deployment read as a width, and freeze the blocks where that is not to be found."""
     while True:
-        settle(trace)
-        channels, viewed = _plain(trace, tuple(shown.shape))
-        failing = failing_modules(model, channels, shown, viewed, ways)
-        if not failing:
-            return channels
-        culprit = next((name for name in failing if name not in blamed), "")
-        kind = type(model.get_submodule(culprit))
-        # A layer fails for what others gave it, but where a module's own code fails, its likes will.
-        alike = [culprit] if issubclass(kind, LAYERS) else [n for n, m in model.named_modules() if type(m) is kind]
-        for name in alike:
-            if name not in linked and link_width(trace, name):
-                linked.add(name)
-                continue
-            blamed.add(name)
-            for labels in trace.entering[name] if name else trace.outputs.values():
-                trace.labels.freeze(labels, f"fixed width in {name or 'the model'}")
+        channels = tried_out()
+        attributes, stuck = deployed(model, channels)
+        if not stuck:
+            return replace(channels, attributes={**channels.attributes, **attributes})
+        for block, method in stuck.items():
+            inside = [labels for name, labels in trace.outputs.items() if within(name, block)]
+            for labels in [*trace.entering[block], *inside]:
+                trace.labels.freeze(labels, f"{method} in {block or 'the model'}")
 
 
-def _plain(trace: Trace, example: tuple[int, ...]) -> tuple[Channels, set[int]]:
+def _plain(trace: Trace, example: tuple[int, ...]) -> tuple[Channels, Array]:
     """Number the groups in the order in which the layers meet them, and leave tensors behind.
 
     Returns:
-        The channels, and which groups code has seen in another shape.
+        The channels, and for each root of labels the number of its group, -1 for none.
     """
     number = np.full(trace.labels.count, -1)
     number[FIXED], met = FIXED, 1
@@ -186,9 +181,9 @@ def _plain(trace: Trace, example: tuple[int, ...]) -> tuple[Channels, set[int]]:
     tensors = {name: tuple(rows) for name, rows in sides.items()}
     products = {key: row(labels) for key, labels in trace.products.items()}
     held = {key: cut for key, cut in trace.cuts.items() if isinstance(key, Source) and not key.row}
-    viewed = {group for rows in trace.shaped.values() for heads in rows for head in heads for group in row(head)}
     attributes = {f"{key.module}:{key.attribute}": row(cut.parts[0] * cut.times) for key, cut in held.items()}
     attributes.update({":".join(key): row(labels.numpy()) for key, labels in trace.counts.items()})
+    made_up = trace.rescaled.values()
     channels = Channels(
         outputs=outputs,
         inputs=inputs,
@@ -198,9 +193,10 @@ def _plain(trace: Trace, example: tuple[int, ...]) -> tuple[Channels, set[int]]:
         attributes=attributes,
         products=products,
         tensors=tensors,
-        rescaled=tuple(dict.fromkeys((r.norm, r.channels, ":".join(r.attribute), r.power) for r in trace.rescaled)),
+        rescaled=tuple((layer, those, r.width, r.power) for r in made_up for layer, those in r.way),
+        counted={r.width: row(r.row) for r in made_up},
         followed_by=follower_of(trace),
         unreached=tuple(name for name in trace.layers if name not in trace.outputs),
         example=example,
     )
-    return channels, viewed
+    return channels, number

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .blocks import carried_on, within
+from .blocks import carried_on, remove_blocks, within
 from .plan import PlanError
+from .serving import serving
 
 if TYPE_CHECKING:
     from torch import nn
@@ -55,6 +56,10 @@ def check_blocks(model: nn.Module, plan: Plan, channels: Channels) -> None:
     for block in plan.removed:
         if block not in carried:
             raise PlanError(f"the plan removes {block}, without which nothing carries on; make a plan anew")
+    serve = serving(model, channels, plan.removed, remove_blocks) if plan.removed else []
+    for block in plan.removed:
+        if block not in serve:
+            raise PlanError(f"the plan removes {block}, in whose place the identity does not serve; make a plan anew")
 
 
 def _check_layers(plan: Plan, channels: Channels) -> None:

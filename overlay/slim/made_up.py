@@ -60,9 +60,9 @@ def batches(twin: nn.Module, shown: Tensor) -> list[dict[str, Tensor]]:
 
     Args:
         twin: The model.
-        shown: An image, (B, C, H, W), for channels, size and device.
+        shown: An image, (B, C, H, W), shown twice.
     """
-    _, channels, height, width = shown.shape
+    height, width = shown.shape[2:]
     layers = getattr(twin, "model", None)
     head: Any = layers[-1] if isinstance(layers, torch.nn.Sequential) and len(layers) else None
     shape = getattr(head, "kpt_shape", (17, 3))
@@ -71,7 +71,7 @@ def batches(twin: nn.Module, shown: Tensor) -> list[dict[str, Tensor]]:
     masks[:, height // 8 : height // 2, width // 8 : width // 2] = 1
     masks[:, height // 2 :, width // 2 :] = 2
     boxed = {
-        "img": shown.new_zeros(2, channels, height, width),
+        "img": shown[:1].repeat(2, 1, 1, 1),
         "cls": shown.new_zeros(4, 1),
         "bboxes": boxes,
         "batch_idx": shown.new_tensor([0, 0, 1, 1]),

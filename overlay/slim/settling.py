@@ -10,7 +10,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from .bundles import bundle_of
 from .labels import FIXED, core
-from .sizes import Source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,27 +25,10 @@ def settle(trace: Trace) -> None:
         for labels in (trace.outputs.get(name), trace.inputs.get(name)):
             if labels is not None:
                 trace.labels.freeze(labels, reason)
-    _doubt_powers(trace)
-    for (module, attribute), reason in trace.computed.items():
-        cut = trace.cuts.get(Source(module, attribute))
-        for part in cut.parts if cut else ():
-            trace.labels.freeze(torch.tensor(part, dtype=torch.long), reason)
     _freeze_unscored(trace)
     trace.cuts = {key: cut for key, cut in trace.cuts.items() if not _stays(trace, cut)}
     while _settle_cuts(trace):
         pass
-
-
-def _doubt_powers(trace: Trace) -> None:
-    """A number that may be a power of either of two sizes that change is made up for by none."""
-    sizes: defaultdict[tuple[str, tuple[int, ...]], set[tuple[str, str]]] = defaultdict(set)
-    for found in trace.rescaled:
-        if Source(*found.attribute) in trace.cuts:
-            sizes[found.norm, found.channels].add(found.attribute)
-    for attributes in sizes.values():
-        if len(attributes) > 1:
-            for attribute in attributes:
-                trace.computed.setdefault(attribute, f"one of several equal sizes in {attribute[0]}")
 
 
 def _freeze_unscored(trace: Trace) -> None:

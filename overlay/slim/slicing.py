@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 def slice_model(model: nn.Module, channels: Channels, lost: set[int]) -> None:
     """Take groups of channels out of a model, in place, and update the attributes that hold a part's size."""
-    for name, indices, key, power in channels.rescaled:
-        row = channels.attributes.get(key, ())
+    for name, indices, width, power in channels.rescaled:
+        row = channels.counted[width]
         if len(_kept(row, lost)) < len(row):
             _rescale(model.get_submodule(name), indices, (len(row) / len(_kept(row, lost))) ** power)
     for name, groups in channels.outputs.items():
@@ -82,12 +82,25 @@ def _slice_tensor(module: nn.Module, name: str, kept: dict[int, list[int]]) -> N
             setattr(module, name, taken)
 
 
-def _rescale(norm: nn.Module, channels: Sequence[int], factor: float) -> None:
-    """Make up for a factor that code computes from a size: multiply some outputs of a BatchNorm."""
-    for name in ("weight", "bias"):
-        values = getattr(norm, name).detach().clone()
-        values[list(channels)] *= factor
-        _replace(norm, name, values)
+def _rescale(layer: Any, indices: Sequence[int], factor: float) -> None:
+    """Make up for a factor that code computes from a width: multiply outputs of a BatchNorm, or inputs of a layer."""
+    factors = torch.ones(layer.num_features if isinstance(layer, _BatchNorm) else _entering(layer)).to(layer.weight)
+    factors[list(indices)] = factor
+    weight = layer.weight.detach()
+    if isinstance(layer, _BatchNorm):
+        _replace(layer, "bias", layer.bias.detach() * factors)
+        weight = weight * factors
+    elif isinstance(layer, _ConvTransposeNd):  # (in, out / groups, *kernel)
+        weight = weight * factors.view(-1, *[1] * (weight.ndim - 1))
+    else:  # (out, in / groups, *kernel)
+        groups = getattr(layer, "groups", 1)
+        rows = factors.view(groups, 1, -1).expand(-1, len(weight) // groups, -1).flatten(0, 1)
+        weight = weight * rows.view(*rows.shape, *[1] * (weight.ndim - 2))
+    _replace(layer, "weight", weight)
+
+
+def _entering(layer: Any) -> int:
+    return int(layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels)
 
 
 def _slice_norm(layer: _BatchNorm, leaving: Sequence[int]) -> None:

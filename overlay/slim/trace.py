@@ -6,7 +6,7 @@ module holds what they share: which tensor carries which labels, and what has be
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
@@ -19,10 +19,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from .aliases import Aliases, in_place, overwritten
-from .arithmetic import Rescaled, note_number
 from .asking import Asked
+from .hearing import numbers, operator_name, unheard
 from .labels import FIXED, Labels, core, flexible_dim, rows_of, varying
 from .planes import Planes
+from .rescaling import Factors, Key, Rescaled
 from .sizes import Size, Source
 
 LAYERS = (_ConvNd, _BatchNorm, nn.Linear)
@@ -40,13 +41,11 @@ class Tracked:
     Attributes:
         labels: One label a value, in the tensor's shape.
         made_by: The layer whose raw output it is, "" if that is no layer.
-        norm: The BatchNorm whose values it holds, however they were moved about since; "" after any arithmetic.
         readers: The layers that read it, "" for an operator without weights.
     """
 
     labels: Tensor
     made_by: str
-    norm: str = ""
     readers: list[str] = field(default_factory=list)
 
 
@@ -66,6 +65,27 @@ class Call:
     def reason(self) -> str:
         """Say what froze a label here."""
         return f"{self.name.strip('_')} in {self.where}"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What is known of a tensor where a module is entered or left.
+
+    Attributes:
+        planes: Labels of its rows of channels, of size 1 along dimensions in which they do not differ; none if it has none.
+        factors: BatchNorms in whose outputs it is linear, and numbers that it is times of.
+    """
+
+    planes: tuple[Tensor, ...]
+    factors: frozenset[Any]
+
+
+@dataclass
+class Visit:
+    """A call of a module: what is known of all tensors that enter it, and that leave it."""
+
+    entering: list[Mark]
+    leaving: list[Mark] = field(default_factory=list)
 
 
 @dataclass
@@ -148,10 +168,13 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         self.stack: list[tuple[str, nn.Module]] = [("", model)]
         self.shaped: defaultdict[str, list[list[list[int]]]] = defaultdict(list)  # module -> rows of what it has viewed
         self.heads: dict[int, Any] = {}  # first label of what is seen as heads -> key of that cut
-        self.rescaled: list[Rescaled] = []
+        self.rescaled: dict[Key, Rescaled] = {}
+        self.factors = Factors(self)
+        self.times: list[Counter[str]] = [Counter()]  # how often each operator got numbers, by module that runs
+        self.visits: defaultdict[str, list[Visit]] = defaultdict(list)  # module -> its calls
+        self.visiting: list[Visit] = []
         self.multiplied = 0  # products of two activations so far in this pass
         self.products: dict[str, list[int]] = {}  # "<module>:<number>" of such a product -> what it takes longer for
-        self.computed: dict[tuple[str, str], str] = {}  # (module, attribute) -> the arithmetic that it enters
         self.entering: defaultdict[str, list[Tensor]] = defaultdict(list)  # module -> labels of its arguments
         self.caller = ""
         self.asked = Asked()
@@ -183,13 +206,20 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         self.multiplied += name == "bmm"
         if name == "scalar_tensor":
             self.zeros[result] = args[0] == 0
-        if name in {"mul", "div"} and len(args) > 1 and isinstance(args[1], float):
-            note_number(self, name, args[0], args[1])
+        call = Call(name, func, args, kwargs, tensors(result), self.caller, self.where)
         if name not in SHAPE_ONLY and any(self._is_known(t) for t in inputs):
-            self._follow(Call(name, func, args, kwargs, tensors(result), self.caller, self.where), inputs)
+            self._follow(call, inputs)
             for tensor, labels in zip(written, before):
                 self._spread(tensor, labels)
+        self._follow_factors(call, inputs)
         return result
+
+    def _follow_factors(self, call: Call, inputs: list[Tensor]) -> None:
+        key = None
+        if numbers(call.func, call.args, call.kwargs):
+            self.times[-1][call.name] += 1
+            key = Key(self.stack[-1][0], call.name, self.times[-1][call.name])
+        self.factors.follow(call, inputs, self._layer_at_work(call, inputs), key)
 
     def _is_known(self, tensor: Tensor) -> bool:
         return tensor in self.tracked or self.planes.know(tensor) or bool(self.layer_of(tensor))
@@ -208,7 +238,6 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
     def _follow(self, call: Call, inputs: list[Tensor]) -> None:
         # Sources first: an in-place operator replaces what is known of its own input.
         sources = [self.tracked[t] for t in inputs if t in self.tracked]
-        norm = sources[0].norm if len(sources) == 1 and call.name in MOVES else ""
         layer = self._layer_at_work(call, inputs)
         if not layer:
             self.planes.meet(inputs)
@@ -223,8 +252,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
             source.readers.append(layer)
         for output, label in zip(call.outputs, labels or []):
             if label is not None:
-                norm = layer if isinstance(self.layers.get(layer), _BatchNorm) else norm
-                self.tracked[output] = known = Tracked(label, layer, norm)
+                self.tracked[output] = known = Tracked(label, layer)
                 if layer:
                     self.raw.append(known)
 
@@ -272,7 +300,29 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         """Note that a module runs, and what enters it."""
         self.multiplied = self.multiplied if name else 0
         self.stack.append((name, module))
+        self.times.append(Counter())
+        with unheard():
+            self.visiting.append(Visit([self._mark(tensor) for tensor in tensors(arguments)]))
+        self.visits[name].append(self.visiting[-1])
         self.entering[name] += [known.labels for t in tensors(arguments) if (known := self.tracked.get(t)) is not None]
+
+    def leave(self, _: nn.Module, result: Any) -> None:
+        """Note what leaves the module that runs."""
+        self.stack.pop()
+        self.times.pop()
+        with unheard():
+            self.visiting.pop().leaving += [self._mark(tensor) for tensor in tensors(result)]
+
+    def abandon(self) -> None:
+        """Forget the modules that were running: their code has failed."""
+        del self.stack[1:], self.times[1:], self.visiting[:]
+
+    def _mark(self, tensor: Tensor) -> Mark:
+        planes = []
+        for labels in self.planes.of(tensor):
+            small = core(labels)
+            planes.append(small.clone() if small.numel() < labels.numel() else small)  # a view would keep all of them
+        return Mark(tuple(planes), self.factors.of(tensor))
 
     @property
     def where(self) -> str:
@@ -381,12 +431,6 @@ WHOLE_RULES = {
 SHAPE_ONLY = {
     *("new_zeros", "new_ones", "new_empty", "new_full", "new_empty_strided"),
 }
-
-
-def operator_name(func: Any) -> str:
-    """Return `silu` for `aten.silu_.default`."""
-    name = str(func).split(".")[1] if "." in str(func) else str(func)
-    return name[:-1] if name.endswith("_") and not name.endswith("__") else name
 
 
 def tensors(value: Any) -> list[Tensor]:
