@@ -72,7 +72,7 @@ class Mark:
     """What is known of a tensor where a module is entered or left.
 
     Attributes:
-        planes: Labels of its rows of channels, of size 1 along dimensions in which they do not differ; none if it has none.
+        planes: Labels of its rows of channels, of size 1 along dimensions in which they do not differ.
         factors: BatchNorms in whose outputs it is linear, and numbers that it is times of.
     """
 
