@@ -152,6 +152,8 @@ def _try_out(model: nn.Module, trace: Trace, shown: Tensor, ways: list[Pass]) ->
         if not failing:
             return channels
         culprit = next((name for name in failing if name not in blamed), "")
+        if culprit in blamed:
+            raise ValueError(f"a copy of the model does not run, though nothing in it is changed: {failing[0]} fails")
         kind = type(model.get_submodule(culprit))
         # A layer fails for what others gave it, but where a module's own code fails, its likes will.
         alike = [culprit] if issubclass(kind, LAYERS) else [n for n, m in model.named_modules() if type(m) is kind]
