@@ -23,12 +23,12 @@ from .hooks import drop_onlookers, opaque_hooks
 from .labels import FIXED
 from .layers import LAYER_RULES
 from .operators import RULES
-from .passes import Pass, dry_run, follow
-from .settling import follower_of, link_width, settle
+from .passes import dry_run, follow
+from .settling import follower_of
 from .shadow import SIDES, image, one_thread, shadowed
-from .sizes import name_sizes
-from .trace import LAYERS, Trace
-from .trial import failing_modules
+from .sizes import Source, name_sizes
+from .trace import Trace
+from .trying import prove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,9 +51,11 @@ class Channels:
         attributes: "<module>:<attribute>" -> the row of groups whose kept number that attribute holds.
         products: "<module>:<number>" of a product of two activations, numbered from 1 in the order of a pass -> the row
             of groups that it is the more expensive the longer, as heads' queries or values.
-        vectors: Parameter of its own, with a value a channel -> group of each value.
-        rescaled: BatchNorm, channels, key of `attributes`, power: code multiplies these outputs by that power of the
-            attribute, for which their scales and shifts must make up.
+        tensors: Parameter or buffer of no layer, with values of channels along some dimensions -> each such dimension
+            and the group of each of its places.
+        rescaled: BatchNorm and its outputs, or another layer and its inputs, width, power: code multiplies these by that
+            power of the width, for which scales and shifts, or weights, must make up.
+        counted: Width in `rescaled`, a key of `attributes` or any other name -> the row of groups that it counts.
         followed_by: Convolution -> the BatchNorm that alone reads its output.
         unreached: Layers with weights that no forward pass reached; they are left as they are.
         example: Shape of the image that was traced, (B, C, H, W).
@@ -66,8 +68,9 @@ class Channels:
     cuts: tuple[tuple[tuple[int, ...], ...], ...]
     attributes: dict[str, tuple[int, ...]]
     products: dict[str, tuple[int, ...]]
-    vectors: dict[str, tuple[int, ...]]
+    tensors: dict[str, tuple[tuple[int, tuple[int, ...]], ...]]
     rescaled: tuple[tuple[str, tuple[int, ...], str, float], ...]
+    counted: dict[str, tuple[int, ...]]
     followed_by: dict[str, str]
     unreached: tuple[str, ...]
     example: tuple[int, ...]
@@ -130,7 +133,8 @@ def _analyse(model: nn.Module, example: Tensor | None) -> Channels:
         except FAILURES as failure:
             error = failure
         else:
-            return _deployable(model, trace, partial(_try_out, model, trace, shown, ways))
+            number = partial(_plain, trace, tuple(shown.shape))
+            return _deployable(model, trace, partial(prove, model, trace, ways, number))
     raise ValueError(f"the model does not run on an image of {tuple(shown.shape)}: {error}; pass an example that fits")
 
 
@@ -139,31 +143,6 @@ def prunable_batchnorms(model: nn.Module) -> dict[str, torch.BoolTensor]:
     channels = analyse(model)
     masks = {name: torch.tensor(channels.prunable(name)) for name in channels.norms}
     return {name: mask for name, mask in masks.items() if bool(mask.any())}  # type: ignore[misc]
-
-
-def _try_out(model: nn.Module, trace: Trace, shown: Tensor, ways: list[Pass]) -> Channels:
-    """Freeze what enters code that does not run at another width, until the rest does."""
-    blamed: set[str] = set()
-    linked: set[str] = set()
-    while True:
-        settle(trace)
-        channels, viewed = _plain(trace, tuple(shown.shape))
-        failing = failing_modules(model, channels, shown, viewed, ways)
-        if not failing:
-            return channels
-        culprit = next((name for name in failing if name not in blamed), "")
-        if culprit in blamed:
-            raise ValueError(f"a copy of the model does not run, though nothing in it is changed: {failing[0]} fails")
-        kind = type(model.get_submodule(culprit))
-        # A layer fails for what others gave it, but where a module's own code fails, its likes will.
-        alike = [culprit] if issubclass(kind, LAYERS) else [n for n, m in model.named_modules() if type(m) is kind]
-        for name in alike:
-            if name not in linked and link_width(trace, name):
-                linked.add(name)
-                continue
-            blamed.add(name)
-            for labels in trace.entering[name] if name else trace.outputs.values():
-                trace.labels.freeze(labels, f"fixed width in {name or 'the model'}")
 
 
 def _deployable(model: nn.Module, trace: Trace, tried_out: Callable[[], Channels]) -> Channels:
@@ -179,11 +158,11 @@ def _deployable(model: nn.Module, trace: Trace, tried_out: Callable[[], Channels
                 trace.labels.freeze(labels, f"{method} in {block or 'the model'}")
 
 
-def _plain(trace: Trace, example: tuple[int, ...]) -> tuple[Channels, set[int]]:
+def _plain(trace: Trace, example: tuple[int, ...]) -> tuple[Channels, Array]:
     """Number the groups in the order in which the layers meet them, and leave tensors behind.
 
     Returns:
-        The channels, and which groups code has seen in another shape.
+        The channels, and for each root of labels the number of its group, -1 for none.
     """
     number = np.full(trace.labels.count, -1)
     number[FIXED], met = FIXED, 1
@@ -198,22 +177,26 @@ def _plain(trace: Trace, example: tuple[int, ...]) -> tuple[Channels, set[int]]:
     outputs = {name: row(trace.outputs[name].numpy()) for name in trace.layers if name in trace.outputs}
     inputs = {name: row(trace.inputs[name].numpy()) for name in trace.layers if name in trace.inputs}
     cuts = {key: tuple(row(part) for part in cut.parts) for key, cut in trace.cuts.items()}
-    vectors = {name: row(labels.flatten().numpy()) for name, labels in trace.vectors.items()}
+    sides = {name: [(dim, row(labels.numpy())) for dim, labels in rows.items()] for name, rows in trace.vectors.items()}
+    tensors = {name: tuple(rows) for name, rows in sides.items()}
     products = {key: row(labels) for key, labels in trace.products.items()}
-    counted = {**trace.wholes, **{key: cut.row for key, cut in trace.cuts.items() if key[1]}}
-    viewed = {group for rows in trace.shaped.values() for heads in rows for head in heads for group in row(head)}
+    held = {key: cut for key, cut in trace.cuts.items() if isinstance(key, Source) and not key.row}
+    attributes = {f"{key.module}:{key.attribute}": row(cut.parts[0] * cut.times) for key, cut in held.items()}
+    attributes.update({":".join(key): row(labels.numpy()) for key, labels in trace.counts.items()})
+    made_up = trace.rescaled.values()
     channels = Channels(
         outputs=outputs,
         inputs=inputs,
         norms=tuple(name for name in outputs if isinstance(trace.layers[name], _BatchNorm)),
         frozen={int(number[root]): why for root, why in trace.labels.frozen().items() if number[root] >= 0},
         cuts=tuple(dict.fromkeys(cuts[key] for key, cut in trace.cuts.items() if not cut.tied)),
-        attributes={":".join(key): row(labels) for key, labels in counted.items()},
+        attributes=attributes,
         products=products,
-        vectors=vectors,
-        rescaled=tuple(dict.fromkeys((r.norm, r.channels, ":".join(r.attribute), r.power) for r in trace.rescaled)),
+        tensors=tensors,
+        rescaled=tuple((layer, those, r.width, r.power) for r in made_up for layer, those in r.way),
+        counted={r.width: row(r.row) for r in made_up},
         followed_by=follower_of(trace),
         unreached=tuple(name for name in trace.layers if name not in trace.outputs),
         example=example,
     )
-    return channels, viewed
+    return channels, number

@@ -20,9 +20,10 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from .blocks import within
 from .flops import operations
+from .slicing import is_depthwise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from .channels import Channels
     from .flops import Operation
@@ -92,11 +93,13 @@ class Costs:
     Attributes:
         layers: Layer -> what it does with its channels.
         products: Product of activations, by its name in `Channels` -> FLOPs for each channel that it takes longer for.
+        tensors: Parameter of no layer that follows channels -> how many numbers it has.
         fixed: What there is, however few channels are kept.
     """
 
     layers: dict[str, Work]
     products: dict[str, int]
+    tensors: dict[str, int]
     fixed: Totals
 
     @classmethod
@@ -121,8 +124,9 @@ class Costs:
             params=sum(parameter.numel() for parameter in model.parameters()),
             flops=2 * sum(operation.multiply_adds for operation in found),
         )
-        flexible = cls(layers, products, Totals(0, 0)).total(channels, ())
-        return cls(layers, products, whole - flexible)
+        tensors = {name: p.numel() for name, p in model.named_parameters() if name in channels.tensors}
+        flexible = cls(layers, products, tensors, Totals(0, 0)).total(channels, ())
+        return cls(layers, products, tensors, whole - flexible)
 
     def total(
         self, channels: Channels, lost: Iterable[int], removed: Iterable[str] = (), *, fold: bool = True
@@ -144,6 +148,9 @@ class Costs:
             kept = sum(group not in gone for group in entering)
             leaving = sum(group not in gone for group in channels.outputs[name])
             total += work.cost(kept, leaving, lighter=fold and kept < len(entering))
+        for name, numel in self.tensors.items():
+            if not any(within(name, block) for block in blocks):
+                total += Totals(_kept_of(numel, [row for _, row in channels.tensors[name]], gone), 0)
         for row, each, name in self._rows(channels):
             if not any(within(name, block) for block in blocks):
                 number = sum(group not in gone for group in row)
@@ -152,11 +159,10 @@ class Costs:
 
     def _rows(self, channels: Channels) -> list[tuple[tuple[int, ...], Totals, str]]:
         """Return what costs in proportion to a row of channels: the row, each of its channels, and where it is."""
-        products = [
+        return [
             (channels.products[name], Totals(0, flops), name.rpartition(":")[0])
             for name, flops in self.products.items()
         ]
-        return [*products, *((row, Totals(1, 0), name) for name, row in channels.vectors.items())]
 
     def of_groups(self, channels: Channels) -> dict[int, Totals]:
         """Return what each prunable group costs: what its channels cost as outputs and as inputs, at full width."""
@@ -169,7 +175,12 @@ class Costs:
             ):
                 for group in groups:
                     found[group] += each
-        for row, each, _ in self._rows(channels):
+        tensors = [
+            (row, Totals(numel // len(row), 0), name)
+            for name, numel in self.tensors.items()
+            for _, row in channels.tensors[name]
+        ]
+        for row, each, _ in (*self._rows(channels), *tensors):
             for group in row:
                 found[group] += each
         return {group: total for group, total in found.items() if group not in channels.frozen}
@@ -183,11 +194,18 @@ def _work(layer: Any, name: str, channels: Channels, calls: list[Operation]) -> 
     return Work(
         taps=_numel(layer.kernel_size) if convolution else int(linear),
         groups=layer.groups if convolution else 1,
-        depthwise=convolution and not transposed and layer.groups == layer.in_channels,
+        depthwise=is_depthwise(layer),
         positions=values // max(1, len(width)),
         vectors=sum(getattr(layer, part, None) is not None for part in ("weight", "bias")) - (convolution or linear),
         folded=(convolution or linear) and layer.bias is None and name not in channels.followed_by,
     )
+
+
+def _kept_of(numel: int, rows: Iterable[Sequence[int]], gone: set[int]) -> int:
+    """Return how many of a tensor's numbers stay without some groups along its dimensions."""
+    for row in rows:
+        numel = numel // len(row) * sum(group not in gone for group in row)
+    return numel
 
 
 def _numel(shape: Iterable[int]) -> int:

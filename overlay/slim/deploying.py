@@ -24,7 +24,7 @@ from .blocks import within
 from .copying import FAILURES
 from .counting import bundles
 from .shadow import shadow, undisturbed, whole_pass
-from .sizes import sizes_of
+from .sizes import set_size, sizes_of
 from .slicing import slice_model
 from .trace import tensors
 
@@ -130,7 +130,7 @@ class _Copy:
         block = shadow(self.twin.get_submodule(name))
         for key, row in numbers:
             place, _, attribute = key.rpartition(":")
-            setattr(block.get_submodule(place), attribute, sum(group not in self.lost for group in row))
+            set_size(block.get_submodule(place), attribute, sum(group not in self.lost for group in row))
         try:
             with undisturbed(self.twin):
                 before = tensors(block(*_cloned(said.args), **said.kwargs))
@@ -171,7 +171,7 @@ def _guesses(
     choices: dict[str, list[Row]] = {}
     for place, part in module.named_modules():
         if not type(part).__module__.startswith("torch."):
-            sizes = {f"{place}:{attribute}": size for attribute, size in sizes_of(part).items()}
+            sizes = {f"{place}:{attribute}": size for attribute, size in sizes_of(part)}
             choices.update({key: rows[size] for key, size in sizes.items() if size in rows})
     choices = {key: found for key, found in choices.items() if _full(block, key) not in channels.attributes}
     sets = [keys for keys in known.get(type(module), []) if all(key in choices for key in keys)]

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.nn.modules.conv import _ConvTransposeNd
 
 from .blocks import keep_constants, pads_with_zeros, remove_blocks, within
 from .masking import silence_channels, silence_norms
 from .plan import some
 from .shadow import shadow, train_branches, undisturbed, whole_pass
+from .slicing import is_depthwise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +55,7 @@ def fold_constants(model: nn.Module, channels: Channels, lost: set[int], removed
     found: dict[str, list[str]] = {note: [] for note in NOTES}
     for name, missing in _missing(model, channels, lost, removed).items():
         layer: Any = model.get_submodule(name)
-        if _depthwise(layer):  # an output whose one input is dropped goes with it
+        if is_depthwise(layer):  # an output whose one input is dropped goes with it
             gone = torch.tensor([group in lost for group in channels.inputs[name]], device=missing[0].device)
             missing = [values.masked_fill(gone[:, None, None], 0) for values in missing]  # noqa: PLW2901
         if not any(bool(values.any()) for values in missing):
@@ -145,8 +146,3 @@ def _shift(model: nn.Module, channels: Channels, name: str, effect: Tensor) -> N
             layer.bias = nn.Parameter(effect.to(layer.weight), requires_grad=layer.weight.requires_grad)
         elif norm.running_mean is not None:  # statistics of the batch take a constant away by themselves
             norm.running_mean = norm.running_mean - effect.to(norm.running_mean)
-
-
-def _depthwise(layer: nn.Module) -> bool:
-    """Whether each output reads one input, and so goes with it."""
-    return isinstance(layer, _ConvNd) and not isinstance(layer, _ConvTransposeNd) and layer.groups == layer.in_channels

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     Array = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -124,3 +124,23 @@ def fit(labels: Tensor, shape: torch.Size) -> Tensor | None:
     if any(size not in {1, wanted} for size, wanted in zip(small.shape, shape)):
         return None
     return small.expand(shape)
+
+
+def rows_of(labels: Tensor, dim: int) -> list[Tensor]:
+    """Return the labels along a dimension, shape (size,), for each place along the others in which labels differ."""
+    across = [other for other in varying(labels) if other != dim]
+    wide = core(labels).expand([size if d in (*across, dim) else 1 for d, size in enumerate(labels.shape)])
+    return list(wide.movedim(dim, -1).reshape(-1, labels.shape[dim]))
+
+
+def flexible_dim(labels: Tensor, rows: Collection[tuple[int, ...]]) -> int | None:
+    """Return the dimension along which there may be fewer; the others, such as that of heads, stay as long.
+
+    Args:
+        labels: Those of a tensor.
+        rows: Rows of labels that are known to lie along such a dimension, where another lies beside it.
+    """
+    dims = varying(labels)
+    if len(dims) < 2:  # noqa: PLR2004 - one needs no telling apart
+        return dims[0] if dims else None
+    return next((dim for dim in dims if tuple(rows_of(labels, dim)[0].abs().tolist()) in rows), None)

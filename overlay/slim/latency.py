@@ -23,6 +23,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from .blocks import within
 from .flops import operations
 from .single_layer import Block, timed
+from .slicing import is_depthwise
 from .timings import Timings
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def _layer(layer: Any, calls: list[Operation], *, activated: bool) -> Layer:
             rows *= size
         return Layer(Block((rows, 1)), layer.in_features, layer.out_features, len(calls))
     transposed = isinstance(layer, _ConvTransposeNd)
-    depthwise = not transposed and layer.groups == layer.in_channels
+    depthwise = is_depthwise(layer)
     padding = layer.padding if isinstance(layer.padding, tuple) else (0,) * len(layer.kernel_size)
     block = Block(
         size=first.entering[2:],

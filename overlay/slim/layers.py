@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.nn.modules.conv import _ConvTransposeNd
 
 from .labels import FIXED
+from .slicing import is_depthwise
 from .trace import UnknownOperatorError
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ def convolution(trace: Trace, call: Call) -> list[Tensor | None]:
     channel = 1 if x.ndim == weight.ndim else 0
     entering = trace.vector(x, channel)
     layer: Any = trace.layers[name]
-    leaving = own_labels(trace, name, layer.out_channels)
-    if layer.groups == layer.in_channels and not isinstance(layer, _ConvTransposeNd):
+    leaving = trace.own_labels(name, layer.out_channels)
+    if is_depthwise(layer):
         repeated = entering.repeat_interleave(layer.out_channels // layer.groups)
         trace.labels.unite(leaving, repeated, call.reason)
         note_inputs(trace, name, entering, call.reason)
@@ -60,7 +60,7 @@ def linear(trace: Trace, call: Call) -> list[Tensor | None]:
         raise UnknownOperatorError
     read(trace, name, trace.vector(x, -1), call.reason)
     layer: Any = trace.layers[name]
-    return [spread(-own_labels(trace, name, layer.out_features), call.outputs[0], -1)]
+    return [spread(-trace.own_labels(name, layer.out_features), call.outputs[0], -1)]
 
 
 def owned(trace: Trace, weight: Any) -> str:
@@ -69,13 +69,6 @@ def owned(trace: Trace, weight: Any) -> str:
     if not name:
         raise UnknownOperatorError
     return name
-
-
-def own_labels(trace: Trace, name: str, width: int) -> Tensor:
-    """Return the labels of a layer's output channels, the same at every call."""
-    if name not in trace.outputs:
-        trace.outputs[name] = trace.labels.new(width)
-    return trace.outputs[name]
 
 
 def note_inputs(trace: Trace, name: str, entering: Tensor, reason: str) -> None:

@@ -122,7 +122,7 @@ def _attempted(twin: nn.Module, trace: Trace, shown: Tensor, way: Pass, calls: l
     try:
         _followed(twin, trace, shown, way)
     except FAILURES:  # training wants targets as well, and another size may suit nobody
-        del trace.stack[1:]
+        trace.abandon()
         return Pass(way.shape, training=way.training, batch=way.batch, calls=calls[0])
     return way
 
@@ -146,7 +146,7 @@ def _counting(twin: nn.Module, trace: Trace) -> Iterator[list[int]]:
         calls[0] += 1
         trace.enter(name, module, arguments)
 
-    with watched(twin, enter, trace.stack.pop):
+    with watched(twin, enter, trace.leave):
         yield calls
 
 

@@ -25,26 +25,10 @@ def settle(trace: Trace) -> None:
         for labels in (trace.outputs.get(name), trace.inputs.get(name)):
             if labels is not None:
                 trace.labels.freeze(labels, reason)
-    _doubt_powers(trace)
-    for key, reason in trace.computed.items():
-        parts = trace.cuts[key].parts if key in trace.cuts else [trace.wholes.get(key, [])]
-        for part in parts:
-            trace.labels.freeze(torch.tensor(part, dtype=torch.long), reason)
     _freeze_unscored(trace)
+    trace.cuts = {key: cut for key, cut in trace.cuts.items() if not _stays(trace, cut)}
     while _settle_cuts(trace):
         pass
-
-
-def _doubt_powers(trace: Trace) -> None:
-    """A number that may be a power of either of two sizes that change is made up for by none."""
-    sizes: defaultdict[tuple[str, tuple[int, ...]], set[tuple[str, str]]] = defaultdict(set)
-    for found in trace.rescaled:
-        if found.attribute in trace.cuts or found.attribute in trace.wholes:
-            sizes[found.norm, found.channels].add(found.attribute)
-    for attributes in sizes.values():
-        if len(attributes) > 1:
-            for attribute in attributes:
-                trace.computed.setdefault(attribute, f"one of several equal sizes in {attribute[0]}")
 
 
 def _freeze_unscored(trace: Trace) -> None:
@@ -53,6 +37,15 @@ def _freeze_unscored(trace: Trace) -> None:
     for name, labels in trace.outputs.items():
         bare = [root for root in _roots(trace, labels.numpy()) if root not in scored]
         trace.labels.freeze(torch.tensor(bare, dtype=torch.long), f"no BatchNorm after {name}", plainer=True)
+    for name, rows in trace.vectors.items():
+        for labels in rows.values():
+            bare = [root for root in _roots(trace, labels.numpy()) if root not in scored]
+            trace.labels.freeze(torch.tensor(bare, dtype=torch.long), f"no BatchNorm after {name}")
+
+
+def _stays(trace: Trace, cut: Cut) -> bool:
+    """Whether nothing of a cut can go, so that it demands nothing."""
+    return all(trace.labels.reason(label) for part in cut.parts for label in part)
 
 
 def _freeze_siblings(trace: Trace, cut: Cut) -> bool:
@@ -81,11 +74,11 @@ def _settle_cuts(trace: Trace) -> bool:
 
 def _tie(trace: Trace, cut: Cut, parts: list[list[int]], bundles: dict[int, Bundle]) -> bool:
     """Tie parts one to one unless each is one bundle, which can be counted; return whether that was news."""
-    if cut.tied or all(_countable(part, bundles) for part in parts):
+    if cut.tied or len(cut.parts) == 1 or all(_countable(part, bundles) for part in parts):
         return False
     size = _block(parts, bundles)
     if size:  # parts of parts, such as what attention gives the shape of its heads, can be counted as well
-        cut.parts = [part[i : i + size] for part in cut.parts for i in range(0, len(part), size)]
+        cut.refine(len(cut.parts[0]) // size)
         return True
     for part in cut.parts[1:]:
         trace.labels.unite(torch.tensor(cut.parts[0]), torch.tensor(part), cut.reason)

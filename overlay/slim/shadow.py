@@ -118,16 +118,19 @@ def whole_pass(twin: nn.Module, shown: Tensor) -> Any:
 
 @contextmanager
 def watched(
-    twin: nn.Module, enter: Callable[[str, nn.Module, Any], object], leave: Callable[[], object]
+    twin: nn.Module, enter: Callable[[str, nn.Module, Any], Any], leave: Callable[[nn.Module, Any], Any]
 ) -> Iterator[None]:
-    """Call `enter(name, module, arguments)` before each module's forward and `leave()` after it."""
+    """Call `enter(name, module, arguments)` before each module's forward and `leave(module, result)` after it.
+
+    What they return, unless it is None, takes the place of the arguments, ((...), {...}), or of the result.
+    """
     handles = []
     for name, module in twin.named_modules():
         handles += [
             module.register_forward_pre_hook(
-                lambda m, args, kwargs, name=name: (enter(name, m, (args, kwargs)), None)[1], with_kwargs=True
+                lambda m, args, kwargs, name=name: enter(name, m, (args, kwargs)), with_kwargs=True
             ),
-            module.register_forward_hook(lambda *_: (leave(), None)[1]),
+            module.register_forward_hook(lambda m, _, result: leave(m, result)),
         ]
     try:
         yield

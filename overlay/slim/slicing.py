@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from .sizes import set_size
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -17,19 +19,19 @@ if TYPE_CHECKING:
 
 def slice_model(model: nn.Module, channels: Channels, lost: set[int]) -> None:
     """Take groups of channels out of a model, in place, and update the attributes that hold a part's size."""
-    for name, indices, key, power in channels.rescaled:
-        row = channels.attributes.get(key, ())
+    for name, indices, width, power in channels.rescaled:
+        row = channels.counted[width]
         if len(_kept(row, lost)) < len(row):
             _rescale(model.get_submodule(name), indices, (len(row) / len(_kept(row, lost))) ** power)
     for name, groups in channels.outputs.items():
         entering = channels.inputs.get(name)
         slice_layer(model.get_submodule(name), _kept(groups, lost), None if entering is None else _kept(entering, lost))
-    for name, groups in channels.vectors.items():
+    for name, sides in channels.tensors.items():
         owner, _, own = name.rpartition(".")
-        _slice_vector(model.get_submodule(owner), own, _kept(groups, lost))
+        _slice_tensor(model.get_submodule(owner), own, {dim: _kept(groups, lost) for dim, groups in sides})
     for key, part in channels.attributes.items():
         module, _, attribute = key.rpartition(":")
-        setattr(model.get_submodule(module), attribute, len(_kept(part, lost)))
+        set_size(model.get_submodule(module), attribute, len(_kept(part, lost)))
 
 
 def slice_layer(layer: nn.Module, leaving: Sequence[int], entering: Sequence[int] | None = None) -> None:
@@ -56,23 +58,49 @@ def slice_layer(layer: nn.Module, leaving: Sequence[int], entering: Sequence[int
         _slice_convolution(layer, leaving, entering)
 
 
+def is_depthwise(layer: Any) -> bool:
+    """Whether each output of a layer reads one input of several, and so goes with it."""
+    convolution = isinstance(layer, _ConvNd) and not isinstance(layer, _ConvTransposeNd)
+    return convolution and bool(layer.groups == layer.in_channels > 1)
+
+
 def _kept(groups: Sequence[int], lost: set[int]) -> list[int]:
     return [index for index, group in enumerate(groups) if group not in lost]
 
 
-def _slice_vector(module: nn.Module, name: str, kept: Sequence[int]) -> None:
-    values = getattr(module, name)
-    if len(kept) < values.numel():
-        shape = [len(kept) if size > 1 else 1 for size in values.shape]
-        _replace(module, name, values.flatten()[list(kept)].view(shape))
+def _slice_tensor(module: nn.Module, name: str, kept: dict[int, list[int]]) -> None:
+    """Keep some places along some dimensions of a Parameter or buffer."""
+    old: Tensor = getattr(module, name)
+    taken = old.detach()
+    for dim, places in kept.items():
+        if len(places) < taken.shape[dim]:
+            taken = taken.index_select(dim, torch.tensor(places, device=old.device))
+    if taken.shape != old.shape:
+        if isinstance(old, nn.Parameter):
+            _replace(module, name, taken)
+        else:
+            setattr(module, name, taken)
 
 
-def _rescale(norm: nn.Module, channels: Sequence[int], factor: float) -> None:
-    """Make up for a factor that code computes from a size: multiply some outputs of a BatchNorm."""
-    for name in ("weight", "bias"):
-        values = getattr(norm, name).detach().clone()
-        values[list(channels)] *= factor
-        _replace(norm, name, values)
+def _rescale(layer: Any, indices: Sequence[int], factor: float) -> None:
+    """Make up for a factor that code computes from a width: multiply outputs of a BatchNorm, or inputs of a layer."""
+    factors = torch.ones(layer.num_features if isinstance(layer, _BatchNorm) else _entering(layer)).to(layer.weight)
+    factors[list(indices)] = factor
+    weight = layer.weight.detach()
+    if isinstance(layer, _BatchNorm):
+        _replace(layer, "bias", layer.bias.detach() * factors)
+        weight = weight * factors
+    elif isinstance(layer, _ConvTransposeNd):  # (in, out / groups, *kernel)
+        weight = weight * factors.view(-1, *[1] * (weight.ndim - 1))
+    else:  # (out, in / groups, *kernel)
+        groups = getattr(layer, "groups", 1)
+        rows = factors.view(groups, 1, -1).expand(-1, len(weight) // groups, -1).flatten(0, 1)
+        weight = weight * rows.view(*rows.shape, *[1] * (weight.ndim - 2))
+    _replace(layer, "weight", weight)
+
+
+def _entering(layer: Any) -> int:
+    return int(layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels)
 
 
 def _slice_norm(layer: _BatchNorm, leaving: Sequence[int]) -> None:
@@ -91,8 +119,7 @@ def _slice_norm(layer: _BatchNorm, leaving: Sequence[int]) -> None:
 
 
 def _slice_convolution(layer: _ConvNd, leaving: Sequence[int], entering: Sequence[int]) -> None:
-    depthwise = layer.groups == layer.in_channels and not isinstance(layer, _ConvTransposeNd)
-    if depthwise:
+    if is_depthwise(layer):
         weight, groups = layer.weight[leaving], len(entering)
     else:
         weight, groups = _grouped(layer, leaving, entering), layer.groups

@@ -6,20 +6,29 @@ module holds what they share: which tensor carries which labels, and what has be
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from .arithmetic import Rescaled, note_number
-from .labels import FIXED, Labels, core
+from .aliases import Aliases, in_place, overwritten
+from .asking import Asked
+from .hearing import numbers, operator_name, unheard
+from .labels import FIXED, Labels, core, flexible_dim, rows_of, varying
+from .planes import along_dim, follow, holders, meet
+from .rescaling import Factors, Key, Rescaled
+from .sizes import Size, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LAYERS = (_ConvNd, _BatchNorm, nn.Linear)
 Rule = Callable[["Trace", "Call"], "list[Tensor | None]"]
@@ -36,13 +45,11 @@ class Tracked:
     Attributes:
         labels: One label a value, in the tensor's shape.
         made_by: The layer whose raw output it is, "" if that is no layer.
-        norm: The BatchNorm whose values it holds, however they were moved about since; "" after any arithmetic.
         readers: The layers that read it, "" for an operator without weights.
     """
 
     labels: Tensor
     made_by: str
-    norm: str = ""
     readers: list[str] = field(default_factory=list)
 
 
@@ -64,6 +71,27 @@ class Call:
         return f"{self.name.strip('_')} in {self.where}"
 
 
+@dataclass(frozen=True)
+class Mark:
+    """What is known of a tensor where a module is entered or left.
+
+    Attributes:
+        planes: Labels of its rows of channels, of size 1 along dimensions in which they do not differ; none if it has none.
+        factors: BatchNorms in whose outputs it is linear, and numbers that it is times of.
+    """
+
+    planes: tuple[Tensor, ...]
+    factors: frozenset[Any]
+
+
+@dataclass
+class Visit:
+    """A call of a module: what is known of all tensors that enter it, and that leave it."""
+
+    entering: list[Mark]
+    leaving: list[Mark] = field(default_factory=list)
+
+
 @dataclass
 class Cut:
     """Parts of one tensor (labels, equally long) that keep equally many channels.
@@ -71,14 +99,41 @@ class Cut:
     Attributes:
         reason: Why.
         parts: The labels of each.
-        row: The part whose number of channels the attribute holds under which code knows it.
+        times: How many such parts the size is that the code read, where it is known by that.
         tied: Whether the parts keep the same channels, one to one.
     """
 
     reason: str
     parts: list[list[int]] = field(default_factory=list)
-    row: list[int] = field(default_factory=list)
+    times: int = 1
     tied: bool = False
+
+    def refine(self, times: int) -> None:
+        """Cut each part into several.
+
+        Raises:
+            UnknownOperatorError: It does not come out even.
+        """
+        if times > 1:
+            self.parts = [piece for part in self.parts for piece in pieces(part, times)]
+            self.times *= times
+
+    def add(self, part: list[int]) -> None:
+        """Take in one more part, unless it is known."""
+        if part not in self.parts:
+            self.parts.append(part)
+
+
+def pieces(part: list[int], count: int) -> list[list[int]]:
+    """Cut a part into several even ones.
+
+    Raises:
+        UnknownOperatorError: It does not come out even.
+    """
+    size, rest = divmod(len(part), count)
+    if rest or not size:
+        raise UnknownOperatorError
+    return [part[i : i + size] for i in range(0, len(part), size)]
 
 
 def unknown(trace: Trace, call: Call) -> list[Tensor | None]:
@@ -108,31 +163,34 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         self.outputs: dict[str, Tensor] = {}  # layer -> labels of its output channels
         self.inputs: dict[str, Tensor] = {}  # convolution or Linear -> labels of its input channels
         self.tainted: dict[str, str] = {}  # layer -> why its weights must stay as they are
-        self.cuts: dict[tuple[str, str], Cut] = {}  # (module, attribute) or (reason, "") -> cut
-        self.vectors: dict[str, Tensor] = {}  # parameter with a value a channel -> its labels, in its own shape
+        self.holders = holders(model)
+        self.planes: Any = WeakTensorKeyDictionary()  # a tensor with several rows of channels -> labels of each
+        self.vectors: dict[str, dict[int, Tensor]] = {}  # parameter or buffer of no layer -> dimension -> labels
+        self.zeros: Any = WeakTensorKeyDictionary()  # a number that PyTorch has put in a tensor -> whether it is zero
+        self.counts: dict[tuple[str, str], Tensor] = {}  # (module, attribute) that counts channels -> their labels
+        self.cuts: dict[Any, Cut] = {}  # the source of the size, or any other key -> cut
         self.raw: list[Tracked] = []  # every layer's output, to learn who reads it
         self.stack: list[tuple[str, nn.Module]] = [("", model)]
-        self.wholes: dict[tuple[str, str], list[int]] = {}  # like a cut's, of all heads together
         self.shaped: defaultdict[str, list[list[list[int]]]] = defaultdict(list)  # module -> rows of what it has viewed
-        self.heads: dict[int, tuple[str, str]] = {}  # first label of what is seen as heads -> key of that cut
-        self.rescaled: list[Rescaled] = []
+        self.heads: dict[int, Any] = {}  # first label of what is seen as heads -> key of that cut
+        self.rescaled: dict[Key, Rescaled] = {}
+        self.factors = Factors(self)
+        self.times: list[Counter[str]] = [Counter()]  # how often each operator got numbers, by module that runs
+        self.visits: defaultdict[str, list[Visit]] = defaultdict(list)  # module -> its calls
+        self.visiting: list[Visit] = []
         self.multiplied = 0  # products of two activations so far in this pass
         self.products: dict[str, list[int]] = {}  # "<module>:<number>" of such a product -> what it takes longer for
-        self.computed: dict[tuple[str, str], str] = {}  # (module, attribute) -> the arithmetic that it enters
         self.entering: defaultdict[str, list[Tensor]] = defaultdict(list)  # module -> labels of its arguments
         self.caller = ""
-        self.asked: Any = ()  # the caller's own sizes: PyTorch dispatches a view without its -1
+        self.asked = Asked()
+        self.aliases = Aliases()
+        self.rows: set[tuple[int, ...]] = set()  # labels along a dimension that may get shorter
         for name, layer in self.layers.items():
             for tensor in (layer.weight, layer.running_mean if isinstance(layer, _BatchNorm) else None):
                 if isinstance(tensor, Tensor):
                     first = self.owner.setdefault(id(tensor), name)
                     if first != name:
                         self.tainted[first] = self.tainted[name] = f"weight shared by {first} and {name}"
-
-        for name, parameter in model.named_parameters():
-            if name.rpartition(".")[0] not in self.layers and 1 < parameter.numel() == max(parameter.shape, default=1):
-                self.vectors[name] = self.labels.new(parameter.numel()).view(parameter.shape)
-                self.tracked[parameter] = Tracked(-self.vectors[name], "")
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -145,49 +203,155 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         del types
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
+        written = [args[place] for place in in_place(func)]
+        before = [self.labels_of(tensor) for tensor in written]
+        for tensor in tensors(result):
+            self.aliases.note(tensor)
         name, inputs = operator_name(func), tensors((*args, *kwargs.values()))
         self.multiplied += name == "bmm"
-        if name in {"mul", "div"} and len(args) > 1 and isinstance(args[1], float):
-            note_number(self, name, args[0], args[1])
-        if name not in SHAPE_ONLY and any(t in self.tracked or self.layer_of(t) for t in inputs):
-            self._follow(Call(name, func, args, kwargs, tensors(result), self.caller, self.where), inputs)
+        if name == "scalar_tensor":
+            self.zeros[result] = args[0] == 0
+        call = Call(name, func, args, kwargs, tensors(result), self.caller, self.where)
+        if name not in SHAPE_ONLY and any(self._is_known(t) for t in inputs):
+            self._follow(call, inputs)
+            for tensor, labels in zip(written, before):
+                self._spread(tensor, labels)
+        self._follow_factors(call, inputs)
         return result
+
+    def _follow_factors(self, call: Call, inputs: list[Tensor]) -> None:
+        key = None
+        if numbers(call.func, call.args, call.kwargs):
+            self.times[-1][call.name] += 1
+            key = Key(self.stack[-1][0], call.name, self.times[-1][call.name])
+        self.factors.follow(call, inputs, self._layer_at_work(call, inputs), key)
+
+    def _is_known(self, tensor: Tensor) -> bool:
+        known = tensor in self.tracked or tensor in self.planes or id(tensor) in self.holders
+        return known or bool(self.layer_of(tensor))
+
+    def _spread(self, written: Tensor, before: Tensor | None) -> None:
+        """Let what an operator wrote in place be known of all that shares the memory."""
+        new = self.labels_of(written)
+        if new is None or new is before or (before is not None and torch.equal(new, before)):
+            return
+        base = written._base  # noqa: SLF001 - the tensor that it is a view of
+        for other in {id(t): t for t in (*self.aliases.others(written), base) if t is not None}.values():
+            labels = overwritten(other, self.labels_of(other), written, new)
+            if labels is not None:
+                self.tracked[other] = Tracked(labels, "")
 
     def _follow(self, call: Call, inputs: list[Tensor]) -> None:
         # Sources first: an in-place operator replaces what is known of its own input.
         sources = [self.tracked[t] for t in inputs if t in self.tracked]
-        norm = sources[0].norm if len(sources) == 1 and call.name in MOVES else ""
-        layer = next((name for t in inputs if (name := self.layer_of(t))), "")
+        layer = self._layer_at_work(call, inputs)
+        if not layer:
+            meet(self, inputs)
+            if call.name not in WHOLE_RULES and any(t in self.planes for t in inputs):
+                found = follow(self, call, inputs)
+                for output, planes in zip(call.outputs, found):
+                    self.set_planes(output, planes)
+                return
         rule = (self.layer_rules if layer else self.rules).get(call.name, unknown)
-        try:
-            labels = rule(self, call)
-        except UnknownOperatorError:
+        labels = self.apply(call, rule)
+        if labels is None:
             self._give_up(call, inputs)
-            labels = []
         for source in sources:
             source.readers.append(layer)
-        for output, label in zip(call.outputs, labels):
+        for output, label in zip(call.outputs, labels or []):
             if label is not None:
-                norm = layer if isinstance(self.layers.get(layer), _BatchNorm) else norm
-                self.tracked[output] = known = Tracked(label, layer, norm)
+                self.tracked[output] = known = Tracked(label, layer)
                 if layer:
                     self.raw.append(known)
 
+    def _layer_at_work(self, call: Call, inputs: list[Tensor]) -> str:
+        """Return the layer whose weight an operator uses as layers do, or ""."""
+        if call.name not in self.layer_rules:
+            return ""
+        names = [name for tensor in inputs if (name := self.layer_of(tensor))]
+        computed = call.name in MOVES and not isinstance(self.layers.get(names[0] if names else ""), nn.Linear)
+        return "" if computed or not names else names[0]
+
+    def apply(self, call: Call, rule: Rule | None = None) -> list[Tensor | None] | None:
+        """Return what the rule of an operator says, or None where it cannot follow."""
+        try:
+            return (rule or self.rules.get(call.name, unknown))(self, call)
+        except UnknownOperatorError:
+            return None
+
     def _give_up(self, call: Call, inputs: list[Tensor]) -> None:
         for tensor in inputs:
-            if tensor in self.tracked:
-                self.labels.freeze(self.tracked[tensor].labels, call.reason)
+            for plane in self.planes_of(tensor):
+                self.labels.freeze(plane, call.reason)
             layer = self.layer_of(tensor)
             if layer:
                 self.tainted.setdefault(layer, call.reason)
         for tensor in call.outputs:
+            self.set_planes(tensor, [])
+
+    def planes_of(self, tensor: Any) -> list[Tensor]:
+        """Return the labels of all rows of channels that a tensor has, each in its own shape."""
+        labels = self.labels_of(tensor)
+        return list(self.planes.get(tensor, ())) if labels is None else [labels]
+
+    def set_planes(self, tensor: Tensor, planes: list[Tensor]) -> None:
+        """Note the rows of channels that a tensor has: one, as an activation has, or several."""
+        self.tracked.pop(tensor, None)
+        self.planes.pop(tensor, None)
+        if len(planes) == 1:
+            self.tracked[tensor] = Tracked(planes[0], "")
+        elif planes:
+            self.planes[tensor] = planes
+
+    @contextmanager
+    def only(self, inputs: list[Tensor], chosen: dict[int, Tensor]) -> Iterator[None]:
+        """Let some tensors carry one plane each, by its id, and no other labels."""
+        before = {id(t): (t, self.tracked.get(t)) for t in inputs}
+        for tensor, _ in before.values():
             self.tracked.pop(tensor, None)
+            if id(tensor) in chosen:
+                self.tracked[tensor] = Tracked(chosen[id(tensor)], "")
+        try:
+            yield
+        finally:
+            for tensor, known in before.values():
+                self.tracked.pop(tensor, None)
+                if known is not None:
+                    self.tracked[tensor] = known
+
+    def own_labels(self, name: str, width: int) -> Tensor:
+        """Return the labels of a layer's output channels, the same at every call."""
+        if name not in self.outputs:
+            self.outputs[name] = self.labels.new(width)
+        return self.outputs[name]
 
     def enter(self, name: str, module: nn.Module, arguments: Any) -> None:
         """Note that a module runs, and what enters it."""
         self.multiplied = self.multiplied if name else 0
         self.stack.append((name, module))
+        self.times.append(Counter())
+        with unheard():
+            self.visiting.append(Visit([self._mark(tensor) for tensor in tensors(arguments)]))
+        self.visits[name].append(self.visiting[-1])
         self.entering[name] += [known.labels for t in tensors(arguments) if (known := self.tracked.get(t)) is not None]
+
+    def leave(self, _: nn.Module, result: Any) -> None:
+        """Note what leaves the module that runs."""
+        self.stack.pop()
+        self.times.pop()
+        with unheard():
+            self.visiting.pop().leaving += [self._mark(tensor) for tensor in tensors(result)]
+
+    def abandon(self) -> None:
+        """Forget the modules that were running: their code has failed."""
+        del self.stack[1:], self.times[1:], self.visiting[:]
+
+    def _mark(self, tensor: Tensor) -> Mark:
+        planes = []
+        for labels in self.planes_of(tensor):
+            small = core(labels)
+            planes.append(small.clone() if small.numel() < labels.numel() else small)  # a view would keep all of them
+        return Mark(tuple(planes), self.factors.of(tensor))
 
     @property
     def where(self) -> str:
@@ -205,29 +369,57 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         return None if known is None else known.labels
 
     def vector(self, tensor: Tensor, dim: int) -> Tensor:
-        """Return the labels along one dimension, shape (size,); they may differ along no other."""
-        labels = self.labels_of(tensor)
+        """Return the labels along one dimension, shape (size,); where they differ along others, rows are tied."""
         size = tensor.shape[dim]
+        if tensor in self.planes:
+            found = along_dim(self, tensor, dim, f"{self.caller} in {self.where}")
+            return torch.full((size,), FIXED) if found is None else found
+        labels = self.labels_of(tensor)
         if labels is None:
             return torch.full((size,), FIXED)
-        small = core(labels)
         dim %= tensor.ndim
-        if any(length > 1 for other, length in enumerate(small.shape) if other != dim):
-            raise UnknownOperatorError
-        return small.flatten().expand(size)
+        if varying(labels) not in ([], [dim]):
+            return self._tied(labels, dim)
+        return core(labels).flatten().expand(size)
 
-    def cut(self, key: tuple[str, str], reason: str, parts: list[Tensor]) -> None:
+    def _tied(self, labels: Tensor, dim: int) -> Tensor:
+        """Tie rows that lie beside each other one to one, as what is done to all of them alike demands."""
+        if dim not in varying(labels):
+            raise UnknownOperatorError
+        rows = core(labels).movedim(dim, -1).reshape(-1, labels.shape[dim])
+        self.labels.unite(rows[:1].expand_as(rows), rows, f"{self.caller} in {self.where}")
+        return torch.where((rows > FIXED).all(0), rows[0].abs(), -rows[0].abs())
+
+    def cut(self, key: Any, reason: str, parts: list[Tensor]) -> None:
         """Demand that these parts, and any others cut under the same key, keep equally many channels."""
         cut = self.cuts.setdefault(key, Cut(reason))
         for part in parts:
-            row = [abs(label) for label in part.tolist()]
-            cut.row = cut.row or row
-            if row not in cut.parts:
-                cut.parts.append(row)
+            cut.add([abs(label) for label in part.tolist()])
+
+    def size_rows(self, tensor: Tensor) -> dict[int, tuple[int, ...]]:
+        """Return the labels that the sizes of a tensor's dimensions count, where they may get fewer."""
+        layer = self.layer_of(tensor)
+        if layer and tensor.ndim > 1 and tensor not in self.transposed:
+            return self._weight_rows(layer)
+        meet(self, [tensor])
+        if tensor in self.planes:
+            single = {varying(plane)[0]: plane for plane in self.planes[tensor] if len(varying(plane)) == 1}
+            return {dim: tuple(rows_of(plane, dim)[0].abs().tolist()) for dim, plane in single.items()}
+        labels = self.labels_of(tensor)
+        dim = None if labels is None else flexible_dim(labels, self.rows)
+        if labels is None or dim is None:
+            return {}
+        return {dim: tuple(rows_of(labels, dim)[0].abs().tolist())}
+
+    def _weight_rows(self, layer: str) -> dict[int, tuple[int, ...]]:
+        module: Any = self.layers[layer]
+        sides = [self.outputs, self.inputs][:: -1 if isinstance(module, _ConvTransposeNd) else 1]
+        whole = getattr(module, "groups", 1) == 1
+        return {dim: tuple(s[layer].tolist()) for dim, s in enumerate(sides) if layer in s and (whole or dim == 0)}
 
 
 class Caller(TorchFunctionMode):
-    """Notes the Python-level name of a call: `chunk` follows a changed width, `split` is given one."""
+    """Notes what the model's code calls as it calls it, and lets the sizes of a shape know what they count."""
 
     def __init__(self, trace: Trace) -> None:
         super().__init__()
@@ -236,33 +428,38 @@ class Caller(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Note the name and go on."""
+        """Note the call and go on."""
         del types
-        self.trace.caller = getattr(func, "__name__", "")
-        sizes = args[SIZES_OF.get(self.trace.caller, NO_SIZES)]
-        self.trace.asked = tuple(sizes[0]) if sizes and isinstance(sizes[0], (tuple, list)) else sizes
-        return func(*args, **(kwargs or {}))
+        trace, kwargs = self.trace, kwargs or {}
+        trace.asked = Asked(getattr(func, "__name__", ""), args, kwargs)
+        trace.caller = trace.asked.name
+        result = func(*args, **kwargs)
+        if isinstance(result, torch.Size):
+            rows = trace.size_rows(args[0]).items()
+            known = {dim: Size.of(result[dim], Source(row=row)) for dim, row in rows}
+            return torch.Size([known.get(dim, size) for dim, size in enumerate(result)])
+        if trace.caller == "size":
+            dim = trace.asked.argument(1, "dim") % args[0].ndim
+            found = trace.size_rows(args[0]).get(dim)
+            return result if found is None else Size.of(result, Source(row=found))
+        trace.asked = Asked()  # it holds tensors
+        return result
 
 
-# Where sizes are among the arguments of a call.
-SIZES_OF = {"view": slice(1, None), "reshape": slice(1, None), "split": slice(1, 2)}
-NO_SIZES = slice(0)
 # These put values elsewhere and do nothing else to them.
 MOVES = {
     *("view", "_unsafe_view", "reshape", "_reshape_alias", "permute", "transpose", "expand", "squeeze", "unsqueeze"),
     *("clone", "detach", "alias", "contiguous", "split", "split_with_sizes", "slice"),
 }
+# The rules of these look at several planes of a tensor themselves.
+WHOLE_RULES = {
+    *("convolution", "deform_conv2d", "mm", "addmm", "baddbmm", "native_batch_norm", "native_group_norm"),
+    *("native_layer_norm",),
+}
 # These read a tensor's shape or type, never its values.
 SHAPE_ONLY = {
-    *("zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like"),
     *("new_zeros", "new_ones", "new_empty", "new_full", "new_empty_strided"),
 }
-
-
-def operator_name(func: Any) -> str:
-    """Return `silu` for `aten.silu_.default`."""
-    name = str(func).split(".")[1] if "." in str(func) else str(func)
-    return name[:-1] if name.endswith("_") and not name.endswith("__") else name
 
 
 def tensors(value: Any) -> list[Tensor]:

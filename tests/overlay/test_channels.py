@@ -127,8 +127,8 @@ def test_half_precision_weights_are_traced_as_well() -> None:
 @pytest.mark.parametrize(
     ("network", "frozen"),
     [
-        (small.Attention, {"stem.1": "fixed width in attend", "attend.qkv.1": "split_with_sizes in attend"}),
-        (small.FixedView, {"stem.1": "fixed width in inside"}),
+        (small.Attention, {"stem.1": "view in attend beside view in attend", "attend.qkv.1": "view in attend"}),
+        (small.FixedView, {"stem.1": "view in inside"}),
         (small.Sorted, {"stem.1": "sort in the model"}),
         (small.SortedThenAdded, {"stem.1": "sort in the model", "second.1": "sort in the model"}),
         (small.SigmoidOnly, {"stem.1": "no BatchNorm before convolution in head"}),

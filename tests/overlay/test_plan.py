@@ -176,7 +176,7 @@ def test_the_minimum_is_rounded_up_and_capped_as_well() -> None:
 def test_a_fused_model_has_nothing_to_prune() -> None:
     model, _ = stock("yolov8n")
     fused = model.fuse(verbose=False)
-    with pytest.raises(ValueError, match="is the model fused"):
+    with pytest.raises(ValueError, match="the model is fused"):
         make_plan(fused, analyse(fused), ratio=0.5)
 
 

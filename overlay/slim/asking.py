@@ -1,0 +1,93 @@
+"""What the model's code asked for: the sizes of a view and the bounds of a slice as it gave them, origin and all.
+
+PyTorch hands operators plain numbers, and a view without its -1. So the call is kept as Python made it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from .sizes import part_of
+
+INFERRED = -1  # a size that PyTorch computes from the others
+FOLLOWED = None  # a size that nobody gave: the operator takes what is there
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A call of a function of PyTorch's from Python."""
+
+    name: str = ""
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+    def argument(self, place: int, *names: str) -> Any:
+        """Return an argument by its place or one of its names; None where it was not given."""
+        if len(self.args) > place:
+            return self.args[place]
+        return next((self.kwargs[name] for name in names if name in self.kwargs), None)
+
+    def sizes(self, ndim: int) -> list[Any]:
+        """Return the size that was asked of each dimension of a result: a number, INFERRED or FOLLOWED."""
+        wanted: list[Any] = [FOLLOWED] * ndim
+        if self.name in {"view", "reshape"}:
+            given = self.args[1:] or (self.argument(1, "shape", "size"),)
+            found = list(given[0]) if isinstance(given[0], (tuple, list)) else list(given)
+        elif self.name == "unflatten":
+            dim, sizes = self.argument(1, "dim"), list(self.argument(2, "sizes"))
+            dim %= ndim - len(sizes) + 1
+            found = [*wanted[:dim], *sizes, *wanted[dim + len(sizes) :]]
+        else:
+            return wanted
+        return found if len(found) == ndim and all(isinstance(size, int) or size is None for size in found) else wanted
+
+    def parts(self) -> list[Any] | None:
+        """Return the sizes that a split was given, one where all are to be alike; None where it only counts parts."""
+        if self.name in {"chunk", "tensor_split", "unsafe_chunk"}:
+            return None
+        given = self.argument(1, "split_size_or_sections", "split_size", "split_sizes")
+        return list(given) if isinstance(given, (tuple, list)) else [given]
+
+    def bounds(self, dim: int, first: int, last: int) -> tuple[Any, Any]:
+        """Return where a slice along a dimension begins and ends, as it was given; plain numbers where it was not."""
+        if self.name == "narrow":
+            start, length = self.argument(2, "start"), self.argument(3, "length")
+            return start, start + length
+        if self.name in {"__getitem__", "__setitem__"}:
+            index = _index(self.args[0].ndim, self.args[1]).get(dim)
+            if isinstance(index, slice):
+                return index.start or 0, last if index.stop is None else index.stop
+        if self.name == "tensor_split" and isinstance(self.argument(1, "indices"), (tuple, list)):
+            named = {int(index): index for index in self.argument(1, "indices")}
+            return named.get(first, first), named.get(last, last)
+        return first, last
+
+    def counts_parts(self) -> int:
+        """Return into how many even parts the call cuts by slicing, or 0."""
+        parts = self.argument(1, "indices_or_sections", "indices", "sections") if self.name == "tensor_split" else 0
+        return parts if isinstance(parts, int) else 0
+
+
+def _index(ndim: int, index: Any) -> dict[int, Any]:
+    """Return what an index has for each dimension, numbered as PyTorch does while it goes from left to right."""
+    parts = index if isinstance(index, tuple) else (index,)
+    taken = sum(part is not None and part is not Ellipsis and not isinstance(part, bool) for part in parts)
+    found: dict[int, Any] = {}
+    dim = 0
+    for part in parts:
+        if part is Ellipsis:
+            dim += ndim - taken
+        elif isinstance(part, int):
+            continue  # a dimension less
+        else:
+            found[dim] = part
+            dim += part.ndim if isinstance(part, Tensor) and part.dtype is not None and part.ndim > 1 else 1
+    return found
+
+
+def each_of(size: Any, parts: int) -> Any:
+    """Return what is asked of each of several parts, where anything is."""
+    return size if size in {INFERRED, FOLLOWED} or parts == 1 else part_of(size, parts)

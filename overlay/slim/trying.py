@@ -1,0 +1,122 @@
+"""Trying the model out with channels gone, in several ways, until it says what it says with those silent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from .blame import Blame
+from .drops import one_of_each, shares
+from .kept import Kept
+from .probe import FLOAT32, Drop, Outcome, UnfitError, probe
+from .settling import settle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor, nn
+
+    from .channels import Channels
+    from .labels import Array
+    from .passes import Pass
+    from .trace import Trace
+
+SHARES = ((0.15, 0.6), (0.55, 0.8))  # of each bundle that the first drops lack
+DROPS = len(SHARES) + 1
+WIDER = (1.5, 2.0)  # times as wide as high, for the second size: 64 by 96 pixels, or 128 where a stride is 64
+
+
+def prove(model: nn.Module, trace: Trace, ways: list[Pass], number: Callable[[], tuple[Channels, Array]]) -> Channels:
+    """Freeze what cannot be pruned rightly, until each of several drops shows that the rest can.
+
+    Args:
+        model: The model; it is only copied.
+        trace: Its trace.
+        ways: How it was traced, first in inference.
+        number: Gives the channels as the trace knows them, and the number of each root of labels.
+    """
+    trying = _Trying(model, trace, ways)
+    passed = place = 0
+    settle(trace)
+    channels, numbers = number()
+    while passed < DROPS:
+        lost = trying.lost(place, channels, numbers)
+        if not lost:
+            break
+        if trying.passes(place, channels, Kept(trace, numbers, lost), lost):
+            passed, place = passed + 1, (place + 1) % DROPS
+        else:
+            passed = 0
+            settle(trace)
+            channels, numbers = number()
+    return channels
+
+
+class _Trying:
+    def __init__(self, model: nn.Module, trace: Trace, ways: list[Pass]) -> None:
+        self.model, self.trace, self.blame = model, trace, Blame(trace)
+        plain, *self.others = ways
+        batch, *rest, width = plain.shape
+        several = replace(plain, shape=(2 * batch, *rest, width))
+        wider = [replace(plain, shape=(batch, *rest, int(width * times))) for times in WIDER]
+        self.plain = [[several, plain], [*wider, plain], [plain]]
+
+    def lost(self, place: int, channels: Channels, numbers: Array) -> set[int]:
+        """Return what a drop drops: shares of all, about two thirds, or one of each."""
+        if place < len(SHARES):
+            return shares(channels, *SHARES[place], seed=place)
+        rows = [row for rows in self.trace.shaped.values() for heads in rows for row in heads]
+        viewed = self.trace.labels.roots([label for row in rows for label in row])
+        return one_of_each(channels, set(numbers[viewed].tolist()))
+
+    def passes(self, place: int, channels: Channels, kept: Kept, lost: set[int]) -> bool:
+        """Try a drop; where the model does not say the same, freeze what is to blame.
+
+        Raises:
+            ValueError: There is nobody to blame.
+        """
+        quick = self._probed(place, channels, kept, lost)
+        changed = self.blame.unexplained(quick, kept)
+        if not changed and quick.worst <= FLOAT32:
+            return True
+        if self.blame.numbers(changed, kept, known=True):
+            return False
+        thorough = self._probed(place, channels, kept, lost, thorough=True, exact=not quick.failed)
+        changed = self.blame.unexplained(thorough, kept)
+        if self.blame.numbers(changed, kept, known=False) or self.blame.doubt(thorough):
+            return False
+        if not thorough.findings and not quick.failed:
+            return True
+        found = thorough.findings or quick.findings
+        if not self.blame.find(found):
+            raise ValueError(f"{found[0].module or 'the model'} does not compute the same twice: {found[0].said}")
+        return False
+
+    def _probed(
+        self, place: int, channels: Channels, kept: Kept, lost: set[int], *, thorough: bool = False, exact: bool = False
+    ) -> Outcome:
+        seed = place if place < len(SHARES) else None
+        wanted = partial(self._wanted, kept, self.blame.in_flight())
+        plain = self.plain[place]
+        while True:
+            drop = Drop(lost, seed, [plain[0], *self.others])
+            try:
+                return probe(self.model, channels, drop, wanted, thorough=thorough, exact=exact)
+            except UnfitError as error:
+                if exact:
+                    exact = False
+                elif len(plain) > 1:
+                    del plain[0]
+                else:
+                    raise ValueError(f"the model does not run on noise: {error}") from error
+
+    def _wanted(
+        self, kept: Kept, in_flight: set[object], name: str, call: int, side: str, place: int, masked: Tensor
+    ) -> list[Tensor]:
+        """Return what a tensor of the sliced model must be; anything, where its scale is yet to be made up for."""
+        visits = self.trace.visits.get(name, [])
+        marks = getattr(visits[call], side) if call < len(visits) else []
+        if place >= len(marks) or (name and not marks[place].factors.isdisjoint(in_flight)):
+            return []
+        return kept.of(masked, marks[place])
