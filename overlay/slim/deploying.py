@@ -25,7 +25,7 @@ from .blocks import within
 from .copying import FAILURES
 from .counting import bundles
 from .shadow import shadow, undisturbed, whole_pass
-from .sizes import sizes_of
+from .sizes import set_size, sizes_of
 from .slicing import slice_model
 from .trace import tensors
 
@@ -92,7 +92,7 @@ def methods_of(module: nn.Module, name: str) -> Iterator[str]:
 
 
 @functools.lru_cache(maxsize=256)
-def _methods_of(kind: type) -> tuple[str, ...]:
+def _methods_of(kind: Any) -> tuple[str, ...]:
     if kind.__module__.startswith("torch."):
         return ()
     found = []
@@ -139,7 +139,7 @@ class _Copy:
         block = shadow(self.twin.get_submodule(name))
         for key, row in numbers:
             place, _, attribute = key.rpartition(":")
-            setattr(block.get_submodule(place), attribute, sum(group not in self.lost for group in row))
+            set_size(block.get_submodule(place), attribute, sum(group not in self.lost for group in row))
         try:
             with undisturbed(self.twin):
                 before = tensors(block(*_cloned(said.args), **said.kwargs))

@@ -164,45 +164,48 @@ def _full(cell: CellType) -> bool:
     return True
 
 
-def on_copies(value: Any, memo: dict[int, Any]) -> Any:
-    """Return a hook, or whatever it names, made anew on copies of all that it can reach.
+def on_copies(hook: Hook, memo: dict[int, Any]) -> Hook:
+    """Return a hook made anew on copies of all that it can reach.
 
     Raises:
         NotCopiedError: It reaches something of which there is only one.
     """
+    own = dict(memo)  # what is given up halfway must not be taken for a copy
+    made: Hook = _value(hook, own)
+    function, owner = _function_of(hook)
+    if owner is hook and function is not None and not _computes(function):
+        made = MethodType(_anew(function, own), made)
+    memo.update(own)
+    return made
+
+
+def _value(value: Any, memo: dict[int, Any]) -> Any:
     if type(value) in PLAIN or _computes(value):
         return value
     if id(value) in memo:
         return memo[id(value)]
-    made = next((make for kind, make in _MADE.items() if isinstance(value, kind)), _called)
-    return made(value, memo)
+    made = next((make for kind, make in _MADE.items() if isinstance(value, kind)), None)
+    return copied(value, memo, strictly=True) if made is None else made(value, memo)
 
 
 def _partial(value: Any, memo: dict[int, Any]) -> Any:
-    words = {name: on_copies(word, memo) for name, word in value.keywords.items()}
-    return partial(on_copies(value.func, memo), *on_copies(value.args, memo), **words)
+    words = {name: _value(word, memo) for name, word in value.keywords.items()}
+    return partial(_value(value.func, memo), *_value(value.args, memo), **words)
 
 
 def _method(value: MethodType, memo: dict[int, Any]) -> Any:
-    return MethodType(on_copies(value.__func__, memo), on_copies(value.__self__, memo))
+    return MethodType(_value(value.__func__, memo), _value(value.__self__, memo))
 
 
 def _builtin(value: Any, memo: dict[int, Any]) -> Any:
     if value.__self__ is None or isinstance(value.__self__, ModuleType):
         raise NotCopiedError(f"{value!r} is not copied")
-    return getattr(on_copies(value.__self__, memo), value.__name__)
+    return getattr(_value(value.__self__, memo), value.__name__)
 
 
 def _only_one(value: Any, memo: dict[int, Any]) -> Any:
     del memo
     raise NotCopiedError(f"{value!r} is not copied")
-
-
-def _called(value: Any, memo: dict[int, Any]) -> Any:
-    """Copy an object; one that is called as a hook has its code made anew as well."""
-    function, _ = _function_of(value)
-    own = copied(value, memo, strictly=True)
-    return own if function is None or _computes(function) else MethodType(_anew(function, memo), own)
 
 
 def _computes(value: Any) -> bool:
@@ -229,14 +232,14 @@ def _anew(function: FunctionType, memo: dict[int, Any]) -> FunctionType:
     cells = tuple(CellType() for _ in function.__closure__ or ())
     made = FunctionType(function.__code__, own, function.__name__, None, cells)
     memo[id(function)] = made
-    own.update({name: on_copies(known[name], memo) for name in names if name in known})
+    own.update({name: _value(known[name], memo) for name in names if name in known})
     if "print" in names and "print" not in known:
         own["print"] = _unsaid
     for cell, old in zip(cells, function.__closure__ or ()):
         if _full(old):
-            cell.cell_contents = on_copies(old.cell_contents, memo)
-    made.__defaults__ = on_copies(function.__defaults__, memo)
-    made.__kwdefaults__ = on_copies(function.__kwdefaults__, memo)
+            cell.cell_contents = _value(old.cell_contents, memo)
+    made.__defaults__ = _value(function.__defaults__, memo)
+    made.__kwdefaults__ = _value(function.__kwdefaults__, memo)
     return made
 
 
@@ -245,7 +248,7 @@ def _unsaid(*_: object, **__: object) -> None:
 
 
 _MADE: dict[type, Callable[[Any, dict[int, Any]], Any]] = {
-    tuple: lambda value, memo: tuple(on_copies(item, memo) for item in value),
+    tuple: lambda value, memo: tuple(_value(item, memo) for item in value),
     partial: _partial,
     MethodType: _method,
     FunctionType: _anew,

@@ -224,11 +224,11 @@ class SlicedWalk(Walk):
             self.worst = float("inf") if math.isnan(apart) else max(self.worst, apart)
             if not apart <= self.limit:
                 self.note(blamed, f"{apart:.1e} apart", (*at, place))
-            if wanted:
+            if wanted and (isinstance(ours, Tensor) or not apart <= self.limit):
                 right[place] = next((other for other in wanted if other.shape == tensor.shape), wanted[0])
         if isinstance(ours, Tensor):
             return right.get(0)
-        if not self.thorough or self.worst <= self.limit:  # nested values may be more than what is in them
+        if not right or not self.thorough:  # nested values may be more than what is in them
             return None
         places = iter(range(len(found)))
         return mapped(ours, lambda tensor: right.get(next(places), tensor))
