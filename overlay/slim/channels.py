@@ -23,7 +23,7 @@ from .hooks import drop_onlookers, opaque_hooks
 from .labels import FIXED
 from .layers import LAYER_RULES
 from .operators import RULES
-from .passes import dry_run, follow
+from .passes import Pass, dry_run, follow
 from .settling import follower_of
 from .shadow import SIDES, image, one_thread, shadowed
 from .sizes import Source, name_sizes
@@ -120,6 +120,17 @@ def analyse(model: nn.Module, example: Tensor | None = None) -> Channels:
 
 
 def _analyse(model: nn.Module, example: Tensor | None) -> Channels:
+    trace, ways = traced(model, example)
+    number = partial(_plain, trace, ways[0].shape)
+    return _deployable(model, trace, partial(prove, model, trace, ways, number))
+
+
+def traced(model: nn.Module, example: Tensor | None) -> tuple[Trace, list[Pass]]:
+    """Follow the labels through a copy of a model; return the trace, and the ways to run it, inference first.
+
+    Raises:
+        ValueError: If the model does not run on the image.
+    """
     twin, memo = shadowed(model)
     opaque = opaque_hooks(model, memo)
     name_sizes(twin)
@@ -129,12 +140,9 @@ def _analyse(model: nn.Module, example: Tensor | None) -> Channels:
         trace = Trace(twin, RULES, LAYER_RULES)
         try:
             opaque += drop_onlookers(twin, partial(dry_run, twin, shown))
-            ways = follow(twin, trace, shown, opaque)
+            return trace, follow(twin, trace, shown, opaque)
         except FAILURES as failure:
             error = failure
-        else:
-            number = partial(_plain, trace, tuple(shown.shape))
-            return _deployable(model, trace, partial(prove, model, trace, ways, number))
     raise ValueError(f"the model does not run on an image of {tuple(shown.shape)}: {error}; pass an example that fits")
 
 

@@ -86,7 +86,8 @@ def deployed(model: nn.Module, channels: Channels) -> tuple[dict[str, Row], dict
 
 def methods_of(module: nn.Module, name: str) -> Iterator[str]:
     """Give the methods of a module that look like such, and that take no arguments."""
-    for method in _methods_of(type(module)):
+    kind: Any = type(module)
+    for method in _methods_of(kind):
         if name or method != "fuse":  # upstream's, of the whole model, which knows its layers and speaks
             yield method
 
