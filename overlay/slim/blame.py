@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .blocks import within
-from .probe import Finding
 from .rescaling import POWERS, Rescaled
 from .settling import link_width
 from .sizes import Source
+from .walks import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -47,7 +47,7 @@ class Blame:
         if made_up is None or ratio is None:
             return False
         sign = self.trace.factors.uses[key].sign
-        return abs(ratio * kept.share(made_up.row) ** (-made_up.power * sign) - 1) <= EXACT
+        return bool(abs(ratio * kept.share(made_up.row) ** (-made_up.power * sign) - 1) <= EXACT)
 
     def numbers(self, changed: dict[Key, float | None], kept: Kept, *, known: bool) -> bool:
         """Have numbers that code computes from a width made up for, or freeze what they come from.
@@ -180,7 +180,7 @@ class Blame:
         """Yield the widths that the code of a module may know, the likelier first."""
         held = [(key, cut) for key, cut in self.trace.cuts.items() if isinstance(key, Source) and not key.row]
         near, far = ([i for i in held if (_far(i[0].module, module) > 1) == is_far] for is_far in (False, True))
-        for source, cut in sorted(near, key=lambda item: _far(item[0].module, module)):
+        for source, cut in sorted(near, key=lambda item: (_far(item[0].module, module), item[1].times)):
             yield f"{source.module}:{source.attribute}", tuple(cut.parts[0] * cut.times)
         for what, side in (("out", self.trace.outputs), ("in", self.trace.inputs)):
             for name, labels in side.items():

@@ -53,8 +53,8 @@ class Channels:
             of groups that it is the more expensive the longer, as heads' queries or values.
         tensors: Parameter or buffer of no layer, with values of channels along some dimensions -> each such dimension
             and the group of each of its places.
-        rescaled: BatchNorm and its outputs, or another layer and its inputs, width, power: code multiplies these by that
-            power of the width, for which scales and shifts, or weights, must make up.
+        rescaled: BatchNorm and its outputs, or another layer and its inputs, width, power: code multiplies these by
+            that power of the width, for which scales and shifts, or weights, must make up.
         counted: Width in `rescaled`, a key of `attributes` or any other name -> the row of groups that it counts.
         followed_by: Convolution -> the BatchNorm that alone reads its output.
         unreached: Layers with weights that no forward pass reached; they are left as they are.

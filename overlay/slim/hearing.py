@@ -121,5 +121,5 @@ def _dim(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
     """Return the dimension along which an operator chooses."""
     place = 2 if name in {"topk", "kthvalue"} else 1
     given = kwargs.get("dim", args[place] if len(args) > place else -1)
-    dim = given if isinstance(given, int) and not isinstance(given, bool) else -1
-    return dim % args[0].ndim
+    dim: int = given if isinstance(given, int) and not isinstance(given, bool) else -1
+    return dim % int(args[0].ndim)

@@ -24,6 +24,7 @@ from .interrupt import INTERRUPTED, interruptible
 from .loading import check_options, image_size, load, read_plan
 from .patterns import protect
 from .plan import Plan, PlanError
+from .proof import proven
 from .report import report
 from .results import Results, plan_out
 from .shadow import image
@@ -144,10 +145,13 @@ def prune(line: Line, interface: Interface, options: argparse.Namespace, written
     with _next_step(interface, options):
         if options.plan:
             plan = read_plan(options.plan)
+            pruned, notes = _pruned(dense, plan, channels, options, imgsz)
         else:
-            chooser = Chooser.of(interface, options, dense, allowed, imgsz)
-            plan = chooser.plan_for(target, line.export, checkpoint)
-        pruned, notes = _pruned(dense, plan, channels, options, imgsz)
+
+            def choose(free: Channels) -> Plan:
+                return Chooser.of(interface, options, dense, free, imgsz).plan_for(target, line.export, checkpoint)
+
+            plan, (pruned, notes) = proven(allowed, choose, lambda plan: _pruned(dense, plan, channels, options, imgsz))
     doubted = doubts(known, dense, channels, plan)
     if target and known.sparse:  # as much was asked for, and what lives on is what fine-tuning is for
         notes += doubted

@@ -77,35 +77,41 @@ def _taken(masked: Tensor, mask: Tensor, dim: int) -> Tensor | None:
     count = mask.sum(dim)
     if int(count.min()) != int(count.max()):
         return None
-    index = mask.int().argsort(dim, descending=True, stable=True).narrow(dim, 0, int(count.max()))
+    index = mask.int().argsort(dim=dim, descending=True, stable=True).narrow(dim, 0, int(count.max()))
     shape = [size if d != dim else index.shape[dim] for d, size in enumerate(masked.shape)]
     return masked.gather(dim, index.to(masked.device).expand(shape))
 
 
-def difference(ours: Tensor, wanted: list[Tensor]) -> float:
-    """Return the largest difference to the likest of several tensors, relative to that tensor's largest value."""
-    return min((_apart(ours, theirs) for theirs in wanted), default=0.0)
+def difference(ours: Tensor, wanted: list[Tensor], least: float = LEAST) -> float:
+    """Return the largest difference to the likest of several tensors, relative to that tensor's largest value.
+
+    Args:
+        ours: A tensor.
+        wanted: What it may be.
+        least: What it is at least relative to.
+    """
+    return min((_apart(ours, theirs, least) for theirs in wanted), default=0.0)
 
 
-def _apart(ours: Tensor, theirs: Tensor) -> float:
+def _apart(ours: Tensor, theirs: Tensor, least: float) -> float:
     if ours.shape != theirs.shape:
         return float("inf")
     if not ours.numel():
         return 0.0
     if not (ours.is_floating_point() or ours.is_complex()):
         return 0.0 if torch.equal(ours, theirs) else float("inf")
-    apart = float((ours - theirs).abs().max() / theirs.abs().max().clamp_min(LEAST))
+    apart = float((ours - theirs).abs().max() / theirs.abs().max().clamp_min(least))
     if apart == apart:  # noqa: PLR0124 - not NaN
         return apart
-    return _apart_where_finite(ours, theirs)
+    return _apart_where_finite(ours, theirs, least)
 
 
-def _apart_where_finite(ours: Tensor, theirs: Tensor) -> float:
+def _apart_where_finite(ours: Tensor, theirs: Tensor, least: float) -> float:
     same = (ours == theirs) | (ours.isnan() & theirs.isnan())
     finite = ours.isfinite() & theirs.isfinite()
     if not bool((same | finite).all()):
         return float("inf")
-    return _apart(ours[finite], theirs[finite])
+    return _apart(ours[finite], theirs[finite], least)
 
 
 def mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:

@@ -100,11 +100,15 @@ class Labels:
 
 def varying(labels: Tensor) -> list[int]:
     """Return the dimensions along which the labels differ."""
-    return [
-        dim
-        for dim, size in enumerate(labels.shape)
-        if size > 1 and labels.stride(dim) != 0 and bool((labels != labels.narrow(dim, 0, 1)).any())
-    ]
+    found = []
+    for dim, size in enumerate(labels.shape):
+        if size > 1:
+            first = labels.narrow(dim, 0, 1)
+            if labels.stride(dim) != 0 and bool((labels != first).any()):
+                found.append(dim)
+            else:
+                labels = first  # so that the others are told by fewer
+    return found
 
 
 def core(labels: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,6 +34,13 @@ def silence_norms(model: nn.Module, names: Iterable[str], *, shift: bool) -> Non
     for name in names:
         norm: Any = model.get_submodule(name)
         _zero(norm, range(norm.num_features), shift=shift)
+
+
+def silence_blocks(model: nn.Module, blocks: Iterable[str]) -> None:
+    """Zero all BatchNorms within these blocks, as if the blocks were gone from what carries on without them."""
+    for block in blocks:
+        inside = [name for name, m in model.get_submodule(block).named_modules() if isinstance(m, _BatchNorm)]
+        silence_norms(model, [f"{block}.{name}" if name else block for name in inside], shift=True)
 
 
 def _zero(norm: Any, gone: Iterable[int], *, shift: bool) -> None:

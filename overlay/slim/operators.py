@@ -13,7 +13,6 @@ import torch
 
 from .binding import bind_alike
 from .cutting import CUTTING_RULES
-from .heads import product
 from .labels import FIXED, flexible_dim, rows_of, varying
 from .rules_arithmetic import ARITHMETIC_RULES
 from .rules_attention import ATTENTION_RULES
@@ -66,5 +65,4 @@ RULES: dict[str, Rule] = {
     **WEIGHT_RULES,
     **ATTENTION_RULES,
     **dict.fromkeys(("cat", "stack"), concatenated),
-    "bmm": product,
 }

@@ -9,11 +9,13 @@ and leaves the others. A plane that meets an activation's channels is united wit
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvTransposeNd
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from .labels import FIXED, core, fit, varying
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from .trace import Call, Trace
 
 KERNEL = 4  # dimensions from which on a tensor's last two, if equal, are taken for a kernel's, which no channel is
+LAYERS_OWN = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}
 WHOLE = (nn.MultiheadAttention,)  # hands its weights to operators whose sizes it checks: they stay as they are
 
 
@@ -43,15 +46,86 @@ def holders(model: nn.Module) -> dict[int, tuple[str, str]]:
     return {key: place for key, place in found.items() if key not in twice}
 
 
-def meet(trace: Trace, tensors: list[Tensor]) -> None:
-    """Give planes to the Parameters and buffers among the tensors that an operator reads."""
-    for tensor in tensors:
-        place = trace.holders.get(id(tensor))
-        if place is None or tensor in trace.planes or tensor in trace.tracked:
-            continue
-        module, own = place
-        made = _of_layer(trace, module, own, tensor) if module in trace.layers else _of_its_own(trace, place, tensor)
-        trace.set_planes(tensor, made)
+class Planes:
+    """Knows which tensors have several rows of channels, and makes those of Parameters and buffers."""
+
+    def __init__(self, trace: Trace, model: nn.Module) -> None:
+        self.trace = trace
+        self._held: Any = WeakTensorKeyDictionary()  # tensor -> its planes, where they are several
+        self._holders = holders(model)
+
+    def __contains__(self, tensor: Any) -> bool:
+        return tensor in self._held
+
+    def know(self, tensor: Any) -> bool:
+        """Whether a tensor has several rows of channels, or may be given some."""
+        return tensor in self._held or id(tensor) in self._holders
+
+    def of(self, tensor: Any) -> list[Tensor]:
+        """Return the labels of all rows of channels that a tensor has, each in its own shape."""
+        labels = self.trace.labels_of(tensor)
+        return list(self._held.get(tensor, ())) if labels is None else [labels]
+
+    def put(self, tensor: Tensor, planes: list[Tensor]) -> None:
+        """Note the rows of channels that a tensor has: one, as an activation has, or several."""
+        self.trace.forget(tensor)
+        self._held.pop(tensor, None)
+        if len(planes) == 1:
+            self.trace.note(tensor, planes[0])
+        elif planes:
+            self._held[tensor] = planes
+
+    def rows(self, tensor: Tensor) -> dict[int, Tensor]:
+        """Return the labels along each dimension along which one plane varies alone."""
+        planes = [(varying(plane), plane) for plane in self.of(tensor)]
+        return {dims[0]: core(plane).flatten() for dims, plane in planes if len(dims) == 1}
+
+    def along(self, tensor: Tensor, dim: int, reason: str) -> Tensor | None:
+        """Return the labels of a tensor along one dimension, shape (size,), or None; freeze whatever else varies."""
+        found = None
+        for plane in self.of(tensor):
+            if varying(plane) == [dim % tensor.ndim] and found is None:
+                found = core(plane).flatten()
+            else:
+                self.trace.labels.freeze(plane, reason)
+        return found
+
+    def meet(self, tensors: list[Tensor]) -> None:
+        """Give planes to the Parameters and buffers among the tensors that an operator reads."""
+        for tensor in tensors:
+            place = self._holders.get(id(tensor))
+            if place is not None and not self.of(tensor):
+                of_layer = place[0] in self.trace.layers and place[1] in LAYERS_OWN
+                self.put(tensor, (_of_layer if of_layer else _of_its_own)(self.trace, place, tensor))
+
+    def follow(self, call: Call, inputs: list[Tensor]) -> None:
+        """Give planes to the outputs of an operator; what it may not do to a plane of its inputs freezes that."""
+        found: list[list[Tensor]] = [[] for _ in call.outputs]
+        for chosen in _classes(self.trace, call, inputs):
+            with self._only(inputs, chosen):
+                labels = self.trace.apply(call)
+            if labels is None:
+                for plane in chosen.values():
+                    self.trace.labels.freeze(plane, call.reason)
+            for planes, label in zip(found, labels or []):
+                if label is not None and varying(label):
+                    planes.append(label)
+        for output, planes in zip(call.outputs, found):
+            self.put(output, planes)
+
+    @contextmanager
+    def _only(self, inputs: list[Tensor], chosen: dict[int, Tensor]) -> Iterator[None]:
+        """Let some tensors carry one plane each, by its id, and no other labels."""
+        before = {id(tensor): (tensor, self.trace.forget(tensor)) for tensor in inputs}
+        for key, plane in chosen.items():
+            self.trace.note(before[key][0], plane)
+        try:
+            yield
+        finally:
+            for tensor, known in before.values():
+                self.trace.forget(tensor)
+                if known is not None:
+                    self.trace.tracked[tensor] = known
 
 
 def _of_its_own(trace: Trace, place: tuple[str, str], tensor: Tensor) -> list[Tensor]:
@@ -64,8 +138,9 @@ def _of_its_own(trace: Trace, place: tuple[str, str], tensor: Tensor) -> list[Te
     return [-along(rows[dim], dim, tensor.shape) for dim in dims]
 
 
-def _of_layer(trace: Trace, name: str, own: str, tensor: Tensor) -> list[Tensor]:
+def _of_layer(trace: Trace, place: tuple[str, str], tensor: Tensor) -> list[Tensor]:
     """Return the planes of what a layer has. A BatchNorm's scale and shift are zero where its channel is silent."""
+    name, own = place
     layer: Any = trace.layers[name]
     if isinstance(layer, _BatchNorm):
         if tensor.ndim != 1:
@@ -89,66 +164,30 @@ def along(row: Tensor, dim: int, shape: Any) -> Tensor:
     return row.view([-1 if d == dim else 1 for d in range(len(shape))]).expand(tuple(shape))
 
 
-def follow(trace: Trace, call: Call, inputs: list[Tensor]) -> list[list[Tensor]]:
-    """Return the planes of each output; what the operator may not do to a plane freezes that plane.
-
-    Args:
-        trace: The trace.
-        call: An operator of which one input at least has planes.
-        inputs: Its tensors.
-    """
-    found: list[list[Tensor]] = [[] for _ in call.outputs]
-    for chosen in _classes(trace, call, inputs):
-        with trace.only(inputs, chosen):
-            labels = trace.apply(call)
-        if labels is None:
-            for plane in chosen.values():
-                trace.labels.freeze(plane, call.reason)
-        for planes, label in zip(found, labels or []):
-            if label is not None and varying(label):
-                planes.append(label)
-    return found
-
-
 def _classes(trace: Trace, call: Call, inputs: list[Tensor]) -> Iterator[dict[int, Tensor]]:
     """Sort planes into those that an operator brings together; each class has at most one of each tensor, by its id."""
-    planes = [(tensor, plane) for tensor in _distinct(inputs) for plane in trace.planes_of(tensor)]
+    planes = [(tensor, plane) for tensor in _distinct(inputs) for plane in trace.planes.of(tensor)]
     ndim = max(output.ndim for output in call.outputs) if call.outputs else 0
     waiting = [(id(tensor), plane, {dim - tensor.ndim + ndim for dim in varying(plane)}) for tensor, plane in planes]
-    several = len({key for key, *_ in waiting}) > 1
     while waiting:
         key, plane, dims = waiting.pop(0)
-        chosen = {key: plane}
-        for other in list(waiting) if several else []:
+        chosen, across = {key: plane}, {key: dims}
+        for other in list(waiting):
             if other[2] & dims and other[0] not in chosen:
-                chosen[other[0]] = other[1]
-                waiting.remove(other)
-        if not dims:  # a single channel, spread over all that it meets
-            trace.labels.freeze(plane, call.reason)
-        elif any(other[2] & dims for other in waiting):  # one that lies across two others
-            for one in chosen.values():
-                trace.labels.freeze(one, call.reason)
-            for other in [other for other in waiting if other[2] & dims]:
-                trace.labels.freeze(other[1], call.reason)
-                waiting.remove(other)
-        else:
+                chosen[other[0]], across[other[0]] = other[1:]
+                waiting = [one for one in waiting if one is not other]
+        # One that lies across two of another tensor would bring these together.
+        crossing = [o for o in waiting if any(o[2] & its for k, its in across.items() if k != o[0])]
+        if dims and not crossing:
             yield chosen
+            continue
+        for one in (*chosen.values(), *(other[1] for other in crossing)):  # or a single channel, spread over all
+            trace.labels.freeze(one, call.reason)
+        waiting = [other for other in waiting if not any(other is one for one in crossing)]
 
 
 def _distinct(tensors: list[Tensor]) -> list[Tensor]:
     return list({id(tensor): tensor for tensor in tensors}.values())
-
-
-def along_dim(trace: Trace, tensor: Any, dim: int, reason: str) -> Tensor | None:
-    """Return the labels of a tensor along one dimension, shape (size,), or None; freeze whatever else varies."""
-    found = None
-    dim %= tensor.ndim
-    for plane in trace.planes_of(tensor):
-        if varying(plane) == [dim] and found is None:
-            found = core(plane).flatten()
-        else:
-            trace.labels.freeze(plane, reason)
-    return found
 
 
 def multiply(trace: Trace, call: Call, left: Tensor, right: Tensor) -> list[Tensor]:
@@ -159,8 +198,8 @@ def multiply(trace: Trace, call: Call, left: Tensor, right: Tensor) -> list[Tens
     shape = call.outputs[-1].shape
     sides = []
     for tensor, summed in ((left, left.ndim - 1), (right, max(right.ndim - 2, 0))):
-        inner = [plane for plane in trace.planes_of(tensor) if summed in varying(plane)]
-        outer = [plane for plane in trace.planes_of(tensor) if summed not in varying(plane)]
+        inner = [plane for plane in trace.planes.of(tensor) if summed in varying(plane)]
+        outer = [plane for plane in trace.planes.of(tensor) if summed not in varying(plane)]
         sides.append((inner, outer, summed))
     _unite_summed(trace, call, sides)
     found = []

@@ -41,7 +41,7 @@ class Key(NamedTuple):
 
     module: str
     operator: str
-    count: int
+    place: int
 
 
 @dataclass(frozen=True)
@@ -148,10 +148,10 @@ class Factors:
         return tuple(sorted(index[label] for label in wanted)) if wanted.keys() <= index.keys() else ()
 
     def _note_reader(self, layer: str, inputs: list[Tensor]) -> None:
-        entering = self.trace.inputs.get(layer)
-        for tensor in inputs if entering is not None else ():
+        entering = self.trace.inputs[layer].abs().tolist() if layer in self.trace.inputs else []
+        for tensor in inputs:
             for key, labels in self.carried.get(tensor, {}).items():
-                columns = {i for i, label in enumerate(entering.abs().tolist()) if labels is None or label in labels}
+                columns = {i for i, label in enumerate(entering) if labels is None or label in labels}
                 self.uses[key].readers.setdefault(layer, set()).update(columns)
 
     def of(self, tensor: Tensor) -> frozenset[Any]:

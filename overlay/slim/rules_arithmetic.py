@@ -134,7 +134,20 @@ def added_product(trace: Trace, call: Call) -> list[Tensor | None]:
 def alike(trace: Trace, call: Call) -> list[Tensor | None]:
     """A tensor of the same shape and of other values, as for noise: it gets narrower where its model does."""
     labels = trace.labels_of(call.args[0])
-    return [None if labels is None else labels.abs() if call.name == "zeros_like" else -labels.abs()]
+    zero = call.name in {"zeros_like", "fill", "zero"}
+    return [None if labels is None else labels.abs() if zero else -labels.abs()]
+
+
+def overwritten(trace: Trace, call: Call) -> list[Tensor | None]:
+    """`fill_` and `zero_`: the same number everywhere, in a tensor of the same shape."""
+    value = call.args[1] if len(call.args) > 1 else 0
+    return (alike if _nothing(trace, value) else shifted)(trace, call)
+
+
+def dropped(trace: Trace, call: Call) -> list[Tensor | None]:
+    """Dropout, and what it has dropped."""
+    labels = trace.labels_of(call.args[0])
+    return [labels, None if labels is None else -labels.abs()]
 
 
 def halved(trace: Trace, call: Call) -> list[Tensor | None]:
@@ -198,6 +211,8 @@ def joined(
         b_spread = any(b_shape[dim] == 1 < a_shape[dim] for dim in varying(a))
         if a_spread and b_spread:
             raise UnknownOperatorError
+        if varying(a) and varying(b) and not a_spread and not b_spread:
+            raise UnknownOperatorError  # each has values for the other's channels
         if a_spread or b_spread:
             trace.labels.freeze(a if a_spread else b, call.reason)
             return (b, "first") if a_spread else (a, "second")
@@ -238,7 +253,7 @@ ARITHMETIC_RULES: dict[str, Rule] = {
         (
             *("sigmoid", "hardsigmoid", "softplus", "exp", "exp2", "cos", "cosh", "acos", "erfc", "logical_not"),
             *("bitwise_not", "log_sigmoid_forward", "isnan", "isinf", "isfinite", "bernoulli", "normal"),
-            *("uniform", "exponential", "sinc"),
+            *("uniform", "exponential", "geometric", "random", "sinc"),
         ),
         shifted,
     ),
@@ -261,5 +276,7 @@ ARITHMETIC_RULES: dict[str, Rule] = {
     "lerp": mixed,
     **dict.fromkeys(("addcmul", "addcdiv"), added_product),
     **dict.fromkeys(("zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like"), alike),
+    **dict.fromkeys(("fill", "zero"), overwritten),
+    "native_dropout": dropped,
     "glu": halved,
 }

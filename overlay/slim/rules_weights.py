@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from .binding import bind
+from .heads import product
 from .labels import FIXED, varying
 from .planes import multiply
+from .sizes import terms_of
 from .trace import UnknownOperatorError
 
 if TYPE_CHECKING:
@@ -27,9 +30,10 @@ def convolution(trace: Trace, call: Call) -> list[Tensor | None]:
     channel = 1 if x.ndim == weight.ndim else 0
     transposed, groups = call.args[6], call.args[8]
     entering = trace.vector(x, channel)
-    if groups == len(entering) > 1:
-        leaving: Tensor | None = _depthwise(trace, call, entering, transposed=transposed)
-        bind(trace, [entering], trace.asked.argument(6, "groups"), call.reason)
+    each = _group_labels(trace, entering, groups)
+    if each is not None:
+        leaving: Tensor | None = _by_channel(trace, call, each, transposed=transposed)
+        bind(trace, [each], trace.asked.argument(6, "groups"), call.reason)
     else:
         leaving = _dense(trace, call, entering, 1 if transposed else 0, groups)
     leaving = _biased(trace, call, leaving, bias)
@@ -41,7 +45,7 @@ def deformed(trace: Trace, call: Call) -> list[Tensor | None]:
     x, _, offset, mask, bias = call.args[:5]
     groups, offset_groups = call.args[11], call.args[12]
     for other in (offset, mask):
-        for plane in trace.planes_of(other):
+        for plane in trace.planes.of(other):
             trace.labels.freeze(plane, call.reason)
     entering = trace.vector(x, 1)
     if offset_groups > 1:
@@ -67,20 +71,33 @@ def _dense(trace: Trace, call: Call, entering: Tensor, out: int, groups: int) ->
             trace.labels.freeze(entering, call.reason)  # a weight's rows would have to be told apart by group
             raise UnknownOperatorError
         trace.cut((f"{call.reason}: {int(leaving[0])}", ""), f"grouped {call.reason}", list(leaving.chunk(groups)))
-    return None if leaving is None else -leaving.abs()
+    return leaving
 
 
-def _depthwise(trace: Trace, call: Call, entering: Tensor, *, transposed: bool) -> Tensor:
-    """Convolve each channel alone, with a row of the weight, or with one that is the same for all."""
+def _group_labels(trace: Trace, entering: Tensor, groups: int) -> Tensor | None:
+    """Return the label of each group, where groups count channels: all that lies in one goes together."""
+    if groups == 1:
+        return None
+    blocks = entering.view(groups, -1)
+    if blocks.shape[1] > 1 and not terms_of(trace.asked.argument(6, "groups")):
+        return None
+    roots = torch.tensor(trace.labels.find_all(blocks.flatten().numpy())).view_as(blocks)
+    if not bool((roots == roots[:, :1]).all()):
+        return None
+    return torch.where((blocks > FIXED).all(1), blocks[:, 0].abs(), -blocks[:, 0].abs())
+
+
+def _by_channel(trace: Trace, call: Call, each: Tensor, *, transposed: bool) -> Tensor:
+    """Convolve each channel alone, with rows of the weight, or with some that are the same for all."""
     weight = call.args[1]
     rows = along_dim_of(trace, weight, 0)
     _freeze_rest(trace, weight, call.reason)
-    repeated = entering.repeat_interleave(weight.shape[0] // len(entering))
+    repeated = each.repeat_interleave(weight.shape[0] // len(each))
     if rows is not None:
         trace.labels.unite(repeated, rows, call.reason)
-    elif not _alike(weight, len(entering)):
-        raise UnknownOperatorError  # one kernel per channel, and nobody to slice them
-    return entering.repeat_interleave(weight.shape[1]) if transposed else repeated
+    elif not _alike(weight, len(each)):
+        raise UnknownOperatorError  # kernels for each channel, and nobody to slice them
+    return each.repeat_interleave(weight.shape[1]) if transposed else repeated
 
 
 def _alike(weight: Tensor, count: int) -> bool:
@@ -98,12 +115,13 @@ def _biased(trace: Trace, call: Call, leaving: Tensor | None, bias: Any) -> Tens
         trace.labels.unite(rows, leaving, call.reason)
     elif not bool((bias == bias[:1]).all()):
         trace.labels.freeze(leaving, call.reason)
-    return leaving if rows is None and not bool(bias.any()) else -leaving.abs()
+    silent = (leaving > FIXED) & (rows > FIXED) if rows is not None else (leaving > FIXED) & (not bool(bias.any()))
+    return torch.where(silent, leaving.abs(), -leaving.abs())
 
 
 def along_dim_of(trace: Trace, tensor: Tensor, dim: int) -> Tensor | None:
     """Return the labels of a tensor along one dimension, if a plane of it varies along that one alone."""
-    return next((_row(plane, dim) for plane in trace.planes_of(tensor) if varying(plane) == [dim]), None)
+    return next((_row(plane, dim) for plane in trace.planes.of(tensor) if varying(plane) == [dim]), None)
 
 
 def _row(plane: Tensor, dim: int) -> Tensor:
@@ -112,7 +130,7 @@ def _row(plane: Tensor, dim: int) -> Tensor:
 
 def _freeze_rest(trace: Trace, weight: Tensor, reason: str) -> None:
     """Freeze what varies along the kernel, or along two dimensions at once."""
-    for plane in trace.planes_of(weight):
+    for plane in trace.planes.of(weight):
         if varying(plane) not in ([0], [1]):
             trace.labels.freeze(plane, reason)
 
@@ -123,10 +141,11 @@ def _spread(row: Tensor, output: Tensor, dim: int) -> Tensor:
 
 def matrix_product(trace: Trace, call: Call) -> list[Tensor | None]:
     """`mm`, `addmm`, `baddbmm`: see `planes.multiply`; what is added is united with the product."""
-    left, right = call.args[-2:] if call.name in {"mm", "mv"} else call.args[1:3]
+    alone = call.name in {"mm", "mv", "bmm"}
+    left, right = call.args[:2] if alone else call.args[1:3]
     found = multiply(trace, call, left, right)
     shape = call.outputs[0].shape
-    added = trace.planes_of(call.args[0]) if call.name not in {"mm", "mv"} else []
+    added = [] if alone else trace.planes.of(call.args[0])
     for plane in added:
         wide = plane.reshape((1,) * (len(shape) - plane.ndim) + tuple(plane.shape)).expand(shape)
         alike = next((other for other in found if varying(other) == varying(wide)), None)
@@ -134,10 +153,16 @@ def matrix_product(trace: Trace, call: Call) -> list[Tensor | None]:
             trace.labels.freeze(plane, call.reason)
         else:
             trace.labels.unite(alike, wide, call.reason)
-    if call.name not in {"mm", "mv"}:
+    if not alone:
         found = [-plane.abs() for plane in found]
-    trace.set_planes(call.outputs[0], found)
+    trace.planes.put(call.outputs[0], found)
     return []
+
+
+def batched_product(trace: Trace, call: Call) -> list[Tensor | None]:
+    """`bmm`, of activations as in attention (`heads`), or with weights."""
+    weights = any(tensor in trace.planes for tensor in call.args[:2])
+    return (matrix_product if weights else product)(trace, call)
 
 
 def group_norm(trace: Trace, call: Call) -> list[Tensor | None]:
@@ -183,22 +208,23 @@ def layer_norm(trace: Trace, call: Call) -> list[Tensor | None]:
     x, sizes, weight, bias = call.args[:4]
     dims = range(x.ndim - len(sizes), x.ndim)
     for tensor in (weight, bias):
-        for plane in [] if tensor is None else trace.planes_of(tensor):
+        for plane in [] if tensor is None else trace.planes.of(tensor):
             trace.labels.freeze(plane, call.reason)
     found = []
-    for plane in trace.planes_of(x):
+    for plane in trace.planes.of(x):
         if set(varying(plane)) & set(dims):
             trace.labels.freeze(plane, call.reason)
         else:
             found.append(plane if bias is None else -plane.abs())
-    trace.set_planes(call.outputs[0], found)
+    trace.planes.put(call.outputs[0], found)
     return []
 
 
 WEIGHT_RULES: dict[str, Rule] = {
     "convolution": convolution,
     "deform_conv2d": deformed,
-    **dict.fromkeys(("mm", "mv", "addmm", "addmv", "baddbmm", "addbmm"), matrix_product),
+    **dict.fromkeys(("mm", "mv", "addmm", "baddbmm"), matrix_product),
+    "bmm": batched_product,
     "native_group_norm": group_norm,
     **dict.fromkeys(
         ("native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm", "_native_batch_norm_legit"), instance_norm

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torch.nn.modules.batchnorm import _BatchNorm
-
 from .admission import admit
-from .blocks import remove_blocks, within
+from .blocks import remove_blocks
 from .channels import Channels, analyse
 from .fitting import check_blocks, lost_groups
 from .folding import fold_constants
-from .masking import silence_channels, silence_norms
+from .masking import silence_blocks, silence_channels, silence_norms
+from .proof import prove_plan
 from .slicing import slice_model
 
 if TYPE_CHECKING:
@@ -42,12 +41,14 @@ def apply_plan(model: nn.Module, plan: Plan, channels: Channels | None = None, *
 
     Raises:
         PlanError: If the plan is for another model, or drops part of what belongs together.
+        UnprovenError: If the pruned model would not say what it says with the dropped channels silent.
         ValueError: If the layers cannot be sliced, as `admit` says.
     """
     model = admit(model)
     channels = channels or analyse(model)
     lost = lost_groups(plan, channels)
     check_blocks(model, plan, channels)
+    prove_plan(model, channels, lost, plan.removed)
     notes = fold_constants(model, channels, lost, plan.removed) if fold and (lost or plan.removed) else []
     slice_model(model, channels, lost)
     remove_blocks(model, plan.removed)
@@ -76,6 +77,4 @@ def mask_plan(model: nn.Module, plan: Plan, channels: Channels | None = None, *,
     if fold:
         silence_norms(model, [name for norms in plan.removed.values() for name in norms], shift=False)
         return
-    for block in plan.removed:
-        inside = [name for name, m in model.named_modules() if isinstance(m, _BatchNorm) and within(name, block)]
-        silence_norms(model, inside, shift=True)
+    silence_blocks(model, plan.removed)

@@ -7,9 +7,8 @@ module holds what they share: which tensor carries which labels, and what has be
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Callable
+from typing import Any, Callable
 
 import torch
 from torch import Tensor, nn
@@ -23,12 +22,9 @@ from .aliases import Aliases, in_place, overwritten
 from .asking import Asked
 from .hearing import numbers, operator_name, unheard
 from .labels import FIXED, Labels, core, flexible_dim, rows_of, varying
-from .planes import along_dim, follow, holders, meet
+from .planes import Planes
 from .rescaling import Factors, Key, Rescaled
 from .sizes import Size, Source
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 LAYERS = (_ConvNd, _BatchNorm, nn.Linear)
 Rule = Callable[["Trace", "Call"], "list[Tensor | None]"]
@@ -76,7 +72,7 @@ class Mark:
     """What is known of a tensor where a module is entered or left.
 
     Attributes:
-        planes: Labels of its rows of channels, of size 1 along dimensions in which they do not differ; none if it has none.
+        planes: Labels of its rows of channels, of size 1 along dimensions in which they do not differ.
         factors: BatchNorms in whose outputs it is linear, and numbers that it is times of.
     """
 
@@ -163,8 +159,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         self.outputs: dict[str, Tensor] = {}  # layer -> labels of its output channels
         self.inputs: dict[str, Tensor] = {}  # convolution or Linear -> labels of its input channels
         self.tainted: dict[str, str] = {}  # layer -> why its weights must stay as they are
-        self.holders = holders(model)
-        self.planes: Any = WeakTensorKeyDictionary()  # a tensor with several rows of channels -> labels of each
+        self.planes = Planes(self, model)
         self.vectors: dict[str, dict[int, Tensor]] = {}  # parameter or buffer of no layer -> dimension -> labels
         self.zeros: Any = WeakTensorKeyDictionary()  # a number that PyTorch has put in a tensor -> whether it is zero
         self.counts: dict[tuple[str, str], Tensor] = {}  # (module, attribute) that counts channels -> their labels
@@ -227,8 +222,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         self.factors.follow(call, inputs, self._layer_at_work(call, inputs), key)
 
     def _is_known(self, tensor: Tensor) -> bool:
-        known = tensor in self.tracked or tensor in self.planes or id(tensor) in self.holders
-        return known or bool(self.layer_of(tensor))
+        return tensor in self.tracked or self.planes.know(tensor) or bool(self.layer_of(tensor))
 
     def _spread(self, written: Tensor, before: Tensor | None) -> None:
         """Let what an operator wrote in place be known of all that shares the memory."""
@@ -246,11 +240,9 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         sources = [self.tracked[t] for t in inputs if t in self.tracked]
         layer = self._layer_at_work(call, inputs)
         if not layer:
-            meet(self, inputs)
+            self.planes.meet(inputs)
             if call.name not in WHOLE_RULES and any(t in self.planes for t in inputs):
-                found = follow(self, call, inputs)
-                for output, planes in zip(call.outputs, found):
-                    self.set_planes(output, planes)
+                self.planes.follow(call, inputs)
                 return
         rule = (self.layer_rules if layer else self.rules).get(call.name, unknown)
         labels = self.apply(call, rule)
@@ -269,55 +261,34 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         if call.name not in self.layer_rules:
             return ""
         names = [name for tensor in inputs if (name := self.layer_of(tensor))]
-        computed = call.name in MOVES and not isinstance(self.layers.get(names[0] if names else ""), nn.Linear)
+        computed = call.name in TURNS and not isinstance(self.layers.get(names[0] if names else ""), nn.Linear)
         return "" if computed or not names else names[0]
 
     def apply(self, call: Call, rule: Rule | None = None) -> list[Tensor | None] | None:
-        """Return what the rule of an operator says, or None where it cannot follow."""
+        """Return what the rule of an operator says, or None where it cannot follow, as with a shape it knows not."""
         try:
             return (rule or self.rules.get(call.name, unknown))(self, call)
-        except UnknownOperatorError:
+        except (UnknownOperatorError, LookupError, RuntimeError, TypeError, ValueError):
             return None
 
     def _give_up(self, call: Call, inputs: list[Tensor]) -> None:
         for tensor in inputs:
-            for plane in self.planes_of(tensor):
+            for plane in self.planes.of(tensor):
                 self.labels.freeze(plane, call.reason)
             layer = self.layer_of(tensor)
             if layer:
                 self.tainted.setdefault(layer, call.reason)
         for tensor in call.outputs:
-            self.set_planes(tensor, [])
+            self.planes.put(tensor, [])
 
-    def planes_of(self, tensor: Any) -> list[Tensor]:
-        """Return the labels of all rows of channels that a tensor has, each in its own shape."""
-        labels = self.labels_of(tensor)
-        return list(self.planes.get(tensor, ())) if labels is None else [labels]
+    def note(self, tensor: Tensor, labels: Tensor) -> None:
+        """Remember the labels of a tensor that no layer made."""
+        self.tracked[tensor] = Tracked(labels, "")
 
-    def set_planes(self, tensor: Tensor, planes: list[Tensor]) -> None:
-        """Note the rows of channels that a tensor has: one, as an activation has, or several."""
-        self.tracked.pop(tensor, None)
-        self.planes.pop(tensor, None)
-        if len(planes) == 1:
-            self.tracked[tensor] = Tracked(planes[0], "")
-        elif planes:
-            self.planes[tensor] = planes
-
-    @contextmanager
-    def only(self, inputs: list[Tensor], chosen: dict[int, Tensor]) -> Iterator[None]:
-        """Let some tensors carry one plane each, by its id, and no other labels."""
-        before = {id(t): (t, self.tracked.get(t)) for t in inputs}
-        for tensor, _ in before.values():
-            self.tracked.pop(tensor, None)
-            if id(tensor) in chosen:
-                self.tracked[tensor] = Tracked(chosen[id(tensor)], "")
-        try:
-            yield
-        finally:
-            for tensor, known in before.values():
-                self.tracked.pop(tensor, None)
-                if known is not None:
-                    self.tracked[tensor] = known
+    def forget(self, tensor: Tensor) -> Tracked | None:
+        """Forget what is known of a tensor, and return it."""
+        known: Tracked | None = self.tracked.pop(tensor, None)
+        return known
 
     def own_labels(self, name: str, width: int) -> Tensor:
         """Return the labels of a layer's output channels, the same at every call."""
@@ -348,7 +319,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
 
     def _mark(self, tensor: Tensor) -> Mark:
         planes = []
-        for labels in self.planes_of(tensor):
+        for labels in self.planes.of(tensor):
             small = core(labels)
             planes.append(small.clone() if small.numel() < labels.numel() else small)  # a view would keep all of them
         return Mark(tuple(planes), self.factors.of(tensor))
@@ -372,7 +343,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         """Return the labels along one dimension, shape (size,); where they differ along others, rows are tied."""
         size = tensor.shape[dim]
         if tensor in self.planes:
-            found = along_dim(self, tensor, dim, f"{self.caller} in {self.where}")
+            found = self.planes.along(tensor, dim, f"{self.caller} in {self.where}")
             return torch.full((size,), FIXED) if found is None else found
         labels = self.labels_of(tensor)
         if labels is None:
@@ -401,10 +372,9 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         layer = self.layer_of(tensor)
         if layer and tensor.ndim > 1 and tensor not in self.transposed:
             return self._weight_rows(layer)
-        meet(self, [tensor])
+        self.planes.meet([tensor])
         if tensor in self.planes:
-            single = {varying(plane)[0]: plane for plane in self.planes[tensor] if len(varying(plane)) == 1}
-            return {dim: tuple(rows_of(plane, dim)[0].abs().tolist()) for dim, plane in single.items()}
+            return {dim: tuple(row.abs().tolist()) for dim, row in self.planes.rows(tensor).items()}
         labels = self.labels_of(tensor)
         dim = None if labels is None else flexible_dim(labels, self.rows)
         if labels is None or dim is None:
@@ -451,10 +421,11 @@ MOVES = {
     *("view", "_unsafe_view", "reshape", "_reshape_alias", "permute", "transpose", "expand", "squeeze", "unsqueeze"),
     *("clone", "detach", "alias", "contiguous", "split", "split_with_sizes", "slice"),
 }
+TURNS = {"t", "transpose", "permute"}  # what a Linear does to its weight before it is used
 # The rules of these look at several planes of a tensor themselves.
 WHOLE_RULES = {
-    *("convolution", "deform_conv2d", "mm", "addmm", "baddbmm", "native_batch_norm", "native_group_norm"),
-    *("native_layer_norm",),
+    *("convolution", "deform_conv2d", "mm", "mv", "addmm", "baddbmm", "bmm", "native_batch_norm"),
+    *("cudnn_batch_norm", "miopen_batch_norm", "_native_batch_norm_legit", "native_group_norm", "native_layer_norm"),
 }
 # These read a tensor's shape or type, never its values.
 SHAPE_ONLY = {

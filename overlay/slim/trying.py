@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from .blame import Blame
 from .drops import one_of_each, shares
 from .kept import Kept
-from .probe import FLOAT32, Drop, Outcome, UnfitError, probe
+from .probe import FLOAT32, Outcome, UnfitError, probe
 from .settling import settle
+from .walks import Drop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,7 +113,7 @@ class _Trying:
                     raise ValueError(f"the model does not run on noise: {error}") from error
 
     def _wanted(
-        self, kept: Kept, in_flight: set[object], name: str, call: int, side: str, place: int, masked: Tensor
+        self, kept: Kept, in_flight: set[object], name: str, call: int, side: str, place: int, masked: Tensor, _: Tensor
     ) -> list[Tensor]:
         """Return what a tensor of the sliced model must be; anything, where its scale is yet to be made up for."""
         visits = self.trace.visits.get(name, [])

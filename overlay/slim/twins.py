@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from .blocks import remove_blocks
 from .hearing import unheard
-from .masking import silence_channels
+from .masking import silence_blocks, silence_channels
 from .shadow import shadow, undisturbed
 from .slicing import slice_model
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .channels import Channels
+    from .walks import Drop
 
 Statistics = dict[str, "tuple[Tensor, Tensor]"]  # BatchNorm -> mean and variance of what it reads
 
@@ -31,28 +33,28 @@ NEGATIVE = 0.2  # share of scales that are below zero
 SPREAD = 1e-3  # least variance that is divided by, as a share of the squared mean: less would be rounding
 
 
-def masked_twin(model: nn.Module, channels: Channels, lost: set[int], seed: int | None, *, exact: bool) -> nn.Module:
-    """Return a copy at full width in which the lost groups say nothing; if exact in float64."""
+def masked_twin(model: nn.Module, channels: Channels, drop: Drop, *, exact: bool) -> nn.Module:
+    """Return a copy at full width in which the lost groups and removed blocks say nothing; if exact in float64."""
     twin = shadow(model)
-    if seed is not None:
-        redraw(twin, seed)
-    silence_channels(twin, channels, lost, shift=True)
+    if drop.seed is not None:
+        redraw(twin, drop.seed)
+    silence_channels(twin, channels, drop.lost, shift=True)
+    silence_blocks(twin, drop.removed)
     return twin.double() if exact else twin
 
 
-def sliced_twin(
-    model: nn.Module, channels: Channels, lost: set[int], seed: int | None, statistics: Statistics, *, exact: bool
-) -> nn.Module:
-    """Return a copy without the lost groups, with statistics as the masked one has met them; if exact in float64."""
+def sliced_twin(model: nn.Module, channels: Channels, drop: Drop, statistics: Statistics, *, exact: bool) -> nn.Module:
+    """Return a copy without what is lost, with statistics as the masked one has met them; if exact in float64."""
     twin = shadow(model)
-    if seed is not None:
-        redraw(twin, seed)
+    if drop.seed is not None:
+        redraw(twin, drop.seed)
     for name, found in statistics.items():
         norm: Any = twin.get_submodule(name)
         norm.running_mean, norm.running_var = found
     for name, *_ in channels.rescaled if exact else ():
         twin.get_submodule(name).double()  # the others are sliced first: it takes less memory
-    slice_model(twin, channels, lost)
+    slice_model(twin, channels, drop.lost)
+    remove_blocks(twin, drop.removed)
     return twin.double() if exact else twin
 
 
