@@ -6,7 +6,7 @@ from collections import Counter, defaultdict, deque
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .rescaling import Key
@@ -57,6 +57,11 @@ def _signature(func: Any) -> tuple[str, tuple[int, ...], tuple[str, ...]]:
         numeric = [(place, a.name) for place, a in enumerate(arguments) if str(a.type) in NUMERIC]
         found = _known[func] = name, tuple(place for place, _ in numeric), tuple(name for _, name in numeric)
     return found
+
+
+def has_code(_: str, module: nn.Module) -> bool:
+    """Whether a module is more than one of PyTorch's own without others in it."""
+    return bool(module._modules) or not type(module).__module__.startswith("torch.nn.modules.")  # noqa: SLF001
 
 
 class Hearing(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's own __init_subclass__

@@ -66,7 +66,8 @@ def prove_plan(model: nn.Module, channels: Channels, lost: set[int], removed: Ma
     batch, *rest, width = channels.example
     sizes = [(2 * batch, *rest, width), *((2 * batch, *rest, int(width * times)) for times in WIDER)]
     for shapes in ((sizes[0], sizes[1]), (sizes[0], sizes[2]), sizes[:1]):
-        drop = Drop(lost, None, [Pass(shape) for shape in shapes], removed)
+        ways = [Pass(shape) for shape in shapes]
+        drop = Drop(lost, None, ways, removed, lambda name, m: not name or isinstance(m, (_BatchNorm, nn.Linear)))
         with suppress(UnfitError):
             return _compare(model, channels, drop)
     return None

@@ -20,7 +20,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from .aliases import Aliases, in_place, overwritten
 from .asking import Asked
-from .hearing import numbers, operator_name, unheard
+from .hearing import has_code, numbers, operator_name, unheard
 from .labels import FIXED, Labels, core, flexible_dim, rows_of, varying
 from .planes import Planes
 from .rescaling import Factors, Key, Rescaled
@@ -170,7 +170,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         self.heads: dict[int, Any] = {}  # first label of what is seen as heads -> key of that cut
         self.rescaled: dict[Key, Rescaled] = {}
         self.factors = Factors(self)
-        self.times: list[Counter[str]] = [Counter()]  # how often each operator got numbers, by module that runs
+        self.code: list[tuple[str, Counter[str]]] = [("", Counter())]  # modules with code, and operators with numbers
         self.visits: defaultdict[str, list[Visit]] = defaultdict(list)  # module -> its calls
         self.visiting: list[Visit] = []
         self.cores: Any = WeakTensorKeyDictionary()  # labels of a tensor -> their core
@@ -218,8 +218,9 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
     def _follow_factors(self, call: Call, inputs: list[Tensor]) -> None:
         key = None
         if numbers(call.func, call.args, call.kwargs):
-            self.times[-1][call.name] += 1
-            key = Key(self.stack[-1][0], call.name, self.times[-1][call.name])
+            module, times = self.code[-1]
+            times[call.name] += 1
+            key = Key(module, call.name, times[call.name])
         self.factors.follow(call, inputs, self._layer_at_work(call, inputs), key)
 
     def _is_known(self, tensor: Tensor) -> bool:
@@ -301,7 +302,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         """Note that a module runs, and what enters it."""
         self.multiplied = self.multiplied if name else 0
         self.stack.append((name, module))
-        self.times.append(Counter())
+        self.code.append((name, Counter()) if has_code(name, module) else self.code[-1])
         with unheard():
             self.visiting.append(Visit([self._mark(tensor) for tensor in tensors(arguments)]))
         self.visits[name].append(self.visiting[-1])
@@ -310,13 +311,13 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
     def leave(self, _: nn.Module, result: Any) -> None:
         """Note what leaves the module that runs."""
         self.stack.pop()
-        self.times.pop()
+        self.code.pop()
         with unheard():
             self.visiting.pop().leaving += [self._mark(tensor) for tensor in tensors(result)]
 
     def abandon(self) -> None:
         """Forget the modules that were running: their code has failed."""
-        del self.stack[1:], self.times[1:], self.visiting[:]
+        del self.stack[1:], self.code[1:], self.visiting[:]
 
     def _mark(self, tensor: Tensor) -> Mark:
         planes = []
