@@ -25,7 +25,7 @@ from .layers import LAYER_RULES
 from .operators import RULES
 from .passes import dry_run, follow
 from .settling import follower_of
-from .shadow import SIDES, image, one_thread, shadowed
+from .shadow import SIDES, image, one_thread, plain_attention, shadowed
 from .sizes import Source, name_sizes
 from .trace import Trace
 from .trying import prove
@@ -117,7 +117,11 @@ def analyse(model: nn.Module, example: Tensor | None = None) -> Channels:
     Raises:
         ValueError: If the model does not run on the image, or its layers cannot be sliced, as `admit` says.
     """
-    with one_thread(), torch.inference_mode(mode=False):  # where views are dispatched as other operators
+    with (
+        one_thread(),
+        plain_attention(),
+        torch.inference_mode(mode=False),
+    ):  # where views are dispatched as other operators
         return _analyse(admit(model), example)
 
 

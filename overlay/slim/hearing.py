@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .rescaling import ATTENTION, Key
+from .rescaling import Key
 
 # Types of arguments that may hold a number which is no size, no dimension and no position.
 NUMERIC = {"number", "float", "Tensor", "Optional[number]", "Optional[float]", "Optional[Tensor]"}
@@ -35,9 +35,6 @@ def operator_name(func: Any) -> str:
 def numbers(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
     """Return the numbers among the arguments of an operator that code may have computed."""
     name, places, names = _signature(func)
-    if name.startswith(ATTENTION):  # computes its scale where it is not given one
-        scale = kwargs.get("scale")
-        return [args[0].shape[-1] ** -0.5 if scale is None else scale]
     given = [args[place] for place in places if place < len(args)]
     given += [kwargs[name] for name in names if name in kwargs] if kwargs else []
     return [value for value in given if _is_number(value) or (name in FACTORS and _is_scalar(value))]

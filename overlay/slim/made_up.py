@@ -66,12 +66,13 @@ def batches(twin: nn.Module, shown: Tensor) -> list[dict[str, Tensor]]:
     layers = getattr(twin, "model", None)
     head: Any = layers[-1] if isinstance(layers, torch.nn.Sequential) and len(layers) else None
     shape = getattr(head, "kpt_shape", (17, 3))
+    picture, shown = shown, shown[:0].float()  # what is said of pictures is float32, whatever they are in
     boxes = shown.new_tensor([[0.4, 0.4, 0.5, 0.4], [0.6, 0.5, 0.3, 0.6]]).repeat(2, 1)
     masks = shown.new_zeros(2, height, width)
     masks[:, height // 8 : height // 2, width // 8 : width // 2] = 1
     masks[:, height // 2 :, width // 2 :] = 2
     boxed = {
-        "img": shown[:1].repeat(2, 1, 1, 1),
+        "img": picture[:1].repeat(2, 1, 1, 1),
         "cls": shown.new_zeros(4, 1),
         "bboxes": boxes,
         "batch_idx": shown.new_tensor([0, 0, 1, 1]),

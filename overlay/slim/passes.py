@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -82,12 +82,12 @@ def follow(twin: nn.Module, trace: Trace, shown: Tensor, opaque: Sequence[str] =
     """
     ways: list[Pass] = []
     shape = tuple(shown.shape)
-    with _counting(twin, trace) as calls, _frozen(twin, trace, opaque), undisturbed(twin):
-        _followed(twin, trace, shown, Pass(shape))
+    with _frozen(twin, trace, opaque), undisturbed(twin):
+        _followed(twin, trace, shown, Pass(shape), [])
         ways.append(Pass(shape))
         for way in _more_ways(twin, trace, shown):
             if way.batch is None or not _lost(ways):
-                ways += [_attempted(twin, trace, shown, way, calls)]
+                ways += [_attempted(twin, trace, shown, way)]
     if _unreached(trace) and not _whole(twin, ways):
         _freeze_readable(trace)
     return ways
@@ -117,18 +117,24 @@ def _whole(twin: nn.Module, ways: Sequence[Pass]) -> bool:
     return _lost(ways) if hasattr(twin, "loss") else any(way.training and way.calls is None for way in ways)
 
 
-def _attempted(twin: nn.Module, trace: Trace, shown: Tensor, way: Pass, calls: list[int]) -> Pass:
-    calls[0] = 0
+def _attempted(twin: nn.Module, trace: Trace, shown: Tensor, way: Pass) -> Pass:
+    calls: list[str] = []
     try:
-        _followed(twin, trace, shown, way)
+        _followed(twin, trace, shown, way, calls)
     except FAILURES:  # training wants targets as well, and another size may suit nobody
         trace.abandon()
-        return Pass(way.shape, training=way.training, batch=way.batch, calls=calls[0])
+        return replace(way, calls=len(calls))
     return way
 
 
-def _followed(twin: nn.Module, trace: Trace, shown: Tensor, way: Pass) -> None:
-    with Caller(trace), trace:
+def _followed(twin: nn.Module, trace: Trace, shown: Tensor, way: Pass, calls: list[str]) -> None:
+    """Run a model in one way with labels, and note which modules are called."""
+
+    def enter(name: str, module: nn.Module, arguments: Any) -> None:
+        calls.append(name)
+        trace.enter(name, module, arguments)
+
+    with watched(twin, enter, trace.leave), Caller(trace), trace:
         result = run_pass(twin, way, shown)
     if way.batch is not None:  # a loss
         return
@@ -136,18 +142,6 @@ def _followed(twin: nn.Module, trace: Trace, shown: Tensor, way: Pass) -> None:
         known = trace.tracked.get(tensor)
         if known is not None and not known.readers:
             trace.labels.freeze(known.labels, "output of the model")
-
-
-@contextmanager
-def _counting(twin: nn.Module, trace: Trace) -> Iterator[list[int]]:
-    calls = [0]
-
-    def enter(name: str, module: nn.Module, arguments: Any) -> None:
-        calls[0] += 1
-        trace.enter(name, module, arguments)
-
-    with watched(twin, enter, trace.leave):
-        yield calls
 
 
 @contextmanager

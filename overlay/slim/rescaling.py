@@ -31,7 +31,6 @@ HOMOGENEOUS = {
 POWERS = (1, -1, 0.5, -0.5, 2, -2, 0.25, -0.25, 1.5, -1.5)  # of a width, the likelier first
 PRODUCTS = {"mul", "div", "bmm", "mm"}
 JOINS = {"cat", "stack"}
-ATTENTION = "_scaled_dot_product"  # how PyTorch's own begins
 
 Line = tuple[str, "tuple[int, ...] | None"]  # a BatchNorm, and which of its outputs; None for those of the labels
 Way = tuple[tuple[str, tuple[int, ...]], ...]  # layers that make up for a number together, with their channels
@@ -97,9 +96,6 @@ class Factors:
         inputs = [tensor for tensor in inputs if tensor in self.lines or tensor in self.carried]
         if not inputs and key is None and not layer:
             return
-        if call.name.startswith(ATTENTION) and key is not None:
-            self._attend(call, key)
-            return
         lines, carried = self._after(call, inputs, layer)
         if key is not None and call.name in PRODUCTS:
             use = self.uses.setdefault(key, Use(_sign(call)))
@@ -112,17 +108,6 @@ class Factors:
                 held.pop(output, None)
                 if value:
                     held[output] = value
-
-    def _attend(self, call: Call, key: Key) -> None:
-        """Note that a number multiplies products of queries and keys; what comes of them is linear in the values."""
-        q, k, v = call.args[:3]
-        use = self.uses.setdefault(key, Use(1))
-        made: list[Any] = self._product([q, k])[0]
-        use.makers += [maker for maker in made if maker not in use.makers]
-        for held in (self.lines, self.carried):
-            held.pop(call.outputs[0], None)
-            if v in held:
-                held[call.outputs[0]] = held[v]
 
     def _after(self, call: Call, inputs: list[Tensor], layer: str) -> tuple[list[Line], dict[Key, Any]]:
         """Return in what the outputs are linear, and which numbers they are times of."""

@@ -75,8 +75,7 @@ def added(trace: Trace, call: Call) -> list[Tensor | None]:
 
 def multiplied(trace: Trace, call: Call) -> list[Tensor | None]:
     """Unite what is multiplied; one zero factor is enough."""
-    one, other = call.args[:2]
-    return [combined(trace, call, (one, other), lambda a, b: a | b)]
+    return [combined(trace, call, call.args[:2], lambda a, b: a | b)]
 
 
 def divided(trace: Trace, call: Call) -> list[Tensor | None]:

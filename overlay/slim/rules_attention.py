@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def attention(trace: Trace, call: Call) -> list[Tensor | None]:
     """softmax(q kᵀ / √d + mask) v, shapes (*, n, d), (*, m, d), (*, m, e): queries and keys go together, values pass.
 
-    A query and a key of which one is zero add nothing to the product. The scale is computed from d unless it is given,
-    which is made up for as any such number is (`rescaling`).
+    A query and a key of which one is zero add nothing to the product. The scale is computed from d unless it is given:
+    then no BatchNorm makes up for a d that changes, and both stay; `plain_attention` avoids it where PyTorch can.
     """
     q, k, v = (known(trace, tensor) for tensor in call.args[:3])
     mask = call.kwargs.get("attn_mask", call.args[3] if len(call.args) > 3 else None)  # noqa: PLR2004 - (q, k, v, bias)
@@ -31,6 +31,8 @@ def attention(trace: Trace, call: Call) -> list[Tensor | None]:
         raise UnknownOperatorError
     left, right = left.expand(shape), right.expand(shape)
     trace.labels.unite(left, right, call.reason)
+    if call.kwargs.get("scale") is None:
+        trace.labels.freeze(left, f"scale of attention in {call.where}")
     trace.labels.freeze(left[(left < FIXED) & (right < FIXED)], f"no BatchNorm before {call.reason}")
     return [core(v).expand(call.outputs[0].shape)]
 

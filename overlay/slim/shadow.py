@@ -163,3 +163,17 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
         if collecting:
             gc.enable()
+
+
+@contextmanager
+def plain_attention() -> Iterator[None]:
+    """Have PyTorch spell its attention out, in products and a softmax, and not in one operator with a scale inside."""
+    kinds = [kind for kind in ("flash", "mem_efficient", "cudnn") if hasattr(torch.backends.cuda, f"enable_{kind}_sdp")]
+    before = {kind: getattr(torch.backends.cuda, f"{kind}_sdp_enabled")() for kind in kinds}
+    try:
+        for kind in kinds:
+            getattr(torch.backends.cuda, f"enable_{kind}_sdp")(False)
+        yield
+    finally:
+        for kind, enabled in before.items():
+            getattr(torch.backends.cuda, f"enable_{kind}_sdp")(enabled)

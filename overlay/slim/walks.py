@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     Wanted = Callable[[str, int, str, int, Tensor, Tensor], list[Tensor]]
 
 ROUGHLY = 100.0  # times the rounding of a value, that of a sum in which such values cancel out
+ROUNDING = 1e-3  # of the limit: what is further apart is put right, so that nothing adds up from module to module
 
 
 @dataclass(frozen=True)
@@ -221,6 +222,7 @@ class SlicedWalk(Walk):
             self.worst = float("inf") if math.isnan(apart) else max(self.worst, apart)
             if not apart <= self.limit:
                 self.note(blamed, f"{apart:.1e} apart", (*at, place))
+            if not apart <= self.limit * ROUNDING:
                 right[place] = wanted[0]
         if not right or not self.thorough:
             return None
