@@ -56,6 +56,7 @@ class Channels:
         rescaled: BatchNorm and its outputs, or another layer and its inputs, width, power: code multiplies these by
             that power of the width, for which scales and shifts, or weights, must make up.
         counted: Width in `rescaled`, a key of `attributes` or any other name -> the row of groups that it counts.
+        unfolded: Module whose own code mixes channels, as with a weight that it computes -> their groups.
         followed_by: Convolution -> the BatchNorm that alone reads its output.
         unreached: Layers with weights that no forward pass reached; they are left as they are.
         example: Shape of the image that was traced, (B, C, H, W).
@@ -71,6 +72,7 @@ class Channels:
     tensors: dict[str, tuple[tuple[int, tuple[int, ...]], ...]]
     rescaled: tuple[tuple[str, tuple[int, ...], str, float], ...]
     counted: dict[str, tuple[int, ...]]
+    unfolded: dict[str, tuple[int, ...]]
     followed_by: dict[str, str]
     unreached: tuple[str, ...]
     example: tuple[int, ...]
@@ -207,6 +209,7 @@ def _plain(trace: Trace, example: tuple[int, ...]) -> tuple[Channels, Array]:
         tensors=tensors,
         rescaled=tuple((layer, those, r.width, r.power) for r in made_up for layer, those in r.way),
         counted={r.width: row(r.row) for r in made_up},
+        unfolded={name: row(labels) for name, labels in trace.unfolded.items()},
         followed_by=follower_of(trace),
         unreached=tuple(name for name in trace.layers if name not in trace.outputs),
         example=example,

@@ -162,6 +162,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         self.planes = Planes(self, model)
         self.vectors: dict[str, dict[int, Tensor]] = {}  # parameter or buffer of no layer -> dimension -> labels
         self.zeros: Any = WeakTensorKeyDictionary()  # a number that PyTorch has put in a tensor -> whether it is zero
+        self.unfolded: defaultdict[str, list[int]] = defaultdict(list)  # module -> channels that its own code mixes
         self.counts: dict[tuple[str, str], Tensor] = {}  # (module, attribute) that counts channels -> their labels
         self.cuts: dict[Any, Cut] = {}  # the source of the size, or any other key -> cut
         self.raw: list[Tracked] = []  # every layer's output, to learn who reads it
