@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter, defaultdict, deque
 from typing import Any
 
@@ -26,6 +27,7 @@ unheard = torch._C._DisableTorchDispatch  # noqa: SLF001 - what `torch.utils` it
 _known: dict[Any, tuple[str, tuple[int, ...], tuple[str, ...]]] = {}
 
 
+@functools.lru_cache(maxsize=1024)
 def operator_name(func: Any) -> str:
     """Return `silu` for `aten.silu_.default`."""
     name = str(func).split(".")[1] if "." in str(func) else str(func)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Callable
 
 import torch
@@ -67,17 +68,34 @@ class Call:
         return f"{self.name.strip('_')} in {self.where}"
 
 
+class Plane:
+    """Labels of a tensor that are looked at later, if at all."""
+
+    def __init__(self, labels: Tensor) -> None:
+        self.labels = labels
+
+    @cached_property
+    def core(self) -> Tensor:
+        """The labels, of size 1 along dimensions in which they do not differ."""
+        return core(self.labels)
+
+
 @dataclass(frozen=True)
 class Mark:
     """What is known of a tensor where a module is entered or left.
 
     Attributes:
-        planes: Labels of its rows of channels, of size 1 along dimensions in which they do not differ.
+        rows: Labels of its rows of channels.
         factors: BatchNorms in whose outputs it is linear, and numbers that it is times of.
     """
 
-    planes: tuple[Tensor, ...]
+    rows: list[Plane]
     factors: frozenset[Any]
+
+    @property
+    def planes(self) -> list[Tensor]:
+        """Labels of its rows of channels, of size 1 along dimensions in which they do not differ."""
+        return [row.core for row in self.rows]
 
 
 @dataclass
@@ -174,7 +192,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         self.code: list[tuple[str, Counter[str]]] = [("", Counter())]  # modules with code, and operators with numbers
         self.visits: defaultdict[str, list[Visit]] = defaultdict(list)  # module -> its calls
         self.visiting: list[Visit] = []
-        self.cores: Any = WeakTensorKeyDictionary()  # labels of a tensor -> their core
+        self.cores: dict[int, Plane] = {}  # labels of a tensor by id -> themselves, so that their id stays theirs
         self.multiplied = 0  # products of two activations so far in this pass
         self.products: dict[str, list[int]] = {}  # "<module>:<number>" of such a product -> what it takes longer for
         self.entering: defaultdict[str, list[Tensor]] = defaultdict(list)  # module -> labels of its arguments
@@ -321,13 +339,8 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         del self.stack[1:], self.code[1:], self.visiting[:]
 
     def _mark(self, tensor: Tensor) -> Mark:
-        planes = []
-        for labels in self.planes.of(tensor):
-            if labels not in self.cores:
-                small = core(labels)
-                self.cores[labels] = small.clone() if small.numel() < labels.numel() else small  # not a view of all
-            planes.append(self.cores[labels])
-        return Mark(tuple(planes), self.factors.of(tensor))
+        planes = [self.cores.setdefault(id(labels), Plane(labels)) for labels in self.planes.of(tensor)]
+        return Mark(planes, self.factors.of(tensor))
 
     @property
     def where(self) -> str:
