@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from .copying import FAILURES
 from .hearing import Hearing
-from .twins import Statistics, masked_twin, measured, sliced_twin
+from .twins import Drawn, masked_twin, measured, sliced_twin
 from .walks import Finding, MaskedWalk, SlicedWalk, caught
 
 if TYPE_CHECKING:
@@ -68,15 +68,15 @@ def probe(
     Raises:
         UnfitError: The masked model does not run.
     """
-    statistics: Statistics = {}
+    drawn: Drawn = {}
     masked = MaskedWalk(Hearing(), thorough=thorough)
-    twin = masked_twin(model, channels, drop, exact=exact)
+    twin = masked_twin(model, channels, drop, drawn, exact=exact)
     try:
-        with measured(twin, drop.seed, statistics):
+        with measured(twin, drawn):
             masked.run(twin, drop)
     except FAILURES as error:
         raise UnfitError(str(error)) from error
-    twin = sliced_twin(model, channels, drop, statistics, exact=exact)
+    twin = sliced_twin(model, channels, drop, drawn, exact=exact)
     limit = FLOAT64 if exact else PLAIN if thorough else FLOAT32
     sliced = SlicedWalk(Hearing(masked.hearing, tolerance=limit), masked, wanted, limit)
     outcome = Outcome()
