@@ -99,14 +99,16 @@ class _Trying:
     ) -> Outcome:
         seed = place if place < len(SHARES) else None
         wanted = partial(self._wanted, kept, self.blame.in_flight())
-        plain = self.plain[place]
+        plain, others = self.plain[place], self.others
         while True:
-            drop = Drop(lost, seed, [plain[0], *self.others])
+            drop = Drop(lost, seed, [plain[0], *others])
             try:
                 return probe(self.model, channels, drop, wanted, thorough=thorough, exact=exact)
             except UnfitError as error:
-                if exact:
-                    exact = False
+                if exact and others:  # as a loss that knows no float64
+                    others = []
+                elif exact:
+                    exact, others = False, self.others
                 elif len(plain) > 1:
                     del plain[0]
                 else:
