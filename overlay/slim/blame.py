@@ -150,6 +150,13 @@ class Blame:
         leaving = [labels for visit in visits for mark in visit.leaving for labels in mark.planes]
         return self._freeze([*self._entering(module), *leaving], reason)
 
+    def _freeze_call(self, found: Finding, module: str, reason: str) -> bool:
+        """Freeze what enters and leaves the one call that differs: an activation may be shared by the whole model."""
+        if found.place is None or found.place[0] != module:
+            return False
+        visits = self.trace.visits[module][found.place[1] :][:1]
+        return self._freeze([p for v in visits for mark in (*v.entering, *v.leaving) for p in mark.planes], reason)
+
     def _freeze_made(self, _: Finding, module: str, reason: str) -> bool:
         return self._freeze(self._made(module), reason)
 
@@ -205,4 +212,4 @@ def _named(module: str) -> str:
     return module or "the model"
 
 
-STEPS = (Blame._link, Blame._freeze_tensor, Blame._freeze_passing, Blame._freeze_made)  # noqa: SLF001
+STEPS = (Blame._link, Blame._freeze_tensor, Blame._freeze_call, Blame._freeze_passing, Blame._freeze_made)  # noqa: SLF001

@@ -23,9 +23,9 @@ from .hooks import drop_onlookers, opaque_hooks
 from .labels import FIXED
 from .layers import LAYER_RULES
 from .operators import RULES
-from .passes import dry_run, follow
+from .passes import Pass, dry_run, follow
 from .settling import follower_of
-from .shadow import SIDES, image, one_thread, shadowed
+from .shadow import SIDES, image, one_thread, plain_attention, shadowed
 from .sizes import Source, name_sizes
 from .trace import Trace
 from .trying import prove
@@ -56,6 +56,7 @@ class Channels:
         rescaled: BatchNorm and its outputs, or another layer and its inputs, width, power: code multiplies these by
             that power of the width, for which scales and shifts, or weights, must make up.
         counted: Width in `rescaled`, a key of `attributes` or any other name -> the row of groups that it counts.
+        unfolded: Module whose own code mixes channels, as with a weight that it computes -> their groups.
         followed_by: Convolution -> the BatchNorm that alone reads its output.
         unreached: Layers with weights that no forward pass reached; they are left as they are.
         example: Shape of the image that was traced, (B, C, H, W).
@@ -71,6 +72,7 @@ class Channels:
     tensors: dict[str, tuple[tuple[int, tuple[int, ...]], ...]]
     rescaled: tuple[tuple[str, tuple[int, ...], str, float], ...]
     counted: dict[str, tuple[int, ...]]
+    unfolded: dict[str, tuple[int, ...]]
     followed_by: dict[str, str]
     unreached: tuple[str, ...]
     example: tuple[int, ...]
@@ -115,11 +117,26 @@ def analyse(model: nn.Module, example: Tensor | None = None) -> Channels:
     Raises:
         ValueError: If the model does not run on the image, or its layers cannot be sliced, as `admit` says.
     """
-    with one_thread(), torch.inference_mode(mode=False):  # where views are dispatched as other operators
+    with (
+        one_thread(),
+        plain_attention(),
+        torch.inference_mode(mode=False),
+    ):  # where views are dispatched as other operators
         return _analyse(admit(model), example)
 
 
 def _analyse(model: nn.Module, example: Tensor | None) -> Channels:
+    trace, ways = traced(model, example)
+    number = partial(_plain, trace, ways[0].shape)
+    return _deployable(model, trace, partial(prove, model, trace, ways, number))
+
+
+def traced(model: nn.Module, example: Tensor | None) -> tuple[Trace, list[Pass]]:
+    """Follow the labels through a copy of a model; return the trace, and the ways to run it, inference first.
+
+    Raises:
+        ValueError: If the model does not run on the image.
+    """
     twin, memo = shadowed(model)
     opaque = opaque_hooks(model, memo)
     name_sizes(twin)
@@ -129,12 +146,9 @@ def _analyse(model: nn.Module, example: Tensor | None) -> Channels:
         trace = Trace(twin, RULES, LAYER_RULES)
         try:
             opaque += drop_onlookers(twin, partial(dry_run, twin, shown))
-            ways = follow(twin, trace, shown, opaque)
+            return trace, follow(twin, trace, shown, opaque)
         except FAILURES as failure:
             error = failure
-        else:
-            number = partial(_plain, trace, tuple(shown.shape))
-            return _deployable(model, trace, partial(prove, model, trace, ways, number))
     raise ValueError(f"the model does not run on an image of {tuple(shown.shape)}: {error}; pass an example that fits")
 
 
@@ -195,6 +209,7 @@ def _plain(trace: Trace, example: tuple[int, ...]) -> tuple[Channels, Array]:
         tensors=tensors,
         rescaled=tuple((layer, those, r.width, r.power) for r in made_up for layer, those in r.way),
         counted={r.width: row(r.row) for r in made_up},
+        unfolded={name: row(labels) for name, labels in trace.unfolded.items()},
         followed_by=follower_of(trace),
         unreached=tuple(name for name in trace.layers if name not in trace.outputs),
         example=example,

@@ -10,6 +10,7 @@ RepVGG: Ding et al., CVPR 2021, arXiv:2101.03697.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import random
 import re
@@ -85,18 +86,27 @@ def deployed(model: nn.Module, channels: Channels) -> tuple[dict[str, Row], dict
 
 def methods_of(module: nn.Module, name: str) -> Iterator[str]:
     """Give the methods of a module that look like such, and that take no arguments."""
-    kind = type(module)
+    kind: Any = type(module)
+    for method in _methods_of(kind):
+        if name or method != "fuse":  # upstream's, of the whole model, which knows its layers and speaks
+            yield method
+
+
+@functools.lru_cache(maxsize=256)
+def _methods_of(kind: Any) -> tuple[str, ...]:
     if kind.__module__.startswith("torch."):
-        return
+        return ()
+    found = []
     for method in dir(kind):
-        function = inspect.getattr_static(kind, method)
-        if not METHODS.match(method) or hasattr(nn.Module, method) or not inspect.isfunction(function):
+        if not METHODS.match(method) or hasattr(nn.Module, method):
             continue
-        if not name and method == "fuse":  # upstream's, of the whole model, which knows its layers and speaks
+        function = inspect.getattr_static(kind, method)
+        if not inspect.isfunction(function):
             continue
         _, *parameters = inspect.signature(function).parameters.values()
         if all(p.default is not p.empty or p.kind in {p.VAR_POSITIONAL, p.VAR_KEYWORD} for p in parameters):
-            yield method
+            found.append(method)
+    return tuple(found)
 
 
 class _Copy:

@@ -37,7 +37,8 @@ MAJORITY = 0.5  # the share of pixels that must agree; the others are a border t
 BORDER = "folded, but not exact at the border, which is padded"
 MEAN = "folded as a mean over the kernel of a transposed convolution"
 UNEVEN = "not folded where a dropped channel is not constant"
-NOTES = (BORDER, MEAN, UNEVEN)
+COMPUTED = "not folded where code mixes channels by itself"
+NOTES = (BORDER, MEAN, UNEVEN, COMPUTED)
 
 
 def fold_constants(model: nn.Module, channels: Channels, lost: set[int], removed: Mapping[str, list[str]]) -> list[str]:
@@ -68,6 +69,7 @@ def fold_constants(model: nn.Module, channels: Channels, lost: set[int], removed
             found[MEAN].append(name)
         elif bool((share < 1).any()) or pads_with_zeros(layer):
             found[BORDER].append(name)
+    found[COMPUTED] += [name for name, groups in channels.unfolded.items() if not lost.isdisjoint(groups)]
     return [f"{note}: {some(names)}" for note, names in found.items() if names]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from torch import Tensor
 from .labels import varying
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
+    from .channels import Channels
     from .labels import Array
     from .trace import Mark, Trace
 
@@ -22,18 +24,31 @@ LEAST = 1e-30  # so that two tensors of zeros are the same
 class Kept:
     """Which labels of a trace are kept when some groups are dropped."""
 
-    def __init__(self, trace: Trace, number: Array, lost: set[int]) -> None:
+    def __init__(self, trace: Trace, gone: Array) -> None:
         """Look up every label.
 
         Args:
             trace: The trace.
-            number: Root of labels -> number of its group, -1 for none.
-            lost: Groups that are dropped.
+            gone: Which labels are dropped, each by its root.
         """
-        gone = np.zeros(int(number.max()) + 2, bool)  # -1 is the last
-        gone[list(lost)] = True
-        self._kept = ~gone[number[trace.labels.roots(range(trace.labels.count))]]
+        self._kept = ~gone[trace.labels.roots(range(trace.labels.count))]
         self._masks: dict[int, Tensor | None] = {}
+
+    @classmethod
+    def by_number(cls, trace: Trace, number: Array, lost: set[int]) -> Kept:
+        """Return what is kept, given the number of the group of each root of labels, -1 for none."""
+        dropped = np.zeros(int(number.max()) + 2, bool)  # -1 is the last
+        dropped[list(lost)] = True
+        return cls(trace, dropped[number])
+
+    @classmethod
+    def by_layer(cls, trace: Trace, channels: Channels, lost: set[int]) -> Kept:
+        """Return what is kept of another trace of the same model."""
+        gone = np.zeros(trace.labels.count, bool)
+        for name, row in channels.outputs.items():
+            roots = trace.labels.roots(trace.outputs[name].numpy())
+            gone[roots[[group in lost for group in row]]] = True
+        return cls(trace, gone)
 
     def share(self, row: tuple[int, ...]) -> float:
         """Return how much of a row of labels is kept."""
@@ -54,6 +69,36 @@ class Kept:
             if mask is not None:
                 found = [narrow for wide in found for narrow in _narrowed(wide, mask)]
         return found
+
+
+def expected(
+    trace: Trace,
+    kept: Kept,
+    in_flight: Container[object],
+    name: str,
+    call: int,
+    side: str,
+    place: int,
+    masked: Tensor,
+    _: Tensor,
+) -> list[Tensor]:
+    """Return what a tensor of the sliced model must be; nothing for any, where its scale is yet to be made up for.
+
+    Args:
+        trace: A trace of the model.
+        kept: What is kept.
+        in_flight: Factors, as marks have them, of tensors whose scale is not yet, or no longer, the same.
+        name: Module that the tensor enters or leaves.
+        call: Number of the module's call.
+        side: "entering" or "leaving".
+        place: Which of the tensors that enter or leave it is.
+        masked: That of the masked model.
+    """
+    visits = trace.visits.get(name, [])
+    marks = getattr(visits[call], side) if call < len(visits) else []
+    if place >= len(marks) or (name and any(factor in in_flight for factor in marks[place].factors)):
+        return []
+    return kept.of(masked, marks[place])
 
 
 def _narrowed(masked: Tensor, mask: Tensor) -> list[Tensor]:
@@ -119,9 +164,9 @@ def mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, Tensor):
         return change(value)
     if isinstance(value, dict):
-        return type(value)((key, mapped(item, change)) for key, item in value.items()) if value else value
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(mapped(item, change) for item in value))
+        items = [(key, mapped(item, change)) for key, item in value.items()]
+        return type(value)(items) if type(value) in {dict, OrderedDict} else dict(items)
     if isinstance(value, (list, tuple)):
-        return type(value)(mapped(item, change) for item in value)
+        parts = [mapped(item, change) for item in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
     return value

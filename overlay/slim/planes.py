@@ -223,6 +223,7 @@ def _unite_summed(trace: Trace, call: Call, sides: list[tuple[list[Tensor], list
             shape = [max(sizes) for sizes in zip(a.shape, b.shape)]
             a, b = a.expand(shape), b.expand(shape)
             trace.labels.unite(a, b, call.reason)
+            trace.unfolded[call.where] += core(a).flatten().tolist()
             trace.labels.freeze(a[(a < FIXED) & (b < FIXED)], f"no BatchNorm before {call.reason}")
             return
     for plane in (*one, *other):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .rescaling import Key
     from .walks import Drop, Wanted
 
-FLOAT32, FLOAT64 = 5e-5, 1e-6  # the most that is rounding, relative to the largest value of a tensor
+FLOAT32, FLOAT64 = 1e-5, 1e-6  # the most that is rounding, relative to the largest value of a tensor
 PLAIN = 1e-4  # the most in float32 where a model does not run in float64
 SAME_NUMBER = 1e-6  # relative difference up to which a number has not changed
 

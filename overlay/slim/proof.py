@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .blocks import within
+from .channels import Channels, traced
+from .kept import Kept, expected
 from .labels import FIXED
 from .passes import Pass
 from .plan_data import PlanError
@@ -20,8 +23,8 @@ from .walks import Drop
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from .channels import Channels
     from .plan import Plan
+    from .trace import Trace
     from .walks import Finding
 
 Pruned = TypeVar("Pruned")
@@ -59,31 +62,51 @@ def prove_plan(model: nn.Module, channels: Channels, lost: set[int], removed: Ma
         UnprovenError: They differ.
     """
     if not lost and not removed:
-        return
+        return None
     batch, *rest, width = channels.example
-    several = Pass((2 * batch, *rest, width))
-    wider = [replace(several, shape=(*several.shape[:-1], int(width * times))) for times in WIDER]
-    for ways in ([several], wider):
-        for way in ways:
-            try:
-                _compare(model, channels, Drop(lost, None, [way], removed))
-            except UnfitError:
-                continue
-            break
+    sizes = [(2 * batch, *rest, width), *((2 * batch, *rest, int(width * times)) for times in WIDER)]
+    for shapes in ((sizes[0], sizes[1]), (sizes[0], sizes[2]), sizes[:1]):
+        drop = Drop(lost, None, [Pass(shape) for shape in shapes], removed)
+        with suppress(UnfitError):
+            return _compare(model, channels, drop)
+    return None
 
 
 def _compare(model: nn.Module, channels: Channels, drop: Drop) -> None:
-    wanted = partial(_wanted, model, channels, drop)
-    quick = probe(model, channels, drop, wanted)
+    quick = probe(model, channels, drop, partial(_wanted, model, channels, drop))
     if quick.worst <= FLOAT32:
         return
-    try:
-        thorough = probe(model, channels, drop, wanted, thorough=True, exact=not quick.failed)
-    except UnfitError:  # not in float64
-        thorough = probe(model, channels, drop, wanted, thorough=True)
-    found = thorough.findings or (quick.findings if quick.failed else [])
-    if found:
-        raise UnprovenError(found[0].module, found[0].said, _touched(channels, drop.lost, found[0]))
+    trace, _ = traced(model, torch.zeros(channels.example))
+    kept = Kept.by_layer(trace, channels, drop.lost)
+    for way in drop.ways:
+        found = _found(model, channels, replace(drop, ways=[way]), (trace, kept))
+        if found is not None:
+            raise UnprovenError(found.module, found.said, _touched(trace, channels, drop.lost, found))
+    if quick.failed:
+        found = quick.findings[0]
+        raise UnprovenError(found.module, found.said, _touched(trace, channels, drop.lost, found))
+
+
+def _found(model: nn.Module, channels: Channels, drop: Drop, known: tuple[Trace, Kept]) -> Finding | None:
+    """Return where a difference begins, if there is one."""
+    trace, kept = known
+    in_flight = _in_flight(trace, channels)
+
+    def wanted(name: str, *at: Any) -> list[Tensor]:
+        inside = any(within(name, block) for block in drop.removed)
+        return [] if inside else expected(trace, kept, in_flight, name, *at)
+
+    for exact in (True, False):
+        with suppress(UnfitError):
+            found = probe(model, channels, drop, wanted, thorough=True, exact=exact).findings
+            return found[0] if found else None
+    return None
+
+
+def _in_flight(trace: Trace, channels: Channels) -> set[object]:
+    layers = {layer for layer, *_ in channels.rescaled}
+    keys = {key for key, use in trace.factors.uses.items() if not layers.isdisjoint(use.readers)}
+    return {*(layer for layer in layers if layer in channels.norms), *keys}
 
 
 def _wanted(
@@ -126,19 +149,25 @@ def _end(masked: Tensor, ours: Tensor) -> Tensor:
     return wanted
 
 
-def _touched(channels: Channels, lost: set[int], found: Finding) -> set[int]:
-    """Return the groups of the layers in a module, and in more of what is around it until some of them go."""
-    module = found.module
+def _touched(trace: Trace, channels: Channels, lost: set[int], found: Finding) -> set[int]:
+    """Return the groups of what enters and leaves a module, or of its layers, or of more around it; some are lost."""
+    number = {
+        root: group
+        for name, row in channels.outputs.items()
+        for root, group in zip(trace.labels.find_all(trace.outputs[name].numpy()), row)
+    }
+    module, step = found.module, 0
     while True:
-        rows = [
-            row for side in (channels.outputs, channels.inputs) for name, row in side.items() if within(name, module)
-        ]
-        groups = {group for row in rows for group in row} - {FIXED}
-        if found.place is not None and found.place[0] in channels.inputs:
-            groups |= {*channels.inputs[found.place[0]], *channels.outputs[found.place[0]]} - {FIXED}
-        if not module or not groups.isdisjoint(lost):
-            return groups or lost
-        module = module.rpartition(".")[0]
+        visits = [] if step else trace.visits.get(module, [])
+        labels = [plane for visit in visits for mark in (*visit.entering, *visit.leaving) for plane in mark.planes]
+        labels += [row for name, row in trace.outputs.items() if step and within(name, module)]
+        roots = {root for row in labels for root in trace.labels.find_all(row.flatten().numpy())}
+        groups = {number[root] for root in roots if root in number} - {FIXED}
+        if not groups.isdisjoint(lost):
+            return groups
+        if step and not module:
+            return set(lost)
+        module, step = (module, 1) if not step else (module.rpartition(".")[0], 0)
 
 
 def proven(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from .trace import Call, Rule, Trace
 
     Zero = Callable[..., "Tensor | bool"]
-
-ATTENTION = "scaled_dot_product_attention"  # takes a root of its scale of queries and of keys, where PyTorch spells it
 
 
 def same(trace: Trace, call: Call) -> list[Tensor | None]:
@@ -78,17 +75,7 @@ def added(trace: Trace, call: Call) -> list[Tensor | None]:
 
 def multiplied(trace: Trace, call: Call) -> list[Tensor | None]:
     """Unite what is multiplied; one zero factor is enough."""
-    one, other = call.args[:2]
-    if trace.asked.name == ATTENTION and trace.asked.argument(7, "scale") is None and isinstance(other, float):
-        _spare_computed_scale(trace, call, one, other)
-    return [combined(trace, call, (one, other), lambda a, b: a | b)]
-
-
-def _spare_computed_scale(trace: Trace, call: Call, one: Any, number: float) -> None:
-    """Freeze queries and keys that PyTorch scales by their width."""
-    labels = trace.labels_of(one)
-    if labels is not None and math.isclose(number, labels.shape[-1] ** -0.25, rel_tol=1e-6):
-        trace.labels.freeze(labels, f"scale of attention in {call.where}")
+    return [combined(trace, call, call.args[:2], lambda a, b: a | b)]
 
 
 def divided(trace: Trace, call: Call) -> list[Tensor | None]:

@@ -17,7 +17,7 @@ def attention(trace: Trace, call: Call) -> list[Tensor | None]:
     """softmax(q kᵀ / √d + mask) v, shapes (*, n, d), (*, m, d), (*, m, e): queries and keys go together, values pass.
 
     A query and a key of which one is zero add nothing to the product. The scale is computed from d unless it is given:
-    then no BatchNorm makes up for a d that changes, and both stay.
+    then no BatchNorm makes up for a d that changes, and both stay; `plain_attention` avoids it where PyTorch can.
     """
     q, k, v = (known(trace, tensor) for tensor in call.args[:3])
     mask = call.kwargs.get("attn_mask", call.args[3] if len(call.args) > 3 else None)  # noqa: PLR2004 - (q, k, v, bias)

@@ -59,6 +59,8 @@ def shrunk(trace: Trace, call: Call, labels: Tensor, dim: int) -> Tensor:
     if not _ignores_zeros(call):
         raise UnknownOperatorError
     trace.labels.freeze(labels[labels < FIXED], f"no BatchNorm before {call.reason}")
+    if labels.ndim > 1:  # not of a BatchNorm's scales, which are zero then
+        trace.unfolded[call.where] += core(labels).flatten().tolist()
     return torch.full_like(first, FIXED)
 
 

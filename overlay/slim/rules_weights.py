@@ -65,6 +65,7 @@ def _dense(trace: Trace, call: Call, entering: Tensor, out: int, groups: int) ->
         trace.labels.freeze(entering, call.reason)
     else:
         trace.labels.unite(inner.expand_as(read), read, call.reason)
+        trace.unfolded[call.where] += entering.tolist()
         trace.labels.freeze(entering[entering < FIXED], f"no BatchNorm before {call.reason}")
     if groups > 1:
         if out or leaving is None:

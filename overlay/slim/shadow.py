@@ -59,11 +59,16 @@ def shadowed(model: nn.Module) -> tuple[nn.Module, dict[int, Any]]:
     memo |= {id(module): object.__new__(Through if _wraps(module) else type(module)) for module in modules}
     for module in modules:
         # Not copied first and cleared then: what a hook has caught in training carries gradients and cannot be copied.
-        memo |= {id(vars(module)[name]): OrderedDict() for name in HOOKS if name in vars(module)}
+        memo.update({id(vars(module)[name]): OrderedDict() for name in HOOKS if vars(module).get(name)})
     for module in modules:
-        values = {key: vars(module)[key] for key in INSIDE if key in vars(module)} if _wraps(module) else vars(module)
-        memo[id(module)].__dict__.update(copied_items(values, memo))
-        memo[id(module)].__dict__.pop("_compiled_call_impl", None)
+        wraps = _wraps(module)
+        values = {
+            key: value for key, value in vars(module).items() if (key in INSIDE or not wraps) and key not in HOOKS
+        }
+        own = memo[id(module)].__dict__
+        own.update(copied_items(values, memo))
+        own.update({name: memo.get(id(vars(module)[name]), OrderedDict()) for name in HOOKS if name in vars(module)})
+        own.pop("_compiled_call_impl", None)
     for module in modules:
         for name, hooks in carried_hooks(module, memo).items():
             vars(memo[id(module)])[name].update(hooks)
@@ -163,3 +168,17 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
         if collecting:
             gc.enable()
+
+
+@contextmanager
+def plain_attention() -> Iterator[None]:
+    """Have PyTorch spell its attention out, in products and a softmax, and not in one operator with a scale inside."""
+    kinds = [kind for kind in ("flash", "mem_efficient", "cudnn") if hasattr(torch.backends.cuda, f"enable_{kind}_sdp")]
+    before = {kind: getattr(torch.backends.cuda, f"{kind}_sdp_enabled")() for kind in kinds}
+    try:
+        for kind in kinds:
+            getattr(torch.backends.cuda, f"enable_{kind}_sdp")(False)
+        yield
+    finally:
+        for kind, enabled in before.items():
+            getattr(torch.backends.cuda, f"enable_{kind}_sdp")(enabled)

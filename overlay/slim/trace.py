@@ -162,6 +162,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         self.planes = Planes(self, model)
         self.vectors: dict[str, dict[int, Tensor]] = {}  # parameter or buffer of no layer -> dimension -> labels
         self.zeros: Any = WeakTensorKeyDictionary()  # a number that PyTorch has put in a tensor -> whether it is zero
+        self.unfolded: defaultdict[str, list[int]] = defaultdict(list)  # module -> channels that its own code mixes
         self.counts: dict[tuple[str, str], Tensor] = {}  # (module, attribute) that counts channels -> their labels
         self.cuts: dict[Any, Cut] = {}  # the source of the size, or any other key -> cut
         self.raw: list[Tracked] = []  # every layer's output, to learn who reads it
@@ -173,6 +174,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         self.times: list[Counter[str]] = [Counter()]  # how often each operator got numbers, by module that runs
         self.visits: defaultdict[str, list[Visit]] = defaultdict(list)  # module -> its calls
         self.visiting: list[Visit] = []
+        self.cores: Any = WeakTensorKeyDictionary()  # labels of a tensor -> their core
         self.multiplied = 0  # products of two activations so far in this pass
         self.products: dict[str, list[int]] = {}  # "<module>:<number>" of such a product -> what it takes longer for
         self.entering: defaultdict[str, list[Tensor]] = defaultdict(list)  # module -> labels of its arguments
@@ -329,8 +331,10 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
     def _mark(self, tensor: Tensor) -> Mark:
         planes = []
         for labels in self.planes.of(tensor):
-            small = core(labels)
-            planes.append(small.clone() if small.numel() < labels.numel() else small)  # a view would keep all of them
+            if labels not in self.cores:
+                small = core(labels)
+                self.cores[labels] = small.clone() if small.numel() < labels.numel() else small  # not a view of all
+            planes.append(self.cores[labels])
         return Mark(tuple(planes), self.factors.of(tensor))
 
     @property

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .blame import Blame
 from .drops import one_of_each, shares
-from .kept import Kept
+from .kept import Kept, expected
 from .probe import FLOAT32, Outcome, UnfitError, probe
 from .settling import settle
 from .walks import Drop
@@ -16,7 +16,7 @@ from .walks import Drop
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from torch import Tensor, nn
+    from torch import nn
 
     from .channels import Channels
     from .labels import Array
@@ -45,7 +45,7 @@ def prove(model: nn.Module, trace: Trace, ways: list[Pass], number: Callable[[],
         lost = trying.lost(place, channels, numbers)
         if not lost:
             break
-        if trying.passes(place, channels, Kept(trace, numbers, lost), lost):
+        if trying.passes(place, channels, Kept.by_number(trace, numbers, lost), lost):
             passed, place = passed + 1, (place + 1) % DROPS
         else:
             passed = 0
@@ -98,7 +98,7 @@ class _Trying:
         self, place: int, channels: Channels, kept: Kept, lost: set[int], *, thorough: bool = False, exact: bool = False
     ) -> Outcome:
         seed = place if place < len(SHARES) else None
-        wanted = partial(self._wanted, kept, self.blame.in_flight())
+        wanted = partial(expected, self.trace, kept, self.blame.in_flight())
         plain, others = self.plain[place], self.others
         while True:
             drop = Drop(lost, seed, [plain[0], *others])
@@ -113,13 +113,3 @@ class _Trying:
                     del plain[0]
                 else:
                     raise ValueError(f"the model does not run on noise: {error}") from error
-
-    def _wanted(
-        self, kept: Kept, in_flight: set[object], name: str, call: int, side: str, place: int, masked: Tensor, _: Tensor
-    ) -> list[Tensor]:
-        """Return what a tensor of the sliced model must be; anything, where its scale is yet to be made up for."""
-        visits = self.trace.visits.get(name, [])
-        marks = getattr(visits[call], side) if call < len(visits) else []
-        if place >= len(marks) or (name and not marks[place].factors.isdisjoint(in_flight)):
-            return []
-        return kept.of(masked, marks[place])

@@ -13,6 +13,7 @@ from slim.plan import make_plan
 from slim.surgery import apply_plan, mask_plan
 
 from . import norm_networks as norms
+from . import picture_networks as pictures
 from . import rule_networks as rules
 from . import weight_networks as weights
 from .networks import assert_same, differ, photo, randomise, run
@@ -25,7 +26,7 @@ KINDS = {
     "element": rules.ELEMENTS,
     "reduction": rules.REDUCTIONS,
     "stack": rules.STACKS,
-    "picture": rules.PICTURES,
+    "picture": pictures.PICTURES,
     "kernel": weights.KERNELS,
     "computed": weights.COMPUTED,
     "value": norms.VALUES,
@@ -45,6 +46,7 @@ def build(case: Case, seed: int) -> Around:
 def test_pruned_is_masked_and_what_is_frozen_says_why(case: Case) -> None:
     channels = analyse(build(case, 0), torch.zeros(1, 3, 32, 32))
     assert channels.reasons().get("before.1", "") == case.frozen
+    assert case.frozen or {*channels.reasons().values()} == {*filter(None, [case.beside])}
     assert all(channels.prunable("before.1")) == (not case.frozen)
     for seed, ratio in ((0, 0.2), (1, 0.4), (2, 0.6)):
         masked = build(case, seed)
@@ -56,3 +58,18 @@ def test_pruned_is_masked_and_what_is_frozen_says_why(case: Case) -> None:
             assert_same(run(pruned, image), run(masked, image), atol=1e-4)
         assert differ(full, run(masked, photo(32, batch=2))), "the mask must matter"
     assert ("before.1" in plan.keep and len(plan.keep["before.1"]) < rules.WIDTH) == (not case.frozen)
+
+
+@pytest.mark.parametrize(
+    ("case", "told"),
+    [
+        (weights.KERNELS["parameter_and_norm"], True),
+        (rules.REDUCTIONS["sum_over_channels"], True),
+        (rules.ELEMENTS["simam"], False),
+    ],
+)
+def test_what_is_mixed_by_code_and_not_folded_is_told(case: Case, *, told: bool) -> None:
+    model = build(case, 0)
+    channels = analyse(model, torch.zeros(1, 3, 32, 32))
+    notes = apply_plan(model, make_plan(model, channels, ratio=0.5), channels)
+    assert ("not folded where code mixes channels by itself: place" in notes) == told

@@ -201,7 +201,7 @@ COMPUTED = {
     "deformed": Case(through, normed(lambda: Deformed(10, mask=False)), 10),
     "deformed_and_masked": Case(through, normed(lambda: Deformed(10, mask=True)), 10),
     "deformed_without_norm": Case(lambda s, x: s.c(x), lambda: {"c": Deformed(10, mask=False)}, 10),
-    "weight_of_another": Case(lambda s, x: s.n(F.conv2d(x, s.c.weight.flip(3), padding=1)) + s.c(x), normed(plain), 10),
+    "weight_of_another": Case(lambda s, x: s.n(F.conv2d(x, s.c.weight.flip(3), padding=1) + s.c(x)), normed(plain), 10),
     "weight_over_experts_and_inputs": Case(
         lambda s, x: s.n(F.conv2d(x, s.w / s.w.abs().amax((1, 2, 3), keepdim=True), padding=1)),
         lambda: {"w": parameter(10, WIDTH, 3, 3), "n": nn.BatchNorm2d(10)},
