@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter, defaultdict, deque
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .rescaling import Key
@@ -26,6 +27,7 @@ unheard = torch._C._DisableTorchDispatch  # noqa: SLF001 - what `torch.utils` it
 _known: dict[Any, tuple[str, tuple[int, ...], tuple[str, ...]]] = {}
 
 
+@functools.lru_cache(maxsize=1024)
 def operator_name(func: Any) -> str:
     """Return `silu` for `aten.silu_.default`."""
     name = str(func).split(".")[1] if "." in str(func) else str(func)
@@ -57,6 +59,11 @@ def _signature(func: Any) -> tuple[str, tuple[int, ...], tuple[str, ...]]:
         numeric = [(place, a.name) for place, a in enumerate(arguments) if str(a.type) in NUMERIC]
         found = _known[func] = name, tuple(place for place, _ in numeric), tuple(name for _, name in numeric)
     return found
+
+
+def has_code(_: str, module: nn.Module) -> bool:
+    """Whether a module is more than one of PyTorch's own without others in it."""
+    return bool(module._modules) or not type(module).__module__.startswith("torch.nn.modules.")  # noqa: SLF001
 
 
 class Hearing(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's own __init_subclass__

@@ -126,14 +126,19 @@ def whole_pass(twin: nn.Module, shown: Tensor) -> Any:
 
 @contextmanager
 def watched(
-    twin: nn.Module, enter: Callable[[str, nn.Module, Any], Any], leave: Callable[[nn.Module, Any], Any]
+    twin: nn.Module,
+    enter: Callable[[str, nn.Module, Any], Any],
+    leave: Callable[[nn.Module, Any], Any],
+    which: Callable[[str, nn.Module], bool] = lambda *_: True,
 ) -> Iterator[None]:
-    """Call `enter(name, module, arguments)` before each module's forward and `leave(module, result)` after it.
+    """Call `enter(name, module, arguments)` before a module's forward and `leave(module, result)` after it.
 
     What they return, unless it is None, takes the place of the arguments, ((...), {...}), or of the result.
     """
     handles = []
     for name, module in twin.named_modules():
+        if not which(name, module):
+            continue
         handles += [
             module.register_forward_pre_hook(
                 lambda m, args, kwargs, name=name: enter(name, m, (args, kwargs)), with_kwargs=True

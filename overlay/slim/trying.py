@@ -40,6 +40,7 @@ def prove(model: nn.Module, trace: Trace, ways: list[Pass], number: Callable[[],
     trying = _Trying(model, trace, ways)
     passed = place = 0
     settle(trace)
+    trying.blame.guess()
     channels, numbers = number()
     while passed < DROPS:
         lost = trying.lost(place, channels, numbers)
