@@ -101,15 +101,17 @@ class _Trying:
     ) -> Outcome:
         seed = place if place < len(SHARES) else None
         wanted = partial(expected, self.trace, kept, self.blame.in_flight())
-        plain = self.plain[place]
+        plain, others = self.plain[place], self.others
         while True:
-            drop = Drop(lost, seed, [plain[0], *self.others])
+            drop = Drop(lost, seed, [plain[0], *others])
             try:
                 full = self._full(channels, drop, thorough=thorough, exact=exact)
                 return probe(self.model, channels, drop, wanted, thorough=thorough, exact=exact, full=full)
             except UnfitError as error:
-                if exact:
-                    exact = False
+                if exact and others:  # as a loss that knows no float64
+                    others = []
+                elif exact:
+                    exact, others = False, self.others
                 elif len(plain) > 1:
                     del plain[0]
                 else:
