@@ -34,6 +34,18 @@ class Blame:
         self.seen: defaultdict[Key, list[tuple[Kept, float | None]]] = defaultdict(list)
         self.ways: dict[Key, list[Way]] = {}  # number -> ways to make up for it that are left to try
 
+    def guess(self) -> None:
+        """Expect of numbers that are a power of a size the module holds that they change with it; drops tell."""
+        held = [(key, cut) for key, cut in self.trace.cuts.items() if isinstance(key, Source) and not key.row]
+        for key, use in self.trace.factors.uses.items():
+            for source, cut in held if use.value and use.ways else ():
+                row = tuple(cut.parts[0] * cut.times)
+                power = next((power for power in POWERS if len(row) ** power == use.value), None)
+                if source.module == key.module and power is not None and len(row) > 1:
+                    self.ways[key] = use.ways
+                    self.trace.rescaled[key] = Rescaled(use.ways[0], _width(source), row, power * use.sign)
+                    break
+
     def unexplained(self, outcome: Outcome, kept: Kept) -> dict[Key, float | None]:
         """Return the ratios of numbers that are not what is made up for."""
         found = {key: ratio for key, ratio in outcome.ratios.items() if not self._explained(key, ratio, kept)}
@@ -62,6 +74,10 @@ class Blame:
         """
         done = False
         for key, ratio in changed.items():
+            if ratio == 1:  # it does not come from this width
+                self.trace.rescaled.pop(key)
+                done = True
+                continue
             self.seen[key].append((kept, ratio))
             found = next(self._matches(key), None)
             if known and found is None:
@@ -188,7 +204,7 @@ class Blame:
         held = [(key, cut) for key, cut in self.trace.cuts.items() if isinstance(key, Source) and not key.row]
         near, far = ([i for i in held if (_far(i[0].module, module) > 1) == is_far] for is_far in (False, True))
         for source, cut in sorted(near, key=lambda item: (_far(item[0].module, module), item[1].times)):
-            yield f"{source.module}:{source.attribute}", tuple(cut.parts[0] * cut.times)
+            yield _width(source), tuple(cut.parts[0] * cut.times)
         for what, side in (("out", self.trace.outputs), ("in", self.trace.inputs)):
             for name, labels in side.items():
                 if not module or within(name, module):
@@ -200,12 +216,16 @@ class Blame:
                     for labels in mark.planes:
                         yield f"{name} passes", tuple(labels.abs().flatten().tolist())
         for source, cut in far:
-            yield f"{source.module}:{source.attribute}", tuple(cut.parts[0] * cut.times)
+            yield _width(source), tuple(cut.parts[0] * cut.times)
 
 
 def _far(name: str, module: str) -> int:
     """Order modules: this one, those within it, and others."""
     return 0 if name == module else 1 if within(name, module) else 2
+
+
+def _width(source: Source) -> str:
+    return f"{source.module}:{source.attribute}"
 
 
 def _named(module: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter, defaultdict, deque
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .rescaling import Key
@@ -26,6 +27,7 @@ unheard = torch._C._DisableTorchDispatch  # noqa: SLF001 - what `torch.utils` it
 _known: dict[Any, tuple[str, tuple[int, ...], tuple[str, ...]]] = {}
 
 
+@functools.lru_cache(maxsize=1024)
 def operator_name(func: Any) -> str:
     """Return `silu` for `aten.silu_.default`."""
     name = str(func).split(".")[1] if "." in str(func) else str(func)
@@ -59,6 +61,11 @@ def _signature(func: Any) -> tuple[str, tuple[int, ...], tuple[str, ...]]:
     return found
 
 
+def has_code(_: str, module: nn.Module) -> bool:
+    """Whether a module is more than one of PyTorch's own without others in it."""
+    return bool(module._modules) or not type(module).__module__.startswith("torch.nn.modules.")  # noqa: SLF001
+
+
 class Hearing(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's own __init_subclass__
     """Hears a pass; a second one is given the choices of the first, where they are as good there."""
 
@@ -68,7 +75,7 @@ class Hearing(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's 
         self.modules: list[tuple[str, Counter[str]]] = []  # those that run, and how often each operator got numbers
         self.numbers: defaultdict[Key, list[tuple[float, ...]]] = defaultdict(list)  # by call of the module
         self.choices: defaultdict[Key, deque[Tensor]] = defaultdict(deque)
-        self.told = first.choices if first is not None else None
+        self.told = {key: deque(those) for key, those in first.choices.items()} if first is not None else None
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -106,7 +113,7 @@ class Hearing(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's 
         if self.told is None:
             self.choices[key].append(positions.clone())
             return result
-        told = self.told[key].popleft() if self.told[key] else positions
+        told = self.told[key].popleft() if self.told.get(key) else positions
         dim = _dim(name, args, kwargs)
         if told.shape != positions.shape or torch.equal(told, positions) or bool((told >= args[0].shape[dim]).any()):
             return result

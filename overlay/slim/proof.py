@@ -50,7 +50,7 @@ class UnprovenError(PlanError):
 
 
 def prove_plan(model: nn.Module, channels: Channels, lost: set[int], removed: Mapping[str, list[str]]) -> None:
-    """Compare a model pruned with itself masked, on two images of noise of each of two sizes.
+    """Compare a model pruned with itself masked, on several images of noise, of two sizes.
 
     Args:
         model: The model; it is only copied.
@@ -64,9 +64,10 @@ def prove_plan(model: nn.Module, channels: Channels, lost: set[int], removed: Ma
     if not lost and not removed:
         return None
     batch, *rest, width = channels.example
-    sizes = [(2 * batch, *rest, width), *((2 * batch, *rest, int(width * times)) for times in WIDER)]
+    sizes = [(2 * batch, *rest, width), *((batch, *rest, int(width * times)) for times in WIDER)]
     for shapes in ((sizes[0], sizes[1]), (sizes[0], sizes[2]), sizes[:1]):
-        drop = Drop(lost, None, [Pass(shape) for shape in shapes], removed)
+        ways = [Pass(shape) for shape in shapes]
+        drop = Drop(lost, None, ways, removed, lambda name, m: not name or isinstance(m, (_BatchNorm, nn.Linear)))
         with suppress(UnfitError):
             return _compare(model, channels, drop)
     return None

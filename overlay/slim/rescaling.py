@@ -67,11 +67,13 @@ class Use:
 
     Attributes:
         sign: 1 if it multiplies, -1 if it divides, 0 if it does something else.
+        value: The number, where code does not hold it as it is.
         makers: BatchNorms and their outputs in which the product is linear: any of them can make up for it.
         readers: Layer -> which of its inputs the product is; only all of them can.
     """
 
     sign: int
+    value: float | None = None
     makers: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
     readers: dict[str, set[int]] = field(default_factory=dict)
 
@@ -88,26 +90,40 @@ class Factors:
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
         self.uses: dict[Key, Use] = {}
-        self.lines: Any = WeakTensorKeyDictionary()  # tensor -> its Lines
-        self.carried: Any = WeakTensorKeyDictionary()  # tensor -> {Key: labels that were multiplied, None for any}
+        self.known: Any = WeakTensorKeyDictionary()  # tensor -> its Lines, {Key: labels multiplied, None for any}
 
     def follow(self, call: Call, inputs: list[Tensor], layer: str, key: Key | None) -> None:
         """Note what an operator does; `key` is that of the number among its arguments."""
-        inputs = [tensor for tensor in inputs if tensor in self.lines or tensor in self.carried]
+        inputs = [tensor for tensor in inputs if tensor in self.known]
         if not inputs and key is None and not layer:
             return
         lines, carried = self._after(call, inputs, layer)
         if key is not None and call.name in PRODUCTS:
-            use = self.uses.setdefault(key, Use(_sign(call)))
+            use = self.uses.setdefault(key, Use(_sign(call), self._computed(call)))
             made = [(norm, self._channels(norm, found, call.outputs[0])) for norm, found in lines]
             use.makers += [maker for maker in made if maker[1] and maker not in use.makers]
             labels = self.trace.labels_of(call.outputs[0])
             carried = {**carried, key: None if labels is None else frozenset(core(labels).abs().flatten().tolist())}
         for output in call.outputs:
-            for held, value in ((self.lines, lines), (self.carried, carried)):
-                held.pop(output, None)
-                if value:
-                    held[output] = value
+            self.known.pop(output, None)
+            if lines or carried:
+                self.known[output] = lines, carried
+
+    def _computed(self, call: Call) -> float | None:
+        """Return the number that code has computed for an operator, unless it holds it as it is."""
+        given = [value for value in call.args if isinstance(value, (int, float))]
+        held = vars(self.trace.stack[-1][1]).values()
+        return (
+            float(given[0]) if len(given) == 1 and not any(type(v) is float and v == given[0] for v in held) else None
+        )
+
+    def _lines(self, tensor: Tensor) -> list[Line]:
+        found: list[Line] = self.known.get(tensor, ((), {}))[0]
+        return found
+
+    def _carried(self, tensor: Tensor) -> dict[Key, Any]:
+        found: dict[Key, Any] = self.known.get(tensor, ((), {}))[1]
+        return found
 
     def _after(self, call: Call, inputs: list[Tensor], layer: str) -> tuple[list[Line], dict[Key, Any]]:
         """Return in what the outputs are linear, and which numbers they are times of."""
@@ -115,19 +131,19 @@ class Factors:
             self._note_reader(layer, inputs)
             return ([(layer, None)] if isinstance(self.trace.layers.get(layer), _BatchNorm) else []), {}
         if call.name in JOINS:
-            return [], {key: labels for t in inputs for key, labels in self.carried.get(t, {}).items()}
+            return [], {key: labels for t in inputs for key, labels in self._carried(t).items()}
         if not inputs or call.name not in HOMOGENEOUS | PRODUCTS:
             return [], {}
         if call.name == "div":
             inputs = [tensor for tensor in inputs if tensor is call.args[0]]
         if len(inputs) == 1:
-            return self.lines.get(inputs[0], []), self.carried.get(inputs[0], {})
+            return self._lines(inputs[0]), self._carried(inputs[0])
         return self._product(inputs)
 
     def _product(self, factors: list[Tensor]) -> tuple[list[Line], dict[Key, Any]]:
         """Return in what a product is linear: in what one factor is, unless others are as well."""
-        lines = [(n, self._channels(n, found, t)) for t in factors for n, found in self.lines.get(t, ())]
-        carried = [item for tensor in factors for item in self.carried.get(tensor, {}).items()]
+        lines = [(n, self._channels(n, found, t)) for t in factors for n, found in self._lines(t)]
+        carried = [item for tensor in factors for item in self._carried(tensor).items()]
         alone: list[Line] = [
             (norm, found)
             for place, (norm, found) in enumerate(lines)
@@ -150,13 +166,14 @@ class Factors:
     def _note_reader(self, layer: str, inputs: list[Tensor]) -> None:
         entering = self.trace.inputs[layer].abs().tolist() if layer in self.trace.inputs else []
         for tensor in inputs:
-            for key, labels in self.carried.get(tensor, {}).items():
+            for key, labels in self._carried(tensor).items():
                 columns = {i for i, label in enumerate(entering) if labels is None or label in labels}
                 self.uses[key].readers.setdefault(layer, set()).update(columns)
 
     def of(self, tensor: Tensor) -> frozenset[Any]:
         """Return the BatchNorms in whose outputs a tensor is linear, and the numbers that it is times of."""
-        return frozenset((*(norm for norm, _ in self.lines.get(tensor, ())), *self.carried.get(tensor, ())))
+        lines, carried = self.known.get(tensor, ((), {}))
+        return frozenset((*(norm for norm, _ in lines), *carried))
 
 
 def _sign(call: Call) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Callable
 
 import torch
@@ -20,7 +21,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from .aliases import Aliases, in_place, overwritten
 from .asking import Asked
-from .hearing import numbers, operator_name, unheard
+from .hearing import has_code, numbers, operator_name, unheard
 from .labels import FIXED, Labels, core, flexible_dim, rows_of, varying
 from .planes import Planes
 from .rescaling import Factors, Key, Rescaled
@@ -67,17 +68,34 @@ class Call:
         return f"{self.name.strip('_')} in {self.where}"
 
 
+class Plane:
+    """Labels of a tensor that are looked at later, if at all."""
+
+    def __init__(self, labels: Tensor) -> None:
+        self.labels = labels
+
+    @cached_property
+    def core(self) -> Tensor:
+        """The labels, of size 1 along dimensions in which they do not differ."""
+        return core(self.labels)
+
+
 @dataclass(frozen=True)
 class Mark:
     """What is known of a tensor where a module is entered or left.
 
     Attributes:
-        planes: Labels of its rows of channels, of size 1 along dimensions in which they do not differ.
+        rows: Labels of its rows of channels.
         factors: BatchNorms in whose outputs it is linear, and numbers that it is times of.
     """
 
-    planes: tuple[Tensor, ...]
+    rows: list[Plane]
     factors: frozenset[Any]
+
+    @property
+    def planes(self) -> list[Tensor]:
+        """Labels of its rows of channels, of size 1 along dimensions in which they do not differ."""
+        return [row.core for row in self.rows]
 
 
 @dataclass
@@ -171,10 +189,10 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         self.heads: dict[int, Any] = {}  # first label of what is seen as heads -> key of that cut
         self.rescaled: dict[Key, Rescaled] = {}
         self.factors = Factors(self)
-        self.times: list[Counter[str]] = [Counter()]  # how often each operator got numbers, by module that runs
+        self.code: list[tuple[str, Counter[str]]] = [("", Counter())]  # modules with code, and operators with numbers
         self.visits: defaultdict[str, list[Visit]] = defaultdict(list)  # module -> its calls
         self.visiting: list[Visit] = []
-        self.cores: Any = WeakTensorKeyDictionary()  # labels of a tensor -> their core
+        self.cores: dict[int, Plane] = {}  # labels of a tensor by id -> themselves, so that their id stays theirs
         self.multiplied = 0  # products of two activations so far in this pass
         self.products: dict[str, list[int]] = {}  # "<module>:<number>" of such a product -> what it takes longer for
         self.entering: defaultdict[str, list[Tensor]] = defaultdict(list)  # module -> labels of its arguments
@@ -219,8 +237,9 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
     def _follow_factors(self, call: Call, inputs: list[Tensor]) -> None:
         key = None
         if numbers(call.func, call.args, call.kwargs):
-            self.times[-1][call.name] += 1
-            key = Key(self.stack[-1][0], call.name, self.times[-1][call.name])
+            module, times = self.code[-1]
+            times[call.name] += 1
+            key = Key(module, call.name, times[call.name])
         self.factors.follow(call, inputs, self._layer_at_work(call, inputs), key)
 
     def _is_known(self, tensor: Tensor) -> bool:
@@ -302,7 +321,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         """Note that a module runs, and what enters it."""
         self.multiplied = self.multiplied if name else 0
         self.stack.append((name, module))
-        self.times.append(Counter())
+        self.code.append((name, Counter()) if has_code(name, module) else self.code[-1])
         with unheard():
             self.visiting.append(Visit([self._mark(tensor) for tensor in tensors(arguments)]))
         self.visits[name].append(self.visiting[-1])
@@ -311,7 +330,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
     def leave(self, _: nn.Module, result: Any) -> None:
         """Note what leaves the module that runs."""
         self.stack.pop()
-        self.times.pop()
+        self.code.pop()
         with unheard():
             self.visiting.pop().leaving += [self._mark(tensor) for tensor in tensors(result)]
 
@@ -326,16 +345,11 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
 
     def abandon(self) -> None:
         """Forget the modules that were running: their code has failed."""
-        del self.stack[1:], self.times[1:], self.visiting[:]
+        del self.stack[1:], self.code[1:], self.visiting[:]
 
     def _mark(self, tensor: Tensor) -> Mark:
-        planes = []
-        for labels in self.planes.of(tensor):
-            if labels not in self.cores:
-                small = core(labels)
-                self.cores[labels] = small.clone() if small.numel() < labels.numel() else small  # not a view of all
-            planes.append(self.cores[labels])
-        return Mark(tuple(planes), self.factors.of(tensor))
+        planes = [self.cores.setdefault(id(labels), Plane(labels)) for labels in self.planes.of(tensor)]
+        return Mark(planes, self.factors.of(tensor))
 
     @property
     def where(self) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .blame import Blame
 from .drops import one_of_each, shares
 from .kept import Kept, expected
-from .probe import FLOAT32, Outcome, UnfitError, probe
+from .probe import FLOAT32, Full, Outcome, UnfitError, at_full_width, probe
 from .settling import settle
 from .walks import Drop
 
@@ -40,6 +40,7 @@ def prove(model: nn.Module, trace: Trace, ways: list[Pass], number: Callable[[],
     trying = _Trying(model, trace, ways)
     passed = place = 0
     settle(trace)
+    trying.blame.guess()
     channels, numbers = number()
     while passed < DROPS:
         lost = trying.lost(place, channels, numbers)
@@ -62,6 +63,7 @@ class _Trying:
         several = replace(plain, shape=(2 * batch, *rest, width))
         wider = [replace(plain, shape=(batch, *rest, int(width * times))) for times in WIDER]
         self.plain = [[several, plain], [*wider, plain], [plain]]
+        self.last: tuple[object, Full] | None = None
 
     def lost(self, place: int, channels: Channels, numbers: Array) -> set[int]:
         """Return what a drop drops: shares of all, about two thirds, or one of each."""
@@ -103,7 +105,8 @@ class _Trying:
         while True:
             drop = Drop(lost, seed, [plain[0], *others])
             try:
-                return probe(self.model, channels, drop, wanted, thorough=thorough, exact=exact)
+                full = self._full(channels, drop, thorough=thorough, exact=exact)
+                return probe(self.model, channels, drop, wanted, thorough=thorough, exact=exact, full=full)
             except UnfitError as error:
                 if exact and others:  # as a loss that knows no float64
                     others = []
@@ -113,3 +116,11 @@ class _Trying:
                     del plain[0]
                 else:
                     raise ValueError(f"the model does not run on noise: {error}") from error
+
+    def _full(self, channels: Channels, drop: Drop, *, thorough: bool, exact: bool) -> Full:
+        """Return what the masked model says; as before, if only what is made up for has changed."""
+        asked = (channels.outputs, drop, thorough, exact)
+        if self.last is None or self.last[0] != asked:
+            self.last = None  # before another is made
+            self.last = asked, at_full_width(self.model, channels, drop, thorough=thorough, exact=exact)
+        return self.last[1]

@@ -66,7 +66,9 @@ def redraw(twin: nn.Module, seed: int) -> None:
         return torch.rand(like.shape, generator=generator).to(like)
 
     for module in twin.modules():
-        for name, old in module.named_parameters(recurse=False):
+        for name, old in list(module._parameters.items()):  # noqa: SLF001 - faster than by its public name
+            if old is None:
+                continue
             if isinstance(module, _BatchNorm):
                 sign = torch.where(drawn(old) < NEGATIVE, -1, 1)
                 values = drawn(old) - 0.5 if name == "bias" else sign * (0.3 + drawn(old))

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
 
 from .copying import FAILURES
-from .hearing import Hearing, unheard
+from .hearing import Hearing, has_code, unheard
 from .kept import LEAST, difference, mapped
 from .passes import run_pass
 from .shadow import watched
@@ -39,12 +38,18 @@ class Drop:
         seed: For BatchNorms and pictures; None keeps the model's own BatchNorms.
         ways: The ways to run it; one that fails at full width as well must come as far.
         removed: Blocks that go as a whole.
+        which: Modules to compare in a quick pass. What PyTorch's own do is known, and shows in those around them.
     """
 
     lost: set[int]
     seed: int | None
     ways: Sequence[Pass]
     removed: Mapping[str, list[str]] = field(default_factory=dict)
+    which: Callable[[str, nn.Module], bool] = has_code
+
+    def watched(self, *, thorough: bool) -> Callable[[str, nn.Module], bool]:
+        """Return which modules to compare."""
+        return (lambda *_: True) if thorough else self.which
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,11 @@ class Walk:
         for number, way in enumerate(drop.ways):
             before = self.calls.copy()
             noise = torch.rand(way.shape, generator=torch.Generator().manual_seed(number + (drop.seed or 0)))
-            with watched(twin, self.enter, self.leave), seeded(twin), self.hearing:
+            with (
+                watched(twin, self.enter, self.leave, drop.watched(thorough=self.thorough)),
+                seeded(twin),
+                self.hearing,
+            ):
                 try:
                     run_pass(twin, way, noise.to(first))
                 except FAILURES:
@@ -111,23 +120,21 @@ class Walk:
         """Whether a way that fails came as far as it should."""
         return True
 
-    def enter(self, name: str, _: nn.Module, arguments: Any) -> Any:
+    def enter(self, name: str, module: nn.Module, arguments: Any) -> Any:
         """Begin a call."""
         self.stack.append((name, self.calls[name]))
         self.calls[name] += 1
-        self.hearing.modules.append((name, Counter()))
+        modules = self.hearing.modules
+        modules.append((name, Counter()) if has_code(name, module) or not modules else modules[-1])
         if not self.thorough:
             return None
         with unheard():
             return self.entering(name, self.stack[-1][1], arguments)
 
-    def leave(self, module: nn.Module, result: Any) -> Any:
+    def leave(self, _: nn.Module, result: Any) -> Any:
         """End a call."""
         self.hearing.modules.pop()
         name, call = self.stack.pop()
-        # A convolution is not worth a comparison of its own: what reads it is compared.
-        if isinstance(module, _ConvNd) and not self.thorough:
-            return None
         with unheard():
             return self.leaving(name, call, result)
 
