@@ -190,14 +190,7 @@ def test_a_hook_that_looks_on_costs_nothing_and_is_not_called(kind: str, capsys:
     vars(model.stem).pop("shape_seen", None)
     assert analyse(model) == expected
     assert capsys.readouterr().out == ""
-    assert left == (
-        dict(COUNTS),
-        list(SEEN),
-        len(ROWS),
-        list(KEPT),
-        len(LATEST),
-        {id(v) for v in (*SEEN.values(), *LATEST)},
-    )
+    assert left == traces()
     assert "shape_seen" not in vars(model.stem)
 
 
