@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections import OrderedDict, deque
+from enum import Enum
+from pathlib import PurePath
 from pickle import PickleError
 from typing import Any
 
@@ -11,6 +14,11 @@ import torch
 from torch import Tensor, nn
 
 PLAIN = {bool, int, float, complex, str, bytes, type(None)}
+# What nobody can change, and so needs no copy.
+CONSTANT = (
+    *(bytes, complex, range, frozenset, type(...), Enum, re.Pattern, PurePath),
+    *(torch.dtype, torch.device, torch.layout, torch.memory_format, torch.Size),
+)
 HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that Python code has defined
 # What a model's code, or a hook's, may raise when shapes do not suit it.
 FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
@@ -54,7 +62,7 @@ def copied(value: Any, memo: dict[int, Any], *, strictly: bool = False) -> Any:
         found = copy.deepcopy(value, memo)
     except (PickleError, copy.Error, *FAILURES):
         found = value
-    if strictly and found is value and not isinstance(value, (bytes, complex)):
+    if strictly and found is value and not isinstance(value, CONSTANT):
         raise NotCopiedError(f"{type(value).__name__} is not copied")
     return found
 

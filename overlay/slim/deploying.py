@@ -64,16 +64,15 @@ def deployed(model: nn.Module, channels: Channels) -> tuple[dict[str, Row], dict
     """
     methods = [(name, method) for name, module in model.named_modules() for method in methods_of(module, name)]
     names = dict.fromkeys(name for name, _ in methods)
-    if methods and channels.norms:
+    narrow = _Copies(model, channels, names)
+    methods = [(name, method) for name, method in methods if not narrow.serve(name, method, times=1)]
+    if methods and channels.norms:  # what does not serve at full width either is no such method
         whole = _Copy(model, channels, set(), names)
         methods = [(name, method) for name, method in methods if whole.serves(name, method)]
-    narrow = _Copies(model, channels, names)
     attributes: dict[str, Row] = {}
     stuck: dict[str, str] = {}
     known: dict[type, list[tuple[str, ...]]] = {}
     for name, method in methods:
-        if narrow.serve(name, method, times=1):
-            continue
         guesses = _guesses(model, channels, name, known)
         found = next((numbers for numbers in guesses if narrow.serve(name, method, numbers)), None)
         if found is None:

@@ -75,7 +75,7 @@ class Hearing(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's 
         self.modules: list[tuple[str, Counter[str]]] = []  # those that run, and how often each operator got numbers
         self.numbers: defaultdict[Key, list[tuple[float, ...]]] = defaultdict(list)  # by call of the module
         self.choices: defaultdict[Key, deque[Tensor]] = defaultdict(deque)
-        self.told = first.choices if first is not None else None
+        self.told = {key: deque(those) for key, those in first.choices.items()} if first is not None else None
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -113,7 +113,7 @@ class Hearing(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's 
         if self.told is None:
             self.choices[key].append(positions.clone())
             return result
-        told = self.told[key].popleft() if self.told[key] else positions
+        told = self.told[key].popleft() if self.told.get(key) else positions
         dim = _dim(name, args, kwargs)
         if told.shape != positions.shape or torch.equal(told, positions) or bool((told >= args[0].shape[dim]).any()):
             return result

@@ -81,7 +81,7 @@ def batches(twin: nn.Module, shown: Tensor) -> list[dict[str, Tensor]]:
         "semantic_mask": masks.clamp(max=0).long(),
         "depth": masks + 1,
         "keypoints": shown.new_ones(4, *shape),
-        "txt_feats": shown.new_ones(2, int(getattr(head, "nc", CLASSES)), EMBED),
+        "txt_feats": picture.new_ones(2, int(getattr(head, "nc", CLASSES)), EMBED),
     }
     rotated = {**boxed, "bboxes": torch.cat([boxes, shown.new_full((4, 1), 0.3)], 1)}
     classed = {**boxed, "cls": torch.zeros(2, dtype=torch.long, device=shown.device)}

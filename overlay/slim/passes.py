@@ -80,15 +80,20 @@ def follow(twin: nn.Module, trace: Trace, shown: Tensor, opaque: Sequence[str] =
         shown: The image.
         opaque: Modules of which nobody knows what they give out.
     """
-    ways: list[Pass] = []
-    shape = tuple(shown.shape)
+    first = Pass(tuple(shown.shape))
+    ways, tried = [first], [first]
     with _frozen(twin, trace, opaque), undisturbed(twin):
-        _followed(twin, trace, shown, Pass(shape), [])
-        ways.append(Pass(shape))
+        _followed(twin, trace, shown, first, [])
         for way in _more_ways(twin, trace, shown):
-            if way.batch is None or not _lost(ways):
-                ways += [_attempted(twin, trace, shown, way)]
-    if _unreached(trace) and not _whole(twin, ways):
+            if way.batch is not None and _lost(tried):
+                continue
+            missing, visited = _unreached(trace), trace.visited()
+            tried.append(_attempted(twin, trace, shown, way))
+            if way.batch is None or _unreached(trace) != missing:
+                ways.append(tried[-1])
+            else:  # a loss that reaches nothing new would only take time in each trial
+                trace.unvisit(visited)
+    if _unreached(trace) and not _whole(twin, tried):
         _freeze_readable(trace)
     return ways
 

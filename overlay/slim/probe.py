@@ -51,8 +51,37 @@ class Outcome:
     findings: list[Finding] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Full:
+    """What the masked model has said, and what was drawn for it."""
+
+    walk: MaskedWalk
+    drawn: Drawn
+
+
+def at_full_width(
+    model: nn.Module, channels: Channels, drop: Drop, *, thorough: bool = False, exact: bool = False
+) -> Full:
+    """Run the masked model; arguments and errors are those of `probe`."""
+    full = Full(MaskedWalk(Hearing(), thorough=thorough), {})
+    twin = masked_twin(model, channels, drop, full.drawn, exact=exact)
+    try:
+        with measured(twin, full.drawn):
+            full.walk.run(twin, drop)
+    except FAILURES as error:
+        raise UnfitError(str(error)) from error
+    return full
+
+
 def probe(
-    model: nn.Module, channels: Channels, drop: Drop, wanted: Wanted, *, thorough: bool = False, exact: bool = False
+    model: nn.Module,
+    channels: Channels,
+    drop: Drop,
+    wanted: Wanted,
+    *,
+    thorough: bool = False,
+    exact: bool = False,
+    full: Full | None = None,
 ) -> Outcome:
     """Compare the masked and the sliced model on one image.
 
@@ -64,19 +93,14 @@ def probe(
             "leaving", which of these tensors it is, that tensor of the masked model, and its own; nothing for any.
         thorough: Whether to tell where differences begin, and to put them right there.
         exact: Whether to compute in float64.
+        full: What the masked model says of this drop, where that is known.
 
     Raises:
         UnfitError: The masked model does not run.
     """
-    drawn: Drawn = {}
-    masked = MaskedWalk(Hearing(), thorough=thorough)
-    twin = masked_twin(model, channels, drop, drawn, exact=exact)
-    try:
-        with measured(twin, drawn):
-            masked.run(twin, drop)
-    except FAILURES as error:
-        raise UnfitError(str(error)) from error
-    twin = sliced_twin(model, channels, drop, drawn, exact=exact)
+    full = full or at_full_width(model, channels, drop, thorough=thorough, exact=exact)
+    masked = full.walk
+    twin = sliced_twin(model, channels, drop, full.drawn, exact=exact)
     limit = FLOAT64 if exact else PLAIN if thorough else FLOAT32
     sliced = SlicedWalk(Hearing(masked.hearing, tolerance=limit), masked, wanted, limit)
     outcome = Outcome()

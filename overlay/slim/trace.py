@@ -334,6 +334,15 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         with unheard():
             self.visiting.pop().leaving += [self._mark(tensor) for tensor in tensors(result)]
 
+    def visited(self) -> dict[str, int]:
+        """Return how often each module was called so far."""
+        return {name: len(visits) for name, visits in self.visits.items()}
+
+    def unvisit(self, visited: dict[str, int]) -> None:
+        """Take back the calls since then, for a pass that is not run again."""
+        for name, visits in self.visits.items():
+            del visits[visited.get(name, 0) :]
+
     def abandon(self) -> None:
         """Forget the modules that were running: their code has failed."""
         del self.stack[1:], self.code[1:], self.visiting[:]

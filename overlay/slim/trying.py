@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .blame import Blame
 from .drops import shares
 from .kept import Kept, expected
-from .probe import FLOAT32, Outcome, UnfitError, probe
+from .probe import FLOAT32, Full, Outcome, UnfitError, at_full_width, probe
 from .settling import settle
 from .walks import Drop
 
@@ -62,6 +62,7 @@ class _Trying:
         several = replace(plain, shape=(2 * batch, *rest, width))
         wider = [replace(plain, shape=(batch, *rest, int(width * times))) for times in WIDER]
         self.plain = [[several, plain], [*wider, plain]]
+        self.last: tuple[object, Full] | None = None
 
     def passes(self, place: int, channels: Channels, kept: Kept, lost: set[int]) -> bool:
         """Try a drop; where the model does not say the same, freeze what is to blame.
@@ -90,15 +91,26 @@ class _Trying:
         self, place: int, channels: Channels, kept: Kept, lost: set[int], *, thorough: bool = False, exact: bool = False
     ) -> Outcome:
         wanted = partial(expected, self.trace, kept, self.blame.in_flight())
-        plain = self.plain[place]
+        plain, others = self.plain[place], self.others
         while True:
-            drop = Drop(lost, place, [plain[0], *self.others])
+            drop = Drop(lost, place, [plain[0], *others])
             try:
-                return probe(self.model, channels, drop, wanted, thorough=thorough, exact=exact)
+                full = self._full(channels, drop, thorough=thorough, exact=exact)
+                return probe(self.model, channels, drop, wanted, thorough=thorough, exact=exact, full=full)
             except UnfitError as error:
-                if exact:
-                    exact = False
+                if exact and others:  # as a loss that knows no float64
+                    others = []
+                elif exact:
+                    exact, others = False, self.others
                 elif len(plain) > 1:
                     del plain[0]
                 else:
                     raise ValueError(f"the model does not run on noise: {error}") from error
+
+    def _full(self, channels: Channels, drop: Drop, *, thorough: bool, exact: bool) -> Full:
+        """Return what the masked model says; as before, if only what is made up for has changed."""
+        asked = (channels.outputs, drop, thorough, exact)
+        if self.last is None or self.last[0] != asked:
+            self.last = None  # before another is made
+            self.last = asked, at_full_width(self.model, channels, drop, thorough=thorough, exact=exact)
+        return self.last[1]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 SEEN: dict[str, Any] = {}
 COUNTS: defaultdict[str, int] = defaultdict(int)
 ROWS: list[Any] = []
+KINDS: set[Any] = set()
 
 
 def network() -> small.Residual:
@@ -155,6 +156,7 @@ LOOKING: dict[str, Any] = {
     "update": lambda _, __, output: SEEN.update(latest=output.detach()),
     "deque": lambda _, __, output: LATEST.append(output),
     "key": lambda _, __, output: SEEN.__setitem__("latest", output),
+    "kinds": lambda _, __, output: KINDS.update((output.dtype, output.device, output.shape)),
     "count": counts,
     "remembers": remembers,
     "speaks": speaks,
@@ -165,7 +167,15 @@ LOOKING: dict[str, Any] = {
 
 def traces() -> tuple[Any, ...]:
     """Return all that hooks have left so far."""
-    return dict(COUNTS), list(SEEN), len(ROWS), list(KEPT), len(LATEST), {id(v) for v in (*SEEN.values(), *LATEST)}
+    return (
+        dict(COUNTS),
+        list(SEEN),
+        len(ROWS),
+        set(KINDS),
+        list(KEPT),
+        len(LATEST),
+        {id(v) for v in (*SEEN.values(), *LATEST)},
+    )
 
 
 @pytest.mark.parametrize("kind", list(LOOKING))
@@ -180,14 +190,7 @@ def test_a_hook_that_looks_on_costs_nothing_and_is_not_called(kind: str, capsys:
     vars(model.stem).pop("shape_seen", None)
     assert analyse(model) == expected
     assert capsys.readouterr().out == ""
-    assert left == (
-        dict(COUNTS),
-        list(SEEN),
-        len(ROWS),
-        list(KEPT),
-        len(LATEST),
-        {id(v) for v in (*SEEN.values(), *LATEST)},
-    )
+    assert left == traces()
     assert "shape_seen" not in vars(model.stem)
 
 
