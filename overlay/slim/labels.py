@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[np.int64]]
 
 FIXED = 0
+FEW = 16  # times as many labels are looked up at once in the time that one takes by itself
 
 
 class Labels:
@@ -56,6 +57,8 @@ class Labels:
 
     def roots(self, labels: Sequence[int] | Array) -> Array:
         """Return the representative of each label as an array."""
+        if self._roots is None and len(labels) * FEW < self.count:
+            return np.asarray([self.find(label) for label in np.asarray(labels).tolist()], dtype=np.int64)
         if self._roots is None:
             roots, parents = np.asarray(self._parent), None
             while parents is None or not np.array_equal(roots, parents):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Pruned = TypeVar("Pruned")
 
-WIDER = (1.5, 2.0)  # as in `trying`
+OTHER = (0.5, 1.5, 2.0)  # times as wide as high, for the second size, the cheapest that the model runs on
 ROUNDS = 8  # plans that are made anew at most, each without what the last one could not lose
 
 
@@ -64,8 +64,8 @@ def prove_plan(model: nn.Module, channels: Channels, lost: set[int], removed: Ma
     if not lost and not removed:
         return None
     batch, *rest, width = channels.example
-    sizes = [(2 * batch, *rest, width), *((batch, *rest, int(width * times)) for times in WIDER)]
-    for shapes in ((sizes[0], sizes[1]), (sizes[0], sizes[2]), sizes[:1]):
+    first, *others = (2 * batch, *rest, width), *((batch, *rest, int(width * times)) for times in OTHER)
+    for shapes in (*((first, other) for other in others), (first,)):
         ways = [Pass(shape) for shape in shapes]
         drop = Drop(lost, None, ways, removed, lambda name, m: not name or isinstance(m, (_BatchNorm, nn.Linear)))
         with suppress(UnfitError):
