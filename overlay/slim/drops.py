@@ -12,51 +12,38 @@ from typing import TYPE_CHECKING
 from .counting import bundles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .channels import Channels
-    from .counting import Count, Even
 
 GOLDEN = 0.618  # multiples of it, without their whole part, lie as far apart as so many numbers can
+LEAST, SPREAD = 0.2, 0.3  # of each bundle the first drop lacks so much, and up to so much more
+UNEVEN = 3  # the second lacks the rest, and up to two that the first has lacked as well
 
 
-def one_of_each(channels: Channels, viewed: set[int]) -> set[int]:
-    """Return a group of each bundle, or three, where all the bundles that stay even can spare them.
+def shares(channels: Channels, place: int) -> set[int]:
+    """Return groups to drop: of each bundle that is counted apart another share, at random; together the two drops all.
 
     Args:
         channels: The channels.
-        viewed: Groups to drop another number of, since code has given them another shape, perhaps that of something
-            that would lose as many by chance.
+        place: 0 for the first drop, of a fifth to a half, or 1 for the second, of what that leaves.
     """
     counts = list(bundles(channels).values())
-    more = {id(count.even) for count in counts if not viewed.isdisjoint(count.groups)}
-    return _dropped(channels, counts, lambda even, _: 3 if id(even) in more else 1, None)
-
-
-def shares(channels: Channels, least: float, most: float, seed: int) -> set[int]:
-    """Return between these shares of each bundle, at random, and another share of each that is counted apart."""
-    counts = list(bundles(channels).values())
-    spread = most - least
-
-    def many(even: Even, place: int) -> int:
-        return max(1, round(even.size * (least + spread * ((seed * 0.37 + place * GOLDEN) % 1))))
-
-    return _dropped(channels, counts, many, random.Random(seed))  # noqa: S311 - the same every time
-
-
-def _dropped(
-    channels: Channels, counts: list[Count], many: Callable[[Even, int], int], chance: random.Random | None
-) -> set[int]:
     spare = {count.bundle: [g for g in count.groups if g not in channels.frozen] for count in counts}
     room = {id(count.even): count.even.size - 1 for count in counts}
     for count in counts:
         room[id(count.even)] = min(room[id(count.even)], len(spare[count.bundle]))
-    evens = {id(count.even): count.even for count in counts if room[id(count.even)]}
-    drop = {key: min(room[key], many(even, place)) for place, (key, even) in enumerate(evens.items())}
+    sizes = {id(count.even): count.even.size for count in counts}
+    first = {
+        key: max(1, round(size * (LEAST + SPREAD * (number * GOLDEN % 1))))
+        for number, (key, size) in enumerate(sizes.items())
+    }
+    many = {
+        key: (size - first[key] + number % UNEVEN) if place else first[key]
+        for number, (key, size) in enumerate(sizes.items())
+    }
+    chance = random.Random(0)  # noqa: S311 - the same every time, and in both
     lost: set[int] = set()
     for count in counts:
-        groups = spare[count.bundle]
-        if chance is not None:
-            chance.shuffle(groups)
-        lost.update(groups[: drop.get(id(count.even), 0)])
+        groups, drop = spare[count.bundle], min(room[id(count.even)], many[id(count.even)])
+        chance.shuffle(groups)
+        lost.update(groups[len(groups) - drop :] if place else groups[:drop])
     return lost

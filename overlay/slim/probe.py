@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from .copying import FAILURES
 from .hearing import Hearing
-from .twins import Statistics, masked_twin, measured, sliced_twin
+from .twins import Drawn, masked_twin, measured, sliced_twin
 from .walks import Finding, MaskedWalk, SlicedWalk, caught
 
 if TYPE_CHECKING:
@@ -53,10 +53,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Full:
-    """What the masked model has said, and the statistics that its BatchNorms have met."""
+    """What the masked model has said, and what was drawn for it."""
 
     walk: MaskedWalk
-    statistics: Statistics
+    drawn: Drawn
 
 
 def at_full_width(
@@ -64,9 +64,9 @@ def at_full_width(
 ) -> Full:
     """Run the masked model; arguments and errors are those of `probe`."""
     full = Full(MaskedWalk(Hearing(), thorough=thorough), {})
-    twin = masked_twin(model, channels, drop, exact=exact)
+    twin = masked_twin(model, channels, drop, full.drawn, exact=exact)
     try:
-        with measured(twin, drop.seed, full.statistics):
+        with measured(twin, full.drawn):
             full.walk.run(twin, drop)
     except FAILURES as error:
         raise UnfitError(str(error)) from error
@@ -100,7 +100,7 @@ def probe(
     """
     full = full or at_full_width(model, channels, drop, thorough=thorough, exact=exact)
     masked = full.walk
-    twin = sliced_twin(model, channels, drop, full.statistics, exact=exact)
+    twin = sliced_twin(model, channels, drop, full.drawn, exact=exact)
     limit = FLOAT64 if exact else PLAIN if thorough else FLOAT32
     sliced = SlicedWalk(Hearing(masked.hearing, tolerance=limit), masked, wanted, limit)
     outcome = Outcome()

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from .blame import Blame
-from .drops import one_of_each, shares
+from .drops import shares
 from .kept import Kept, expected
 from .probe import FLOAT32, Full, Outcome, UnfitError, at_full_width, probe
 from .settling import settle
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from .passes import Pass
     from .trace import Trace
 
-SHARES = ((0.15, 0.6), (0.55, 0.8))  # of each bundle that the first drops lack
-DROPS = len(SHARES) + 1
+DROPS = 2  # with BatchNorms drawn anew: a plan is proven with the model's own
 WIDER = (1.5, 2.0)  # times as wide as high, for the second size: 64 by 96 pixels, or 128 where a stride is 64
 
 
@@ -43,7 +42,7 @@ def prove(model: nn.Module, trace: Trace, ways: list[Pass], number: Callable[[],
     trying.blame.guess()
     channels, numbers = number()
     while passed < DROPS:
-        lost = trying.lost(place, channels, numbers)
+        lost = shares(channels, place)
         if not lost:
             break
         if trying.passes(place, channels, Kept.by_number(trace, numbers, lost), lost):
@@ -62,16 +61,8 @@ class _Trying:
         batch, *rest, width = plain.shape
         several = replace(plain, shape=(2 * batch, *rest, width))
         wider = [replace(plain, shape=(batch, *rest, int(width * times))) for times in WIDER]
-        self.plain = [[several, plain], [*wider, plain], [plain]]
+        self.plain = [[several, plain], [*wider, plain]]
         self.last: tuple[object, Full] | None = None
-
-    def lost(self, place: int, channels: Channels, numbers: Array) -> set[int]:
-        """Return what a drop drops: shares of all, about two thirds, or one of each."""
-        if place < len(SHARES):
-            return shares(channels, *SHARES[place], seed=place)
-        rows = [row for rows in self.trace.shaped.values() for heads in rows for row in heads]
-        viewed = self.trace.labels.roots([label for row in rows for label in row])
-        return one_of_each(channels, set(numbers[viewed].tolist()))
 
     def passes(self, place: int, channels: Channels, kept: Kept, lost: set[int]) -> bool:
         """Try a drop; where the model does not say the same, freeze what is to blame.
@@ -99,11 +90,10 @@ class _Trying:
     def _probed(
         self, place: int, channels: Channels, kept: Kept, lost: set[int], *, thorough: bool = False, exact: bool = False
     ) -> Outcome:
-        seed = place if place < len(SHARES) else None
         wanted = partial(expected, self.trace, kept, self.blame.in_flight())
         plain, others = self.plain[place], self.others
         while True:
-            drop = Drop(lost, seed, [plain[0], *others])
+            drop = Drop(lost, place, [plain[0], *others])
             try:
                 full = self._full(channels, drop, thorough=thorough, exact=exact)
                 return probe(self.model, channels, drop, wanted, thorough=thorough, exact=exact, full=full)

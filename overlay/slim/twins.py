@@ -27,80 +27,73 @@ if TYPE_CHECKING:
     from .channels import Channels
     from .walks import Drop
 
-Statistics = dict[str, "tuple[Tensor, Tensor]"]  # BatchNorm -> mean and variance of what it reads
+Drawn = dict["tuple[str, str]", Any]  # (module, name of a parameter or of a statistic) -> what both copies have there
 
 NEGATIVE = 0.2  # share of scales that are below zero
 SPREAD = 1e-3  # least variance that is divided by, as a share of the squared mean: less would be rounding
 
 
-def masked_twin(model: nn.Module, channels: Channels, drop: Drop, *, exact: bool) -> nn.Module:
-    """Return a copy at full width in which the lost groups and removed blocks say nothing; if exact in float64."""
+def masked_twin(model: nn.Module, channels: Channels, drop: Drop, drawn: Drawn, *, exact: bool) -> nn.Module:
+    """Return a copy at full width in which what is lost says nothing; if exact in float64. `drawn` gets what is new."""
     twin = shadow(model)
     if drop.seed is not None:
-        redraw(twin, drop.seed)
+        redraw(twin, drop.seed, drawn)
     silence_channels(twin, channels, drop.lost, shift=True)
     silence_blocks(twin, drop.removed)
     return twin.double() if exact else twin
 
 
-def sliced_twin(model: nn.Module, channels: Channels, drop: Drop, statistics: Statistics, *, exact: bool) -> nn.Module:
-    """Return a copy without what is lost, with statistics as the masked one has met them; if exact in float64."""
+def sliced_twin(model: nn.Module, channels: Channels, drop: Drop, drawn: Drawn, *, exact: bool) -> nn.Module:
+    """Return a copy without what is lost, with what the masked one has drawn and met; if exact in float64."""
     twin = shadow(model)
-    if drop.seed is not None:
-        redraw(twin, drop.seed)
-    for name, found in statistics.items():
-        norm: Any = twin.get_submodule(name)
-        norm.running_mean, norm.running_var = found
+    modules = dict(twin.named_modules())
+    for (name, own), value in drawn.items():
+        setattr(modules[name], own, value)
     for name, *_ in channels.rescaled if exact else ():
-        twin.get_submodule(name).double()  # the others are sliced first: it takes less memory
+        modules[name].double()  # the others are sliced first: it takes less memory
     slice_model(twin, channels, drop.lost)
     remove_blocks(twin, drop.removed)
     return twin.double() if exact else twin
 
 
-def redraw(twin: nn.Module, seed: int) -> None:
-    """Give a copy scales and shifts of its own."""
+def redraw(twin: nn.Module, seed: int, drawn: Drawn) -> None:
+    """Give a copy scales and shifts of its own, and note them."""
     generator = torch.Generator().manual_seed(seed)
 
-    def drawn(like: Tensor) -> Tensor:
+    def new(like: Tensor) -> Tensor:
         return torch.rand(like.shape, generator=generator).to(like)
 
-    for module in twin.modules():
-        for name, old in list(module._parameters.items()):  # noqa: SLF001 - faster than by its public name
+    for name, module in twin.named_modules():
+        for own, old in list(module._parameters.items()):  # noqa: SLF001 - faster than by its public name
             if old is None:
                 continue
             if isinstance(module, _BatchNorm):
-                sign = torch.where(drawn(old) < NEGATIVE, -1, 1)
-                values = drawn(old) - 0.5 if name == "bias" else sign * (0.3 + drawn(old))
+                sign = torch.where(new(old) < NEGATIVE, -1, 1)
+                values = new(old) - 0.5 if own == "bias" else sign * (0.3 + new(old))
             elif bool(old.flatten()[:1].any()) or bool(old.any()):
                 continue
             else:
-                values = drawn(old) - 0.5
-            setattr(module, name, nn.Parameter(values, requires_grad=False))
+                values = new(old) - 0.5
+            drawn[name, own] = nn.Parameter(values, requires_grad=False)
+            setattr(module, own, drawn[name, own])
 
 
 @contextmanager
-def measured(twin: nn.Module, seed: int | None, found: Statistics) -> Iterator[None]:
-    """Let each BatchNorm take the statistics of the first that it reads, and note them; with its own there is no need.
-
-    Args:
-        twin: A masked copy.
-        seed: None if it has its own.
-        found: Where to note them.
-    """
+def measured(twin: nn.Module, drawn: Drawn) -> Iterator[None]:
+    """Let each BatchNorm whose scales are drawn take the statistics of the first that it reads, and note them."""
 
     def measure(name: str, norm: Any, x: Tensor) -> None:
-        if name not in found and norm.running_mean is not None and x.ndim > 1:
+        if (name, "running_mean") not in drawn and norm.running_mean is not None and x.ndim > 1:
             with unheard():
-                dims = [dim for dim in range(x.ndim) if dim != 1]
-                mean, variance = x.mean(dims), x.var(dims, unbiased=False)
-                found[name] = mean, variance.maximum(SPREAD * mean.square()) + SPREAD**2
-            norm.running_mean, norm.running_var = found[name]
+                variance, mean = torch.var_mean(x, [dim for dim in range(x.ndim) if dim != 1], correction=0)
+                variance = variance.maximum(SPREAD * mean.square()) + SPREAD**2
+            norm.running_mean, norm.running_var = mean, variance
+            drawn[name, "running_mean"], drawn[name, "running_var"] = mean, variance
 
     handles = [
         norm.register_forward_pre_hook(lambda m, args, name=name: measure(name, m, args[0]))
         for name, norm in twin.named_modules()
-        if isinstance(norm, _BatchNorm) and seed is not None
+        if isinstance(norm, _BatchNorm) and (name, "weight") in drawn
     ]
     try:
         yield

@@ -232,7 +232,8 @@ class SlicedWalk(Walk):
             if not apart <= self.limit:
                 self.note(blamed, f"{apart:.1e} apart", (*at, place))
             if wanted and (isinstance(ours, Tensor) or not apart <= self.limit):
-                right[place] = next((other for other in wanted if other.shape == tensor.shape), wanted[0])
+                other = next((other for other in wanted if other.shape == tensor.shape), wanted[0])
+                right[place] = other.clone() if other is masked else other  # which code may write into
         if isinstance(ours, Tensor):
             return right.get(0)
         if not right or not self.thorough:  # nested values may be more than what is in them

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from slim.channels import Channels, analyse
-from slim.drops import one_of_each, shares
+from slim.drops import shares
 from slim.plan import make_plan
 from slim.proof import UnprovenError, proven
 from slim.surgery import apply_plan, mask_plan
@@ -160,20 +160,26 @@ class TestDrops:
 
     def test_layers_of_one_width_lose_another_number_each(self) -> None:
         channels = analyse(made(Piece))
-        lost = shares(channels, 0.15, 0.6, seed=0)
-        counts = [sum(group in lost for group in channels.outputs[name]) for name in ("stem.1", "before.1")]
-        assert counts[0] != counts[1]
-        assert all(0 < count < kinds.WIDTH for count in counts)
+        for place in (0, 1):
+            lost = shares(channels, place)
+            counts = [sum(group in lost for group in channels.outputs[name]) for name in ("stem.1", "before.1")]
+            assert counts[0] != counts[1]
+            assert all(0 < count < kinds.WIDTH for count in counts)
+
+    def test_lack_every_channel_in_one_of_the_two(self) -> None:
+        channels = analyse(made(kinds.Attention))
+        free = {group for name in channels.norms for group in channels.outputs[name]} - channels.frozen.keys()
+        assert shares(channels, 0) | shares(channels, 1) == free
 
     def test_are_the_same_every_time_and_leave_pythons_chance_alone(self) -> None:
         channels, state = analyse(made(Piece)), random.getstate()
-        assert shares(channels, 0.15, 0.6, seed=1) == shares(channels, 0.15, 0.6, seed=1)
+        assert shares(channels, 1) == shares(channels, 1)
         assert random.getstate() == state
 
     def test_take_nothing_that_must_stay_and_keep_parts_even(self) -> None:
         network = made(kinds.Attention)
         channels = analyse(network)
-        for lost in (shares(channels, 0.55, 0.8, seed=2), one_of_each(channels, set())):
+        for lost in (shares(channels, 0), shares(channels, 1)):
             assert lost.isdisjoint(channels.frozen)
             for parts in channels.cuts:
                 assert len({sum(group in lost for group in part) for part in parts}) == 1
