@@ -9,7 +9,7 @@ import torch
 
 from .labels import core, varying
 from .sizes import LAYER_WIDTHS, Source, layer_side, terms_of
-from .trace import Cut, UnknownOperatorError, pieces
+from .tracked import Cut, UnknownOperatorError, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,7 +19,7 @@ from .masking import silence_norms
 from .patterns import KEPT, OTHERS
 from .serving import serving
 from .shadow import shadow, undisturbed
-from .trace import LAYERS
+from .tracked import LAYERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

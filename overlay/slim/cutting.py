@@ -9,12 +9,14 @@ import torch
 from .binding import bind, bind_alike, tie, unbind_alike
 from .labels import FIXED, flexible_dim, rows_of, varying
 from .sizes import Size, Source
-from .trace import UnknownOperatorError, known
+from .trace import known
+from .tracked import UnknownOperatorError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .trace import Call, Rule, Trace
+    from .trace import Rule, Trace
+    from .tracked import Call
 
 
 def split(trace: Trace, call: Call) -> list[Tensor | None]:

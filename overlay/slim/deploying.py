@@ -27,7 +27,7 @@ from .counting import bundles
 from .shadow import shadow, undisturbed, whole_pass
 from .sizes import set_size, sizes_of
 from .slicing import slice_model
-from .trace import tensors
+from .tracked import tensors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -10,12 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .labels import FIXED, core, varying
-from .trace import UnknownOperatorError
+from .tracked import UnknownOperatorError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .trace import Call, Trace
+    from .trace import Trace
+    from .tracked import Call
 
 
 def product(trace: Trace, call: Call) -> list[Tensor | None]:

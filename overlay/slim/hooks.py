@@ -12,7 +12,7 @@ from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodT
 from typing import TYPE_CHECKING, Any, Callable
 
 from .copying import FAILURES, PLAIN, NotCopiedError, copied
-from .trace import tensors
+from .tracked import tensors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

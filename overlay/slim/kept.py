@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from .channels import Channels
     from .labels import Array
-    from .trace import Mark, Trace
+    from .trace import Trace
+    from .tracked import Mark
 
 LEAST = 1e-30  # so that two tensors of zeros are the same
 

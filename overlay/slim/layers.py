@@ -8,12 +8,13 @@ import torch
 
 from .labels import FIXED
 from .slicing import is_depthwise
-from .trace import UnknownOperatorError
+from .tracked import UnknownOperatorError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .trace import Call, Rule, Trace
+    from .trace import Rule, Trace
+    from .tracked import Call
 
 
 def convolution(trace: Trace, call: Call) -> list[Tensor | None]:

@@ -24,7 +24,8 @@ from .views import VIEW_RULES
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .trace import Call, Rule, Trace
+    from .trace import Rule, Trace
+    from .tracked import Call
 
 
 def concatenated(trace: Trace, call: Call) -> list[Tensor | None]:

@@ -15,15 +15,18 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from .caller import Caller
 from .copying import FAILURES
 from .flops import unconvolved
 from .labels import core
 from .made_up import batches, hyperparameters
 from .shadow import train_branches, undisturbed, watched, whole_pass
-from .trace import Caller, Trace, tensors
+from .tracked import tensors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from .trace import Trace
 
 # Height and width in pixels of images that may take another way: small, larger, of another shape, and not even at
 # stride 32. The largest is last, since time grows with the area.

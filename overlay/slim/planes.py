@@ -22,7 +22,8 @@ from .labels import FIXED, core, fit, varying
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .trace import Call, Trace
+    from .trace import Trace
+    from .tracked import Call
 
 KERNEL = 4  # dimensions from which on a tensor's last two, if equal, are taken for a kernel's, which no channel is
 LAYERS_OWN = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}

@@ -18,7 +18,8 @@ from .labels import core
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .trace import Call, Trace
+    from .trace import Trace
+    from .tracked import Call
 
 # These put values elsewhere, or give as many times as much for as many times as much, as long as it is no less than 0.
 HOMOGENEOUS = {

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from .labels import FIXED, core, flexible_dim, varying
-from .trace import UnknownOperatorError
+from .tracked import UnknownOperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .trace import Call, Rule, Trace
+    from .trace import Rule, Trace
+    from .tracked import Call
 
     Zero = Callable[..., "Tensor | bool"]
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .labels import FIXED, core, varying
-from .trace import UnknownOperatorError, known
+from .trace import known
+from .tracked import UnknownOperatorError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .trace import Call, Rule, Trace
+    from .trace import Rule, Trace
+    from .tracked import Call
 
 
 def attention(trace: Trace, call: Call) -> list[Tensor | None]:

@@ -13,10 +13,12 @@ import torch
 from torch import Tensor
 
 from .labels import FIXED, core, fit, flexible_dim, varying
-from .trace import UnknownOperatorError, known
+from .trace import known
+from .tracked import UnknownOperatorError
 
 if TYPE_CHECKING:
-    from .trace import Call, Rule, Trace
+    from .trace import Rule, Trace
+    from .tracked import Call
 
 # The place of the dimensions among the arguments of an operator.
 DIMS = {"linalg_vector_norm": 2, "norm": 2, "renorm": 2, "roll": 2}

@@ -12,12 +12,14 @@ import torch
 
 from .labels import FIXED, varying
 from .rules_reductions import untouched
-from .trace import UnknownOperatorError, known
+from .trace import known
+from .tracked import UnknownOperatorError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .trace import Call, Rule, Trace
+    from .trace import Rule, Trace
+    from .tracked import Call
 
 
 def resized(trace: Trace, call: Call) -> list[Tensor | None]:

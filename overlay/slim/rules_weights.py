@@ -16,12 +16,13 @@ from .heads import product
 from .labels import FIXED, varying
 from .planes import multiply
 from .sizes import terms_of
-from .trace import UnknownOperatorError
+from .tracked import UnknownOperatorError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .trace import Call, Rule, Trace
+    from .trace import Rule, Trace
+    from .tracked import Call
 
 
 def convolution(trace: Trace, call: Call) -> list[Tensor | None]:

@@ -18,7 +18,7 @@ from .copying import FAILURES
 from .masking import silence_norms
 from .passes import BATCH, Pass, run_pass
 from .shadow import shadow, undisturbed
-from .trace import LAYERS, tensors
+from .tracked import LAYERS, tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable

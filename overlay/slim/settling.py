@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from .bundles import Bundle
     from .labels import Array
-    from .trace import Cut, Trace
+    from .trace import Trace
+    from .tracked import Cut
 
 
 def settle(trace: Trace) -> None:

@@ -7,147 +7,23 @@ module holds what they share: which tensor carries which labels, and what has be
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from .aliases import Aliases, in_place, overwritten
 from .asking import Asked
 from .hearing import has_code, numbers, operator_name, unheard
-from .labels import FIXED, Labels, core, flexible_dim, rows_of, varying
+from .labels import FIXED, Labels, core, varying
 from .planes import Planes
 from .rescaling import Factors, Key, Rescaled
-from .sizes import Size, Source
+from .tracked import LAYERS, Call, Cut, Mark, Plane, Tracked, UnknownOperatorError, Visit, tensors
 
-LAYERS = (_ConvNd, _BatchNorm, nn.Linear)
 Rule = Callable[["Trace", "Call"], "list[Tensor | None]"]
-
-
-class UnknownOperatorError(Exception):
-    """An operator, or one use of it, through which labels cannot be followed."""
-
-
-@dataclass
-class Tracked:
-    """What is known of a live tensor.
-
-    Attributes:
-        labels: One label a value, in the tensor's shape.
-        made_by: The layer whose raw output it is, "" if that is no layer.
-        readers: The layers that read it, "" for an operator without weights.
-    """
-
-    labels: Tensor
-    made_by: str
-    readers: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Call:
-    """One dispatched operator: in-place variants go by the plain name, `caller` is what the model's code called."""
-
-    name: str
-    func: Any
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    outputs: list[Tensor]
-    caller: str
-    where: str
-
-    @property
-    def reason(self) -> str:
-        """Say what froze a label here."""
-        return f"{self.name.strip('_')} in {self.where}"
-
-
-class Plane:
-    """Labels of a tensor that are looked at later, if at all."""
-
-    def __init__(self, labels: Tensor) -> None:
-        self.labels = labels
-
-    @cached_property
-    def core(self) -> Tensor:
-        """The labels, of size 1 along dimensions in which they do not differ."""
-        return core(self.labels)
-
-
-@dataclass(frozen=True)
-class Mark:
-    """What is known of a tensor where a module is entered or left.
-
-    Attributes:
-        rows: Labels of its rows of channels.
-        factors: BatchNorms in whose outputs it is linear, and numbers that it is times of.
-    """
-
-    rows: list[Plane]
-    factors: frozenset[Any]
-
-    @property
-    def planes(self) -> list[Tensor]:
-        """Labels of its rows of channels, of size 1 along dimensions in which they do not differ."""
-        return [row.core for row in self.rows]
-
-
-@dataclass
-class Visit:
-    """A call of a module: what is known of all tensors that enter it, and that leave it."""
-
-    entering: list[Mark]
-    leaving: list[Mark] = field(default_factory=list)
-
-
-@dataclass
-class Cut:
-    """Parts of one tensor (labels, equally long) that keep equally many channels.
-
-    Attributes:
-        reason: Why.
-        parts: The labels of each.
-        times: How many such parts the size is that the code read, where it is known by that.
-        tied: Whether the parts keep the same channels, one to one.
-    """
-
-    reason: str
-    parts: list[list[int]] = field(default_factory=list)
-    times: int = 1
-    tied: bool = False
-
-    def refine(self, times: int) -> None:
-        """Cut each part into several.
-
-        Raises:
-            UnknownOperatorError: It does not come out even.
-        """
-        if times > 1:
-            self.parts = [piece for part in self.parts for piece in pieces(part, times)]
-            self.times *= times
-
-    def add(self, part: list[int]) -> None:
-        """Take in one more part, unless it is known."""
-        if part not in self.parts:
-            self.parts.append(part)
-
-
-def pieces(part: list[int], count: int) -> list[list[int]]:
-    """Cut a part into several even ones.
-
-    Raises:
-        UnknownOperatorError: It does not come out even.
-    """
-    size, rest = divmod(len(part), count)
-    if rest or not size:
-        raise UnknownOperatorError
-    return [part[i : i + size] for i in range(0, len(part), size)]
 
 
 def unknown(trace: Trace, call: Call) -> list[Tensor | None]:
@@ -394,54 +270,6 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         for part in parts:
             cut.add([abs(label) for label in part.tolist()])
 
-    def size_rows(self, tensor: Tensor) -> dict[int, tuple[int, ...]]:
-        """Return the labels that the sizes of a tensor's dimensions count, where they may get fewer."""
-        layer = self.layer_of(tensor)
-        if layer and tensor.ndim > 1 and tensor not in self.transposed:
-            return self._weight_rows(layer)
-        self.planes.meet([tensor])
-        if tensor in self.planes:
-            return {dim: tuple(row.abs().tolist()) for dim, row in self.planes.rows(tensor).items()}
-        labels = self.labels_of(tensor)
-        dim = None if labels is None else flexible_dim(labels, self.rows)
-        if labels is None or dim is None:
-            return {}
-        return {dim: tuple(rows_of(labels, dim)[0].abs().tolist())}
-
-    def _weight_rows(self, layer: str) -> dict[int, tuple[int, ...]]:
-        module: Any = self.layers[layer]
-        sides = [self.outputs, self.inputs][:: -1 if isinstance(module, _ConvTransposeNd) else 1]
-        whole = getattr(module, "groups", 1) == 1
-        return {dim: tuple(s[layer].tolist()) for dim, s in enumerate(sides) if layer in s and (whole or dim == 0)}
-
-
-class Caller(TorchFunctionMode):
-    """Notes what the model's code calls as it calls it, and lets the sizes of a shape know what they count."""
-
-    def __init__(self, trace: Trace) -> None:
-        super().__init__()
-        self.trace = trace
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """Note the call and go on."""
-        del types
-        trace, kwargs = self.trace, kwargs or {}
-        trace.asked = Asked(getattr(func, "__name__", ""), args, kwargs)
-        trace.caller = trace.asked.name
-        result = func(*args, **kwargs)
-        if isinstance(result, torch.Size):
-            rows = trace.size_rows(args[0]).items()
-            known = {dim: Size.of(result[dim], Source(row=row)) for dim, row in rows}
-            return torch.Size([known.get(dim, size) for dim, size in enumerate(result)])
-        if trace.caller == "size":
-            dim = trace.asked.argument(1, "dim") % args[0].ndim
-            found = trace.size_rows(args[0]).get(dim)
-            return result if found is None else Size.of(result, Source(row=found))
-        trace.asked = Asked()  # it holds tensors
-        return result
-
 
 # These put values elsewhere and do nothing else to them.
 MOVES = {
@@ -458,14 +286,3 @@ WHOLE_RULES = {
 SHAPE_ONLY = {
     *("new_zeros", "new_ones", "new_empty", "new_full", "new_empty_strided"),
 }
-
-
-def tensors(value: Any) -> list[Tensor]:
-    """Collect the tensors in nested lists, tuples and dicts, in order."""
-    if isinstance(value, Tensor):
-        return [value]
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        return [tensor for item in value for tensor in tensors(item)]
-    return []

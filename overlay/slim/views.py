@@ -15,14 +15,16 @@ from .asking import FOLLOWED, INFERRED, each_of
 from .binding import bind, bind_alike, tie
 from .labels import flexible_dim, rows_of, varying
 from .sizes import terms_of
-from .trace import UnknownOperatorError, known
+from .trace import known
+from .tracked import UnknownOperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from torch import Tensor
 
-    from .trace import Call, Rule, Trace
+    from .trace import Rule, Trace
+    from .tracked import Call
 
 Dims = list[int]
 
@@ -142,10 +144,7 @@ def _note_rows(trace: Trace, rows: Sequence[Tensor]) -> None:
 VIEW_RULES: dict[str, Rule] = {
     **dict.fromkeys(("view", "_unsafe_view", "reshape", "_reshape_alias"), viewed),
     **dict.fromkeys(
-        (
-            *("permute", "transpose", "t", "expand", "squeeze", "unsqueeze", "repeat", "flip", "movedim"),
-            *("pixel_shuffle", "pixel_unshuffle"),
-        ),
+        (*("permute", "transpose", "t", "expand", "squeeze", "unsqueeze", "repeat", "flip", "movedim"),),
         moved,
     ),
     **dict.fromkeys(("channel_shuffle", "native_channel_shuffle"), shuffled),

@@ -16,7 +16,7 @@ from .hearing import Hearing, has_code, unheard
 from .kept import LEAST, difference, mapped
 from .passes import run_pass
 from .shadow import watched
-from .trace import tensors
+from .tracked import tensors
 from .twins import seeded
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from .recipe import built_from
 from .scales import widths
 from .shadow import image
 from .target import EXAMPLES
-from .trace import tensors
+from .tracked import tensors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from slim.channels import Channels, analyse
-from slim.trace import tensors
+from slim.tracked import tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,0 +1,145 @@
+"""What a trace keeps: of live tensors, of calls, and of parts that stay even."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
+
+from .labels import core
+
+LAYERS = (_ConvNd, _BatchNorm, nn.Linear)
+
+
+class UnknownOperatorError(Exception):
+    """An operator, or one use of it, through which labels cannot be followed."""
+
+
+@dataclass
+class Tracked:
+    """What is known of a live tensor.
+
+    Attributes:
+        labels: One label a value, in the tensor's shape.
+        made_by: The layer whose raw output it is, "" if that is no layer.
+        readers: The layers that read it, "" for an operator without weights.
+    """
+
+    labels: Tensor
+    made_by: str
+    readers: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One dispatched operator: in-place variants go by the plain name, `caller` is what the model's code called."""
+
+    name: str
+    func: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    outputs: list[Tensor]
+    caller: str
+    where: str
+
+    @property
+    def reason(self) -> str:
+        """Say what froze a label here."""
+        return f"{self.name.strip('_')} in {self.where}"
+
+
+class Plane:
+    """Labels of a tensor that are looked at later, if at all."""
+
+    def __init__(self, labels: Tensor) -> None:
+        self.labels = labels
+
+    @cached_property
+    def core(self) -> Tensor:
+        """The labels, of size 1 along dimensions in which they do not differ."""
+        return core(self.labels)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What is known of a tensor where a module is entered or left.
+
+    Attributes:
+        rows: Labels of its rows of channels.
+        factors: BatchNorms in whose outputs it is linear, and numbers that it is times of.
+    """
+
+    rows: list[Plane]
+    factors: frozenset[Any]
+
+    @property
+    def planes(self) -> list[Tensor]:
+        """Labels of its rows of channels, of size 1 along dimensions in which they do not differ."""
+        return [row.core for row in self.rows]
+
+
+@dataclass
+class Visit:
+    """A call of a module: what is known of all tensors that enter it, and that leave it."""
+
+    entering: list[Mark]
+    leaving: list[Mark] = field(default_factory=list)
+
+
+@dataclass
+class Cut:
+    """Parts of one tensor (labels, equally long) that keep equally many channels.
+
+    Attributes:
+        reason: Why.
+        parts: The labels of each.
+        times: How many such parts the size is that the code read, where it is known by that.
+        tied: Whether the parts keep the same channels, one to one.
+    """
+
+    reason: str
+    parts: list[list[int]] = field(default_factory=list)
+    times: int = 1
+    tied: bool = False
+
+    def refine(self, times: int) -> None:
+        """Cut each part into several.
+
+        Raises:
+            UnknownOperatorError: It does not come out even.
+        """
+        if times > 1:
+            self.parts = [piece for part in self.parts for piece in pieces(part, times)]
+            self.times *= times
+
+    def add(self, part: list[int]) -> None:
+        """Take in one more part, unless it is known."""
+        if part not in self.parts:
+            self.parts.append(part)
+
+
+def pieces(part: list[int], count: int) -> list[list[int]]:
+    """Cut a part into several even ones.
+
+    Raises:
+        UnknownOperatorError: It does not come out even.
+    """
+    size, rest = divmod(len(part), count)
+    if rest or not size:
+        raise UnknownOperatorError
+    return [part[i : i + size] for i in range(0, len(part), size)]
+
+
+def tensors(value: Any) -> list[Tensor]:
+    """Collect the tensors in nested lists, tuples and dicts, in order."""
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return [tensor for item in value for tensor in tensors(item)]
+    return []
