@@ -12,8 +12,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from .rescaling import Key
 
-# Types of arguments that may hold a number which is no size, no dimension and no position.
-NUMERIC = {"number", "float", "Tensor", "Optional[number]", "Optional[float]", "Optional[Tensor]"}
+# Types of arguments that may hold a number which is no size, no dimension and no position; and the type of those that
+# may hold one where an overload is called by it, as `aten.mul.Tensor`.
+NUMERIC = {"number", "float", "Optional[number]", "Optional[float]"}
+EITHER = "Tensor"
 # The numbers of these count positions, or are a layer's own.
 UNHEARD = {
     *("arange", "linspace", "range", "native_batch_norm", "_native_batch_norm_legit_no_training", "native_layer_norm"),
@@ -37,6 +39,8 @@ def operator_name(func: Any) -> str:
 def numbers(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
     """Return the numbers among the arguments of an operator that code may have computed."""
     name, places, names = _signature(func)
+    if not places:
+        return []
     given = [args[place] for place in places if place < len(args)]
     given += [kwargs[name] for name in names if name in kwargs] if kwargs else []
     return [value for value in given if _is_number(value) or (name in FACTORS and _is_scalar(value))]
@@ -56,7 +60,8 @@ def _signature(func: Any) -> tuple[str, tuple[int, ...], tuple[str, ...]]:
     if found is None:
         name, schema = operator_name(func), getattr(func, "_schema", None)
         arguments = schema.arguments if schema is not None and name not in UNHEARD else ()
-        numeric = [(place, a.name) for place, a in enumerate(arguments) if str(a.type) in NUMERIC]
+        kinds = NUMERIC | {EITHER} if EITHER in getattr(func, "_overloadname", "") else NUMERIC
+        numeric = [(place, a.name) for place, a in enumerate(arguments) if str(a.type) in kinds]
         found = _known[func] = name, tuple(place for place, _ in numeric), tuple(name for _, name in numeric)
     return found
 
@@ -87,14 +92,13 @@ class Hearing(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's 
         """Run the operator."""
         del types
         kwargs = kwargs or {}
-        found = numbers(func, args, kwargs)
-        if found and self.modules:
+        name, places, _ = _signature(func)
+        found = numbers(func, args, kwargs) if places and self.modules else ()
+        if found:
             values = tuple(float(value.item() if isinstance(value, Tensor) else value) for value in found)
-            self.numbers[self._key(operator_name(func))].append(values)
+            self.numbers[self._key(name)].append(values)
         result = func(*args, **kwargs)
-        if self.modules and _signature(func)[0] in CHOICES:
-            return self._chosen(_signature(func)[0], args, kwargs, result)
-        return result
+        return self._chosen(name, args, kwargs, result) if name in CHOICES and self.modules else result
 
     def _key(self, name: str) -> Key:
         module, times = self.modules[-1]

@@ -14,6 +14,7 @@ from .fitting import check_blocks, lost_groups
 from .folding import fold_constants
 from .masking import silence_blocks, silence_channels, silence_norms
 from .proof import prove_plan
+from .shadow import one_thread
 from .slicing import slice_model
 
 if TYPE_CHECKING:
@@ -48,9 +49,10 @@ def apply_plan(model: nn.Module, plan: Plan, channels: Channels | None = None, *
     channels = channels or analyse(model)
     lost = lost_groups(plan, channels)
     check_blocks(model, plan, channels)
-    prove_plan(model, channels, lost, plan.removed)
-    notes = fold_constants(model, channels, lost, plan.removed) if fold and (lost or plan.removed) else []
-    slice_model(model, channels, lost)
+    with one_thread():
+        prove_plan(model, channels, lost, plan.removed)
+        notes = fold_constants(model, channels, lost, plan.removed) if fold and (lost or plan.removed) else []
+        slice_model(model, channels, lost)
     remove_blocks(model, plan.removed)
     return notes
 
