@@ -20,6 +20,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from .blocks import within
 from .flops import operations
+from .scoring import why_none
 from .slicing import is_depthwise
 
 if TYPE_CHECKING:
