@@ -34,11 +34,11 @@ class Caller(TorchFunctionMode):
         trace.asked = Asked(getattr(func, "__name__", ""), args, kwargs)
         trace.caller = trace.asked.name
         result = func(*args, **kwargs)
-        if isinstance(result, torch.Size) and isinstance(args[0], torch.Tensor):
+        if trace.named and isinstance(result, torch.Size) and isinstance(args[0], torch.Tensor):
             rows = size_rows(trace, args[0]).items()
             known = {dim: Size.of(result[dim], Source(row=row)) for dim, row in rows}
             return torch.Size([known.get(dim, size) for dim, size in enumerate(result)])
-        if trace.caller == "size":
+        if trace.named and trace.caller == "size" and isinstance(result, int):
             dim = trace.asked.argument(1, "dim") % args[0].ndim
             found = size_rows(trace, args[0]).get(dim)
             return result if found is None else Size.of(result, Source(row=found))

@@ -137,18 +137,20 @@ def traced(model: nn.Module, example: Tensor | None) -> tuple[Trace, list[Pass]]
     Raises:
         ValueError: If the model does not run on the image.
     """
-    twin, memo = shadowed(model)
-    opaque = opaque_hooks(model, memo)
-    name_sizes(twin)
     error: Exception | None = None
     for side in SIDES if example is None else SIDES[:1]:
-        shown = image(twin, side) if example is None else example.detach().to(next(twin.parameters()))
-        trace = Trace(twin, RULES, LAYER_RULES)
-        try:
-            opaque += drop_onlookers(twin, partial(dry_run, twin, shown))
-            return trace, follow(twin, trace, shown, opaque)
-        except FAILURES as failure:
-            error = failure
+        for named in (True, False):  # code that demands a plain int of a size is given one
+            twin, memo = shadowed(model)
+            shown = image(twin, side) if example is None else example.detach().to(next(twin.parameters()))
+            opaque = opaque_hooks(model, memo)
+            if named:
+                name_sizes(twin)
+            trace = Trace(twin, RULES, LAYER_RULES, named=named)
+            try:
+                opaque += drop_onlookers(twin, partial(dry_run, twin, shown))
+                return trace, follow(twin, trace, shown, opaque)
+            except FAILURES as failure:
+                error = failure
     raise ValueError(f"the model does not run on an image of {tuple(shown.shape)}: {error}; pass an example that fits")
 
 

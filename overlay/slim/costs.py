@@ -20,6 +20,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from .blocks import within
 from .flops import operations
+from .scoring import why_none
 from .slicing import is_depthwise
 
 if TYPE_CHECKING:
@@ -265,7 +266,7 @@ def penalty_weights(model: nn.Module, channels: Channels, kind: str, *, imgsz: i
         for group in groups:
             scales[group] += 1
     if not scales:
-        raise ValueError("no BatchNorm channel can be pruned: is the model fused, or built without BatchNorm?")
+        raise ValueError(f"no BatchNorm channel can be pruned: {why_none(channels)}")
     costs = prices(model, channels, kind, imgsz)
     shares = {name: [math.sqrt(costs[g] / scales[g]) for g in groups] for name, groups in members.items()}
     mean = sum(map(sum, shares.values())) / sum(map(len, shares.values()))

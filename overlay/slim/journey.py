@@ -188,7 +188,7 @@ def _pruned(
 ) -> tuple[nn.Module, list[str]]:
     """Return the pruned model, and what there is to say of it."""
     pruned = deepcopy(dense)
-    notes = apply_plan(pruned, plan, channels, fold=not options.no_fold)
+    notes = apply_plan(pruned, plan, channels, fold=not options.no_fold, imgsz=imgsz)
     if notes:
         masked = deepcopy(dense)
         mask_plan(masked, plan, channels, fold=True)

@@ -8,12 +8,15 @@ absolute threshold means the same everywhere, and because a sum would spare the 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from .admission import bare
 from .blocks import removable_blocks, within
 from .counting import keep_counts, unrounded
+from .labels import FIXED
+from .patterns import KEPT, OTHERS
 from .plan_data import FORMAT, PlanError, check_plan, read_json
 from .scoring import Scores, drop_below, drop_ratio, fallen_norms
 
@@ -171,9 +174,24 @@ def _summary(
         notes.append(f"{below - gone} more fell under the threshold and stay, for round_to, even parts or the minimum")
     if len(set(scores.of_group.values())) == 1:
         notes.append("all scores are equal: the choice is arbitrary; train with a sparsity penalty first")
+    staying = stay(channels)
+    if staying:
+        notes.append(f"{staying}; --report lists what stays, and why")
     if channels.unreached:
         notes.append(f"no forward pass reached these layers, which stay as they are: {some(channels.unreached)}")
     return notes
+
+
+def stay(channels: Channels) -> str:
+    """Say in one line how many BatchNorm channels stay that a BatchNorm has a scale for, and what keeps them."""
+    kept = Counter(
+        channels.frozen[group]
+        for name in channels.norms
+        for group in channels.outputs[name]
+        if group in channels.frozen and group != FIXED and channels.frozen[group] not in {KEPT, OTHERS}
+    )
+    those = [f"{reason} ({count})" for reason, count in kept.most_common()]
+    return f"{sum(kept.values())} BatchNorm channels must stay: {some(those)}" if kept else ""
 
 
 def _gone(removed: dict[str, list[str]]) -> list[str]:

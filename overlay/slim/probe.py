@@ -109,6 +109,7 @@ def probe(
             sliced.run(twin, drop)
     except FAILURES as error:
         outcome.failed = [name for name, _ in sliced.stack[::-1]]
+        outcome.failed = outcome.failed or [""]  # code that another thread has run
         sliced.note(outcome.failed[0], f"{type(error).__name__}: {error}", failed=True)
         sliced.worst = float("inf")
     outcome.worst, outcome.findings = sliced.worst, list(sliced.found.values())

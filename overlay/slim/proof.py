@@ -49,20 +49,36 @@ class UnprovenError(PlanError):
         self.module, self.said, self.groups = module, said, groups
 
 
-def prove_plan(model: nn.Module, channels: Channels, lost: set[int], removed: Mapping[str, list[str]]) -> None:
-    """Compare a model pruned with itself masked, on several images of noise, of two sizes.
+def prove_plan(
+    model: nn.Module,
+    channels: Channels,
+    lost: set[int],
+    removed: Mapping[str, list[str]],
+    imgsz: int | None = None,
+) -> None:
+    """Compare a model pruned with itself masked, on several images of noise, of two sizes or three.
 
     Args:
         model: The model; it is only copied.
         channels: Its channels.
         lost: Groups that go.
         removed: Blocks that go as a whole.
+        imgsz: Side in pixels of the pictures that the model is for, since code may take another way with large ones.
 
     Raises:
         UnprovenError: They differ.
     """
     if not lost and not removed:
-        return None
+        return
+    _prove_small(model, channels, lost, removed)
+    *_, width = channels.example
+    if imgsz is not None and imgsz > width:
+        shape = (*channels.example[:2], imgsz, imgsz)
+        with suppress(UnfitError):
+            _compare(model, channels, Drop(lost, None, [Pass(shape)], removed, lambda name, _: not name))
+
+
+def _prove_small(model: nn.Module, channels: Channels, lost: set[int], removed: Mapping[str, list[str]]) -> None:
     batch, *rest, width = channels.example
     first, *others = (2 * batch, *rest, width), *((batch, *rest, int(width * times)) for times in OTHER)
     for shapes in (*((first, other) for other in others), (first,)):

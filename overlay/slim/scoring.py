@@ -10,7 +10,7 @@ nothing go first, whatever they cost.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -62,7 +62,7 @@ class Scores:
                 weight[group] += 1
                 place.setdefault(group, -index / len(groups))
         if not score:
-            raise ValueError("no BatchNorm channel can be pruned: is the model fused, or built without BatchNorm?")
+            raise ValueError(f"no BatchNorm channel can be pruned: {why_none(channels)}")
         return cls(dict(score), dict(weight), place)
 
     def weighed(self, prices: Mapping[int, float], by: str) -> Scores:
@@ -81,6 +81,12 @@ class Scores:
     def ranked(self, groups: Iterable[int]) -> list[int]:
         """Sort groups, those to keep first; frozen ones have no score and lead."""
         return sorted(groups, key=lambda g: (-self.of_group.get(g, float("inf")), -self.place.get(g, 0.0), g))
+
+
+def why_none(channels: Channels) -> str:
+    """Say why nothing can be pruned."""
+    reasons = Counter(channels.reasons().values()).most_common(1)
+    return f"{reasons[0][0]} keeps most" if reasons else "is the model fused, or built without BatchNorm?"
 
 
 def gammas(model: nn.Module, name: str) -> list[float]:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from .plan import Plan
 
 
-def apply_plan(model: nn.Module, plan: Plan, channels: Channels | None = None, *, fold: bool = True) -> list[str]:
+def apply_plan(
+    model: nn.Module, plan: Plan, channels: Channels | None = None, *, fold: bool = True, imgsz: int | None = None
+) -> list[str]:
     """Prune a model in place; nothing is changed unless the plan fits.
 
     New Parameters keep dtype, device and `requires_grad`; gradients are gone. Optimizers and averaged copies of the
@@ -36,6 +38,7 @@ def apply_plan(model: nn.Module, plan: Plan, channels: Channels | None = None, *
         channels: The model's channels, if already known.
         fold: Add the constant act(beta) of a dropped channel, what it still says at gamma = 0, to the bias or the
             BatchNorm mean of what follows.
+        imgsz: Side in pixels of the pictures that the model is for: the plan is then proved at this size as well.
 
     Returns:
         Notes on the folding: where it is approximate, or left out.
@@ -50,7 +53,7 @@ def apply_plan(model: nn.Module, plan: Plan, channels: Channels | None = None, *
     lost = lost_groups(plan, channels)
     check_blocks(model, plan, channels)
     with one_thread():
-        prove_plan(model, channels, lost, plan.removed)
+        prove_plan(model, channels, lost, plan.removed, imgsz)
         notes = fold_constants(model, channels, lost, plan.removed) if fold and (lost or plan.removed) else []
         slice_model(model, channels, lost)
     remove_blocks(model, plan.removed)

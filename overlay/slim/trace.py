@@ -42,7 +42,9 @@ def known(trace: Trace, tensor: Any) -> Tensor:
 class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's own __init_subclass__
     """Follows labels; the rules map an operator's name to what it does to them, with a layer's weight or without."""
 
-    def __init__(self, model: nn.Module, rules: dict[str, Rule], layer_rules: dict[str, Rule]) -> None:
+    def __init__(
+        self, model: nn.Module, rules: dict[str, Rule], layer_rules: dict[str, Rule], *, named: bool = True
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.labels = Labels()
         self.rules, self.layer_rules = rules, layer_rules
@@ -74,6 +76,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         self.entering: defaultdict[str, list[Tensor]] = defaultdict(list)  # module -> labels of its arguments
         self.caller = ""
         self.asked = Asked()
+        self.named = named  # whether sizes say what they count
         self.aliases = Aliases()
         self.rows: set[tuple[int, ...]] = set()  # labels along a dimension that may get shorter
         for name, layer in self.layers.items():

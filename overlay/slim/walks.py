@@ -82,6 +82,7 @@ class Heard:
     entering: list[Tensor]
     leaving: Any = None
     size: float = 0.0
+    counts: dict[str, int] = field(default_factory=dict)
 
 
 class Walk:
@@ -92,6 +93,7 @@ class Walk:
         self.stack: list[tuple[str, int]] = []
         self.calls: Counter[str] = Counter()
         self.reached: list[int] = []  # how many modules ran in each way that failed
+        self.shared: list[str] = []  # modules that stand in several places, as an activation of the whole model
 
     def run(self, twin: nn.Module, drop: Drop) -> None:
         """Run a twin on noise, in each way.
@@ -100,6 +102,7 @@ class Walk:
             Whatever its code raises; then `stack` has the modules that were running.
         """
         first = next(twin.parameters())
+        self.shared = _shared(twin)
         for number, way in enumerate(drop.ways):
             before = self.calls.copy()
             noise = torch.rand(way.shape, generator=torch.Generator().manual_seed(number + (drop.seed or 0)))
@@ -135,8 +138,13 @@ class Walk:
         """End a call."""
         self.hearing.modules.pop()
         name, call = self.stack.pop()
+        self.recount(name, call)
         with unheard():
             return self.leaving(name, call, result)
+
+    def recount(self, name: str, call: int) -> None:
+        """Keep the numbers of the calls of shared modules the same in both walks, whatever way a module has taken."""
+        raise NotImplementedError
 
     def entering(self, name: str, call: int, arguments: Any) -> Any:
         """Look at what a module is given."""
@@ -159,6 +167,10 @@ class MaskedWalk(Walk):
         """Begin a call."""
         self.heard[name, self.calls[name]] = Heard([])
         return super().enter(name, module, arguments)
+
+    def recount(self, name: str, call: int) -> None:
+        """Note how often each shared module has been called when a module is left."""
+        self.heard[name, call].counts = {shared: self.calls[shared] for shared in self.shared}
 
     def entering(self, name: str, call: int, arguments: Any) -> None:
         """Copy what a module is given."""
@@ -188,6 +200,12 @@ class SlicedWalk(Walk):
         self.worst, self.zero = 0.0, limit * ROUGHLY
         self.found: dict[tuple[str, bool], Finding] = {}
         self.begun: set[tuple[str, int]] = set()
+
+    def recount(self, name: str, call: int) -> None:
+        """Count on from where the masked walk was."""
+        if (name, call) in self.heard:
+            for shared, count in self.heard[name, call].counts.items():
+                self.calls[shared] = count
 
     def far_enough(self) -> bool:
         """Whether a way that fails came as far as it does at full width."""
@@ -247,6 +265,7 @@ class SlicedWalk(Walk):
         if heard is None or heard.leaving is None:
             raise error
         self.worst = float("inf")
+        self.recount(name, call)
         self.note(name, f"{type(error).__name__}: {error}", failed=True)
         places = iter(range(len(tensors(heard.leaving))))
 
@@ -255,6 +274,11 @@ class SlicedWalk(Walk):
             return wanted[0].clone() if wanted else tensor.clone()
 
         return mapped(heard.leaving, right)
+
+
+def _shared(twin: nn.Module) -> list[str]:
+    held = Counter(id(part) for module in twin.modules() for part in module._modules.values())  # noqa: SLF001
+    return [name for name, module in twin.named_modules() if held[id(module)] > 1]
 
 
 @contextmanager
