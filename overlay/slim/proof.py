@@ -18,6 +18,7 @@ from .labels import FIXED
 from .passes import Pass
 from .plan_data import PlanError
 from .probe import FLOAT32, UnfitError, probe
+from .shadow import one_thread
 from .walks import Drop
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ def prove_plan(
     """
     if not lost and not removed:
         return
-    _prove_small(model, channels, lost, removed)
+    with one_thread():
+        _prove_small(model, channels, lost, removed)
     *_, width = channels.example
     if imgsz is not None and imgsz > width:
         shape = (*channels.example[:2], imgsz, imgsz)

@@ -52,8 +52,8 @@ def apply_plan(
     channels = channels or analyse(model)
     lost = lost_groups(plan, channels)
     check_blocks(model, plan, channels)
+    prove_plan(model, channels, lost, plan.removed, imgsz)
     with one_thread():
-        prove_plan(model, channels, lost, plan.removed, imgsz)
         notes = fold_constants(model, channels, lost, plan.removed) if fold and (lost or plan.removed) else []
         slice_model(model, channels, lost)
     remove_blocks(model, plan.removed)

@@ -31,7 +31,7 @@ class Around(nn.Module):
 
     def __init__(self, piece: Piece, out: int = WIDTH) -> None:
         super().__init__()
-        self.stem, self.before = block(3, 8, 3), block(8, WIDTH, 3)
+        self.stem, self.before = block(3, 8, 3, stride=2), block(8, WIDTH, 3, stride=2)
         self.piece, self.after, self.head = piece, block(out, 12), nn.Conv2d(12, 5, 1)
 
     def forward(self, x: Tensor) -> Tensor:

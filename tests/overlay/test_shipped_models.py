@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SIDE = 64
-SMALL = [(name, "n") for name in shipped()]
-LARGE = [(name, "x") for name in scaled("x", "v8", "11", "12", "26")]
+# Of the same modules as their smaller siblings, and several times as large.
+SIBLINGS = {"rtdetr-x", "rtdetr-resnet101", "yolov9e-seg", "yolov10l", "yolov10x", "yolov10b", "yolov3-spp"}
+SMALL = [(name, "n") for name in shipped() if name not in SIBLINGS]
+LARGE = [(name, "x") for name in scaled("x", "v8", "11", "12", "26")] + [(name, "n") for name in sorted(SIBLINGS)]
 
 
 @dataclass(frozen=True)
