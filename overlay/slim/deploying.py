@@ -10,6 +10,7 @@ RepVGG: Ding et al., CVPR 2021, arXiv:2101.03697.
 
 from __future__ import annotations
 
+import dis
 import functools
 import inspect
 import random
@@ -100,12 +101,17 @@ def _methods_of(kind: Any) -> tuple[str, ...]:
         if not METHODS.match(method) or hasattr(nn.Module, method):
             continue
         function = inspect.getattr_static(kind, method)
-        if not inspect.isfunction(function):
+        if not inspect.isfunction(function) or not _calls(function):
             continue
         _, *parameters = inspect.signature(function).parameters.values()
         if all(p.default is not p.empty or p.kind in {p.VAR_POSITIONAL, p.VAR_KEYWORD} for p in parameters):
             found.append(method)
     return tuple(found)
+
+
+def _calls(function: Any) -> bool:
+    """Whether a function calls anything: one that only sets attributes, as upstream's heads do, makes no weights."""
+    return any(instruction.opname.startswith("CALL") for instruction in dis.get_instructions(function))
 
 
 class _Copy:
