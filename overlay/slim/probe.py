@@ -9,16 +9,18 @@ code alone.
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .copying import FAILURES
-from .hearing import Hearing
+from .hearing import Hearing, unheard
 from .twins import Drawn, masked_twin, measured, sliced_twin
-from .walks import Finding, MaskedWalk, SlicedWalk, caught
+from .walks import Finding, MaskedWalk, SlicedWalk
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import nn
 
     from .channels import Channels
@@ -115,6 +117,32 @@ def probe(
     outcome.worst, outcome.findings = sliced.worst, list(sliced.found.values())
     outcome.ratios = _ratios(masked.hearing, sliced.hearing)
     return outcome
+
+
+@contextmanager
+def caught(twin: nn.Module, sliced: SlicedWalk) -> Iterator[None]:
+    """Let each module whose code fails say what it should have."""
+
+    def catching(name: str, forward: Any) -> Any:
+        def caught(*args: Any, **kwargs: Any) -> Any:
+            at = sliced.stack[-1] if sliced.stack else ("", -1)
+            if at[0] != name or at in sliced.begun:  # called past its hooks
+                return forward(*args, **kwargs)
+            sliced.begun.add(at)
+            depth = len(sliced.stack)
+            try:
+                return forward(*args, **kwargs)
+            except FAILURES as error:
+                del sliced.stack[depth:]
+                del sliced.hearing.modules[depth:]
+                with unheard():
+                    return sliced.instead(*at, error)
+
+        return caught
+
+    for name, module in twin.named_modules():
+        module.forward = catching(name, module.forward)  # the twin is thrown away
+    yield
 
 
 def _ratios(full: Hearing, less: Hearing) -> dict[Key, float | None]:

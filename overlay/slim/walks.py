@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,7 @@ from .tracked import tensors
 from .twins import seeded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from .passes import Pass
 
@@ -279,29 +278,3 @@ class SlicedWalk(Walk):
 def _shared(twin: nn.Module) -> list[str]:
     held = Counter(id(part) for module in twin.modules() for part in module._modules.values())  # noqa: SLF001
     return [name for name, module in twin.named_modules() if held[id(module)] > 1]
-
-
-@contextmanager
-def caught(twin: nn.Module, sliced: SlicedWalk) -> Iterator[None]:
-    """Let each module whose code fails say what it should have."""
-
-    def catching(name: str, forward: Any) -> Any:
-        def caught(*args: Any, **kwargs: Any) -> Any:
-            at = sliced.stack[-1] if sliced.stack else ("", -1)
-            if at[0] != name or at in sliced.begun:  # called past its hooks
-                return forward(*args, **kwargs)
-            sliced.begun.add(at)
-            depth = len(sliced.stack)
-            try:
-                return forward(*args, **kwargs)
-            except FAILURES as error:
-                del sliced.stack[depth:]
-                del sliced.hearing.modules[depth:]
-                with unheard():
-                    return sliced.instead(*at, error)
-
-        return caught
-
-    for name, module in twin.named_modules():
-        module.forward = catching(name, module.forward)  # the twin is thrown away
-    yield
