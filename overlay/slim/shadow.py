@@ -155,7 +155,9 @@ def watched(
 @contextmanager
 def undisturbed(twin: nn.Module) -> Iterator[None]:
     """Compute without gradients, and put every random generator back."""
-    devices = sorted({p.device.index or 0 for p in twin.parameters() if p.device.type == "cuda"})
+    used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    on_cuda = [p for p in twin.parameters() if p.device.type == "cuda"] if used else []
+    devices = sorted({p.device.index or 0 for p in on_cuda})
     kind = next((p.device.type for p in twin.parameters()), "cpu")
     exact = torch.autocast(kind, enabled=False)  # half of the digits would pass for a difference
     with torch.random.fork_rng(devices=devices), torch.inference_mode(mode=False), torch.no_grad(), exact:
