@@ -145,7 +145,7 @@ def _need_flexible(trace: Trace, labels: Tensor, dim: int) -> bool:
 def _cut_rows(trace: Trace, part: Tensor, dim: int) -> list[Tensor]:
     """Return the rows of a part, and remember that they may get shorter."""
     rows = rows_of(part, dim)
-    trace.rows.update(tuple(row.abs().tolist()) for row in rows)
+    trace.shorten(rows)
     return rows
 
 

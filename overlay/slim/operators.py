@@ -46,7 +46,7 @@ def note_rows(trace: Trace, part: Tensor, joined: int | None) -> None:
     """Remember which dimension of what is joined or stacked may get shorter, now that there is one more."""
     flexible = flexible_dim(part, trace.rows)
     if flexible is not None and flexible != joined:
-        trace.rows.update(tuple(row.abs().tolist()) for row in rows_of(part, flexible))
+        trace.shorten(rows_of(part, flexible))
 
 
 def _note_stack(trace: Trace, call: Call, parts: list[Tensor], result: Tensor, dim: int) -> None:

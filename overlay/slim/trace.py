@@ -267,6 +267,10 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         self.labels.unite(rows[:1].expand_as(rows), rows, f"{self.caller} in {self.where}")
         return torch.where((rows > FIXED).all(0), rows[0].abs(), -rows[0].abs())
 
+    def shorten(self, rows: list[Tensor]) -> None:
+        """Remember that there may be fewer along rows of labels, where a tensor has others along other dimensions."""
+        self.rows.update(tuple(row.abs().tolist()) for row in rows)
+
     def cut(self, key: Any, reason: str, parts: list[Tensor]) -> None:
         """Demand that these parts, and any others cut under the same key, keep equally many channels."""
         cut = self.cuts.setdefault(key, Cut(reason))

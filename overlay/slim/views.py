@@ -83,7 +83,7 @@ def _split(trace: Trace, call: Call, result: Tensor, dims: Dims, asked: list[Any
         trace.labels.freeze(result, call.reason)
     result = tie(trace, result, [dim for dim in dims if dim > flexible], call.reason)
     rows = rows_of(result, flexible)
-    _note_rows(trace, rows)
+    trace.shorten(rows)
     if terms_of(asked[flexible]):
         bind(trace, rows, asked[flexible], call.reason)
     bind_alike(trace, rows, call.reason)
@@ -135,10 +135,6 @@ def shuffled(trace: Trace, call: Call) -> list[Tensor | None]:
     cut = labels.reshape(shape[0], groups, -1, *shape[2:])
     cut = tie(trace, cut, [1], call.reason)
     return [cut.transpose(1, 2).reshape(shape)]
-
-
-def _note_rows(trace: Trace, rows: Sequence[Tensor]) -> None:
-    trace.rows.update(tuple(row.abs().tolist()) for row in rows)
 
 
 VIEW_RULES: dict[str, Rule] = {
