@@ -105,7 +105,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         self.multiplied += name == "bmm"
         if name == "scalar_tensor":
             self.zeros[result] = args[0] == 0
-        call = Call(name, func, args, kwargs, tensors(result), self.caller, self.where)
+        call = Call(name, func, args, kwargs, tensors(result), self.where)
         if name not in SHAPE_ONLY and any(self._is_known(t) for t in inputs):
             self._follow(call, inputs)
             for tensor, labels in zip(written, before):

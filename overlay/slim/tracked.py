@@ -36,14 +36,13 @@ class Tracked:
 
 @dataclass(frozen=True)
 class Call:
-    """One dispatched operator: in-place variants go by the plain name, `caller` is what the model's code called."""
+    """One dispatched operator: in-place variants go by the plain name."""
 
     name: str
     func: Any
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     outputs: list[Tensor]
-    caller: str
     where: str
 
     @property
