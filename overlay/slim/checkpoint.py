@@ -11,6 +11,7 @@ import torch
 
 from .outputs import forget_grids
 from .pickles import holds_string
+from .rounds import remember, rounds_of
 from .whole_files import whole
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ def save_checkpoint(
     for attributes in (half.__dict__, half._modules):  # noqa: SLF001 - RT-DETR's criterion is a module
         attributes.pop("criterion", None)
     forget_grids(half)
-    if plan is not None:
-        half.slim = {**plan.to_dict(), "before": _rounds(model)}
+    if plan is not None and rounds_of(half)[-1:] != [plan.to_dict()]:  # one that `apply_plan` has applied is there
+        remember(half, plan)
     if hasattr(half, "args"):
         half.args = dict(half.args)
     for parameter in half.parameters():
@@ -66,14 +67,6 @@ def is_ours(path: Path) -> bool:
 def holds_plan(path: Path, plan_json: bytes) -> bool:
     """Tell whether a checkpoint was written together with this very plan."""
     return holds_string(path, _mark(plan_json))
-
-
-def _rounds(model: Any) -> list[dict[str, Any]]:
-    """Return the plans that have made a model what it is."""
-    last = getattr(model, "slim", None)
-    if not isinstance(last, dict):
-        return []
-    return [*last.get("before", []), {key: value for key, value in last.items() if key != "before"}]
 
 
 def write_atomically(path: Path, value: Any) -> None:

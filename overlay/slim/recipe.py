@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .architecture import hushed
 from .outputs import classes_of
+from .rebuilding import hushed
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,6 +14,7 @@ from .fitting import check_blocks, lost_groups
 from .folding import fold_constants
 from .masking import silence_blocks, silence_channels, silence_norms
 from .proof import prove_plan
+from .rounds import remember
 from .shadow import one_thread
 from .slicing import slice_model
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 def apply_plan(
     model: nn.Module, plan: Plan, channels: Channels | None = None, *, fold: bool = True, imgsz: int | None = None
 ) -> list[str]:
-    """Prune a model in place; nothing is changed unless the plan fits.
+    """Prune a model in place; nothing is changed unless the plan fits. The model remembers the plan, as `slim`.
 
     New Parameters keep dtype, device and `requires_grad`; gradients are gone. Optimizers and averaged copies of the
     model hold the old Parameters: make them again.
@@ -57,6 +58,7 @@ def apply_plan(
         notes = fold_constants(model, channels, lost, plan.removed) if fold and (lost or plan.removed) else []
         slice_model(model, channels, lost)
     remove_blocks(model, plan.removed)
+    remember(model, plan)
     return notes
 
 

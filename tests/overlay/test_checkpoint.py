@@ -95,9 +95,8 @@ def test_the_plan_rides_along_as_plain_data(path, pruned):
     assert Plan.from_dict(data) == plan
 
 
-def test_without_a_plan_nothing_rides_along(tmp_path, pruned):
-    model, _ = pruned
-    save_checkpoint(tmp_path / "dense.pt", model, CAME_FROM)
+def test_without_a_plan_nothing_rides_along(tmp_path):
+    save_checkpoint(tmp_path / "dense.pt", build(), CAME_FROM)
     assert not hasattr(torch.load(tmp_path / "dense.pt", weights_only=False)["model"], "slim")
 
 
