@@ -13,7 +13,7 @@ from typing import Any, cast
 from torch import nn
 
 from .log import tell, warn
-from .outputs import ArchitectureError, anchors_of, take_anchors
+from .outputs import ArchitectureError, anchors_of, modernise, take_anchors
 from .pruned import is_pruned, shapes_of
 from .rebuilding import STRUCTURE, as_made
 from .refitting import refit
@@ -54,6 +54,7 @@ def keep_architecture(built: nn.Module, weights: nn.Module | dict[str, Any] | No
             "leave `anchors` in the hyp file as it was, or train the unpruned model with others, then prune it"
         )
     model = deepcopy(weights).float().train()
+    modernise(model, built)
     refit(model, weights, built)
     _dress(model.to(next(built.parameters()).device), built)
     tell("slim: the checkpoint is pruned; training goes on in its own architecture")

@@ -54,12 +54,29 @@ def take_anchors(model: nn.Module, built: nn.Module) -> None:
     head, source = head_of(model), head_of(built)
     for name in ("anchors", "anchor_grid", "grid"):
         value = getattr(source, name, None)
-        if isinstance(value, list):  # a buffer up to v6.0
-            head._buffers.pop(name, None)  # noqa: SLF001 - `delattr` fails where it is none
+        if isinstance(value, Tensor):
+            setattr(head, name, value.clone())
+        elif isinstance(value, list):
             setattr(head, name, [tensor.clone() for tensor in value])
-        elif isinstance(value, Tensor):
-            vars(head).pop(name, None)
-            head.register_buffer(name, value.clone())
+
+
+def modernise(model: nn.Module, like: nn.Module) -> None:
+    """Give a model of an earlier release what this one's classes expect, as upstream does when it loads one to detect.
+
+    Args:
+        model: Unpickled, so without what its classes have learnt since; changed in place.
+        like: What this release builds of the same YAML.
+    """
+    theirs = dict(like.named_modules())
+    for name, module in model.named_modules():
+        known = vars(theirs[name]) if type(theirs.get(name)) is type(module) else {}
+        for key, value in known.items():
+            if key not in vars(module) and isinstance(value, (bool, int, float, str, type(None))):
+                setattr(module, key, value)
+    grid = getattr(head_of(like), "anchor_grid", None)
+    if isinstance(grid, list) and "anchor_grid" in head_of(model)._buffers:  # noqa: SLF001 - up to v6.0
+        head_of(model)._buffers.pop("anchor_grid")  # noqa: SLF001
+        head_of(model).anchor_grid = [torch.zeros(1) for _ in grid]  # type: ignore[assignment]
 
 
 def forget_grids(model: nn.Module) -> None:

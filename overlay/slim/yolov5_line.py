@@ -23,6 +23,8 @@ import torch
 
 from .interface import Line
 from .log import upstreams
+from .outputs import modernise
+from .rebuilding import as_made
 from .whole_files import scratch
 
 if TYPE_CHECKING:
@@ -47,12 +49,18 @@ def line_of(package: str) -> Line:
 
 
 def load(path: Path, package: str) -> tuple[nn.Module, dict[str, Any]]:
-    """Open a checkpoint without folding its BatchNorms, as upstream does to train; its EMA goes before its model."""
+    """Open a checkpoint without folding its BatchNorms, as upstream does to train; its EMA goes before its model.
+
+    One of an earlier release is given what this one's classes expect, as upstream's loader does that folds them.
+    """
     with _importable(package):
         checkpoint = torch.load(path, map_location="cpu", weights_only=False)  # models are pickled whole
     model: nn.Module = checkpoint.get("ema") or checkpoint["model"]
     for module in model.modules():
         _rename(module, package)
+    made = as_made(model)
+    if made is not None:
+        modernise(model, made)
     return model, checkpoint
 
 

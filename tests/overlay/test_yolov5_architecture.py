@@ -94,3 +94,11 @@ def test_it_lies_where_upstreams_lies(step):
 
 def test_resuming_and_the_ema_keep_it(step):
     assert step("resumed")
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_of_an_early_release_whose_grid_is_a_buffer(step, classes, pruned):
+    """As all checkpoints up to v6.0, and those that were trained from them."""
+    seen = step("early", nc=2, other=classes, pruned=pruned)
+    assert seen == {"built": not pruned, "narrower": pruned, "classes": classes}

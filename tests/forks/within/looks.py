@@ -35,7 +35,7 @@ def describe(model):
         "shapes": {name: list(tensor.shape) for name, tensor in state.items()},
         "parameters": sum(p.numel() for p in model.parameters()),
         "digest": digest.hexdigest(),
-        "nc": model.model[-1].nc,
+        "nc": getattr(model.model[-1], "nc", None),
         "names": {str(key): value for key, value in model.names.items()},
         "gamma": torch.cat(gammas).median().item() if gammas else None,
     }

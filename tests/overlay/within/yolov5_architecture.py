@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import logging
+import tempfile
 from functools import cache
+from pathlib import Path
 
 import torch
 from networks import photo, randomise
@@ -15,6 +17,7 @@ from slim.architecture import is_pruned, keep_architecture
 from slim.channels import analyse
 from slim.plan import make_plan
 from slim.surgery import apply_plan
+from slim.yolov5_line import load
 
 
 @cache
@@ -78,6 +81,29 @@ def unpruned(cfg, nc, other, **changed):
     ckpt = checkpoint(cfg, nc, pruned=False)
     built, model = start(cfg, ckpt, other, **changed)
     return model is built
+
+
+def early(cfg, nc, other, *, pruned):
+    """Start a checkpoint of a release that kept `anchor_grid` as a buffer, and no setting that came later.
+
+    Says whether what upstream built is trained, and whether the model and the one that prune.py loads still run.
+    """
+    ckpt = checkpoint(cfg, nc, pruned=pruned)
+    head = ckpt["model"].model[-1]
+    vars(head).pop("anchor_grid", None)
+    head.register_buffer("anchor_grid", head.anchors.clone().view(head.nl, 1, -1, 1, 1, 2))
+    for module in ckpt["model"].modules():
+        vars(module).pop("recompute_scale_factor", None)
+    vars(head).pop("inplace", None)
+    package = upstream("models").__name__.rpartition(".")[0]
+    with tempfile.TemporaryDirectory() as folder:
+        torch.save(ckpt, Path(folder) / "early.pt")
+        loaded, _ = load(Path(folder) / "early.pt", package)
+    built, model = start(cfg, ckpt, other)
+    sum(tensor.sum() for tensor in leaves(model(photo(64, 2)))).backward()
+    for each in (model, loaded.float()):
+        each.eval()(photo(64))
+    return {"built": model is built, "narrower": is_pruned(model), "classes": model.model[-1].nc}
 
 
 def another(cfg, weights_cfg, *, pruned):
