@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 
 from tests.forks import task_sets
-from tests.forks.conftest import TINY
+from tests.forks.conftest import NEW, OLD, TINY
 from tests.forks.task_sets import CLASSES, KEYPOINTS, OWN
 
 RELEASES = ("8.0.100", "8.2.103", "8.4.190")
@@ -136,9 +136,10 @@ def check_refitted(case, lines):
     assert seen[0]["parameters"] < seen[1]["parameters"]
     ours, dense = (fork.call("carried", weights=str(w), file=s["file"]) for w, s in zip((small, weights), seen))
     assert ours.keys() == dense.keys()
+    outputs = {name for name in ours if len(ours[name]) == len(dense[name])}  # what is hidden was pruned
+    assert len(outputs) > (2 if len(ours) > 2 else 1)
     # Where a dense model's hidden layers depend on the data set as well, nothing of them is carried over; ours are.
-    less = {name for name in ours if ours[name] != dense[name] and not _is_part(dense[name], ours[name])}
-    assert less == set()
+    assert {name for name in outputs if ours[name] != dense[name] and not _is_part(dense[name], ours[name])} == set()
     return ours
 
 
@@ -166,3 +167,16 @@ def test_rows_follow_the_names_of_classes(lines):
 
 def test_grey_pictures_are_read_by_the_sum_of_the_filters(lines):
     assert check_refitted(("8.4.190", "detect", GREY), lines)["model.0.conv.weight"] == "sum"
+
+
+@pytest.mark.parametrize("release", [NEW, OLD])
+def test_a_model_that_takes_a_little_of_a_pruned_one_is_warned_of(lines, release):
+    """`YOLO("yolov8n.yaml").load("slim.pt").train()` trains the dense model, with a part of the weights."""
+    fork, weights, _ = lines(release, "detect", {"names": OWN})
+    small = pruned(fork, weights)
+    cfg = str(weights.with_name("detect.yaml"))
+    heard = fork.call("loaded", cfg=cfg, weights=str(small))
+    (said,) = (text for text in heard if "slim: " in text)
+    assert f"slim: {small.name} is a pruned model, and only " in said
+    assert said.endswith(f"to go on in the pruned shape: YOLO('{small.name}').train(...)")
+    assert not [text for text in fork.call("loaded", cfg=cfg, weights=str(weights)) if "slim" in text]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from pathlib import Path
 
@@ -84,3 +85,17 @@ def _filters(now, before):
     if now.shape[1] == 1 and torch.equal(now, before.sum(1, keepdim=True)):
         return "sum"
     return [_among(now[:, index], before.unbind(1)) for index in range(now.shape[1])]
+
+
+def loaded(cfg, weights):
+    """Load weights into what a YAML builds, as one does in a notebook; what upstream's logger said meanwhile."""
+    said = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())
+    logger = next(logging.getLogger(name) for name in ("ultralytics", "yolov5") if logging.getLogger(name).handlers)
+    logger.addHandler(handler)
+    try:
+        YOLO(cfg).load(weights)
+    finally:
+        logger.removeHandler(handler)
+    return said

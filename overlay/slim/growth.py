@@ -1,0 +1,31 @@
+"""Say so when the weights of a pruned model are loaded into one of another shape, which trains as it was built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from .log import warn
+from .pruned import is_pruned, shapes_of
+
+
+def warn_of_growth(model: nn.Module, weights: nn.Module | dict[str, Any]) -> None:
+    """Warn when a model has taken what fits of a pruned one's weights; stands where upstream has loaded them.
+
+    Args:
+        model: What was loaded into: it keeps its own shape.
+        weights: The model that was loaded, or its checkpoint.
+    """
+    source = (weights.get("ema") or weights.get("model")) if isinstance(weights, dict) else weights
+    if not isinstance(source, nn.Module) or not is_pruned(source, model):
+        return
+    wanted, fitting = shapes_of(model), shapes_of(source)
+    same = sum(fitting.get(name) == shape for name, shape in wanted.items())
+    path = getattr(source, "pt_path", None)
+    file = Path(str(path)).name if path else "slim.pt"
+    warn(
+        f"slim: {file} is a pruned model, and only {same} of the {len(wanted)} tensors of this one, which stays as "
+        f"large as it was built, come from it; to go on in the pruned shape: YOLO({file!r}).train(...)"
+    )
