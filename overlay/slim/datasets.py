@@ -119,6 +119,12 @@ def choose(source: Path, pictures: Sequence[str], limit: int, formats: Collectio
     return sorted(found), skipped
 
 
+def leftovers(places: Sequence[Path], formats: Collection[str]) -> list[str]:
+    """Return what macOS leaves beside pictures, `._<name>`: upstream passes over it, and it is no picture."""
+    found = (path for place in places if place.is_dir() for path in place.rglob("._*"))
+    return sorted(str(path) for path in found if path.suffix[1:].lower() in formats)
+
+
 def is_sound(path: str, formats: Collection[str]) -> bool:
     """Return whether upstream takes a picture, by the rule of its `verify_image_label`, the same in every release.
 

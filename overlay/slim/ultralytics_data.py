@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .comparing import quiet
-from .datasets import CalibrationError, DataSet, check_channels, choose, reason, takes, task_of
+from .datasets import CalibrationError, DataSet, check_channels, choose, leftovers, reason, takes, task_of
 from .documents import Split, nothing_at, split_of
 from .folders import folder_of, pictures_of
 from .sealed import for_validation, sealed, swapped
@@ -94,7 +94,8 @@ def _listed(source: Path, split: Split, name: str, imgsz: int = 32, limit: int =
         def get_labels(self) -> list[dict[str, Any]]:
             files: list[str] = self.im_files  # type: ignore[has-type]
             if limit:
-                chosen, self.skipped = choose(source, files, limit, formats)
+                chosen, skipped = choose(source, files, limit, formats)
+                self.skipped = leftovers(split.places, formats) + skipped
                 self.im_files = files = [files[index] for index in chosen]
             return [{"im_file": file, "cls": np.zeros((0, 1)), "bboxes": np.zeros((0, 4))} for file in files]
 

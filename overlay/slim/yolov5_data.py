@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .comparing import quiet
-from .datasets import CalibrationError, DataSet, check_channels, choose, task_of
+from .datasets import CalibrationError, DataSet, check_channels, choose, leftovers, task_of
 from .documents import Split, nothing_at, split_of
 from .folders import folder_of, pictures_of
 from .sealed import for_validation, sealed
@@ -105,7 +105,8 @@ def _listed(source: Path, split: Split, name: str, package: str, imgsz: int = 32
         def cache_labels(self, *_: Any, **__: Any) -> Unlabelled:
             files = _files(self)
             if limit:
-                chosen, self.skipped = choose(source, files, limit, formats)
+                chosen, skipped = choose(source, files, limit, formats)
+                self.skipped = leftovers(split.places, formats) + skipped
                 files = [files[index] for index in chosen]
             return Unlabelled({file: [np.zeros((0, 5), np.float32), (1, 1), []] for file in files})
 

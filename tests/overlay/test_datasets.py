@@ -167,6 +167,9 @@ class TestPicturesThatCannotBeRead:
         (line,) = found.said()
         assert line.startswith(f"skipped {len(found.skipped)} pictures that cannot be read")
         assert str(found.skipped[0]) in line
+        assert {"._0.jpg", "x.jpg", "empty.png", "tiny.png", "text.png"} < {
+            path.rpartition("/")[2] for path in found.skipped
+        }
         assert next(found.batches(5)).shape == (5, 3, 64, 64)
 
     def test_others_take_their_place(self, sets, detector):
