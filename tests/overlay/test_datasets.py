@@ -16,6 +16,8 @@ from ultralytics.data.utils import check_cls_dataset, check_det_dataset
 from ultralytics.nn.tasks import ClassificationModel, DetectionModel, OBBModel, PoseModel, SegmentationModel
 
 from slim.datasets import CalibrationError, DataSet, evenly, task_of
+from slim.interface import Line
+from slim.loading import image_size
 from slim.ultralytics_data import open_data
 
 NAMES = "names: {0: qr}\n"
@@ -321,3 +323,30 @@ def test_pictures_are_taken_evenly_and_in_whole_batches():
     assert [batch.flatten().tolist() for batch in data.batches(4, 5)] == [[0, 2, 4, 6]]
     assert [batch.flatten().tolist() for batch in data.batches(16, 3)] == [[0, 3, 6]]
     assert evenly("abc", 9) == ["a", "b", "c"]
+
+
+class TestImageSizes:
+    @pytest.mark.parametrize(
+        ("asked", "kept", "floor", "size"),
+        [
+            (None, {"train_args": {"imgsz": 100}}, 1, 128),
+            (None, {"train_args": {"imgsz": [320, 416]}}, 1, 416),
+            (None, {"opt": {"imgsz": 100}}, 2, 128),
+            (None, {"opt": {"imgsz": 20}}, 2, 64),
+            (None, {"opt": {"img_size": [640, 640]}}, 2, 640),
+            (None, {"opt": None}, 2, 640),
+            (None, {}, 1, 640),
+            (64, {}, 2, 64),
+            (32, {}, 2, 32),
+        ],
+    )
+    def test_are_rounded_as_training_rounds_them(self, detector, asked, kept, floor, size):
+        line = Line(load=None, export=None, floor=floor)
+        assert image_size(line, asked, detector, kept) == (size, [])
+
+    def test_a_typed_one_is_rounded_and_it_is_said(self, detector):
+        size, (said,) = image_size(Line(load=None, export=None), 1, detector, {})
+        assert (size, said) == (
+            32,
+            "--imgsz 1: rounded up to 32, a multiple of the model's stride, 32, as upstream does",
+        )
