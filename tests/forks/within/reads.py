@@ -7,7 +7,6 @@ import inspect
 from pathlib import Path
 
 import torch
-from ultralytics.slim.ultralytics_data import open_data
 
 from ultralytics import YOLO
 
@@ -22,6 +21,8 @@ def upstream(name):
 
 def reads(source, model="yolov8n.yaml", imgsz=64):
     """Compare; upstream reads second, because it may write where the pictures lie."""
+    from ultralytics.slim.ultralytics_data import open_data  # the pristine tree has none
+
     ours = open_data(Path(source), YOLO(model).model, imgsz, 999)
     theirs = (classes if model.endswith("-cls.yaml") else boxes)(source, imgsz)
     files = [str(sample[0]) for sample in theirs.samples] if hasattr(theirs, "samples") else theirs.im_files
