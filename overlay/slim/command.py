@@ -62,9 +62,11 @@ def common_arguments(parser: argparse.ArgumentParser, where: str) -> None:
     add("--only", **pattern, help="layers that alone may lose channels; may be repeated")
     add("--plan-out", type=Path, help="write the plan to this .json as well, also with --dry-run")
     add("--val", action="store_true", help="validate on --data: dense, pruned, folded, re-estimated")
-    add("--data", type=Path, help="data YAML; re-estimates BatchNorm statistics on its training pictures")
+    what = "data YAML, or of a classifier the folder; re-estimates BatchNorm statistics on its training pictures"
+    add("--data", type=Path, help=what)
     add("--pictures", type=int, default=512, help="how many pictures for that (default: 512)")
-    add("--imgsz", type=int, help="image size for statistics, FLOPs, ONNX and latency (default: the checkpoint's)")
+    size = "image size for statistics, FLOPs, ONNX and latency (default: the checkpoint's)"
+    add("--imgsz", "--img", "--img-size", type=int, help=size)
     add("--out", type=Path, help=f"where to {where}")
     add("--overwrite", action="store_true", help="replace files at --out that no earlier run of this script wrote")
     add("--trust", action="store_true", help="run what the checkpoint's pickle says; it may be any program")

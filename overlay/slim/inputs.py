@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch.nn.modules.conv import _ConvNd
 
@@ -13,3 +13,10 @@ if TYPE_CHECKING:
 def first_convolution(model: nn.Module) -> str | None:
     """Return the name of the convolution that reads the pictures."""
     return next((name for name, module in model.named_modules() if isinstance(module, _ConvNd)), None)
+
+
+def inputs_of(model: nn.Module) -> int | None:
+    """Return how many inputs it has: the channels of a picture, or in YOLOv5's Focus four times as many."""
+    name = first_convolution(model)
+    layer: Any = None if name is None else model.get_submodule(name)
+    return None if layer is None else int(layer.in_channels)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable
 
+from . import ultralytics_data
+
 if TYPE_CHECKING:
     import argparse
     from pathlib import Path
@@ -12,9 +14,12 @@ if TYPE_CHECKING:
     from torch import nn
 
     from .channels import Channels
+    from .datasets import DataSet
     from .plan import Plan
     from .scoring import Scores
     from .stages import Validate
+
+    OpenData = Callable[..., DataSet]
 
 
 @dataclass(frozen=True)
@@ -27,12 +32,16 @@ class Line:
         export: Path of a checkpoint and image size; writes the ONNX file beside it and returns its path.
         validate: Path of a checkpoint, of a data set's YAML, and image size; upstream's metrics by name.
         package: Where the release keeps its modules: `ultralytics`, `yolov5`, or none.
+        open_data: A data set, a model, the size and number of pictures: those that upstream trains on.
+        floor: How many strides a side has at least that its training takes.
     """
 
     load: Callable[[Path], tuple[nn.Module, dict[str, Any]]]
     export: Callable[[Path, int], Path]
     validate: Validate | None = None
     package: str = "ultralytics"
+    open_data: OpenData = ultralytics_data.open_data
+    floor: int = 1
 
 
 @dataclass(frozen=True)

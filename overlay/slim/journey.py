@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import torch
 
-from . import calibrate, measure
+from . import measure
 from .advice import advise, doubts, table
+from .calibrate import reestimate
 from .channels import analyse
 from .choosing import Chooser, predicted, settle_options, settle_score
 from .interface import Files
 from .interrupt import INTERRUPTED, interruptible
-from .loading import check_options, image_size, load, read_plan
+from .loading import check_options, image_size, load, open_data, read_plan
 from .patterns import protect
 from .plan import Plan, PlanError
 from .proof import proven
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
     from .advice import Advice
     from .channels import Channels
+    from .datasets import DataSet
     from .interface import Interface, Line
 
 BATCH = 16  # pictures at a time for BatchNorm statistics
@@ -134,7 +136,9 @@ def prune(line: Line, interface: Interface, options: argparse.Namespace, written
     replaced = [] if unasked else results.check(plan=options.plan)
     dense, checkpoint = load(line, options.weights, trust=options.trust)
     dense, said = interface.prepare(dense, options)
-    imgsz = image_size(options.imgsz, dense, checkpoint)
+    imgsz, rounded = image_size(line, options.imgsz, dense, checkpoint)
+    data = open_data(line, options, dense, imgsz)
+    said = [*said, *rounded, *(data.said() if data else [])]
     channels = analyse(dense)
     allowed = protect(channels, keep=options.keep, only=options.only)
     known = advise(dense, allowed)
@@ -145,20 +149,22 @@ def prune(line: Line, interface: Interface, options: argparse.Namespace, written
     with _next_step(interface, options):
         if options.plan:
             plan = read_plan(options.plan)
-            pruned, notes = _pruned(dense, plan, channels, options, imgsz)
+            pruned, notes = _pruned(dense, plan, channels, options, imgsz, data)
         else:
 
             def choose(free: Channels) -> Plan:
                 return Chooser.of(interface, options, dense, free, imgsz).plan_for(target, line.export, checkpoint)
 
-            plan, (pruned, notes) = proven(allowed, choose, lambda plan: _pruned(dense, plan, channels, options, imgsz))
+            plan, (pruned, notes) = proven(
+                allowed, choose, lambda plan: _pruned(dense, plan, channels, options, imgsz, data)
+            )
     doubted = doubts(known, dense, channels, plan)
     if target and known.sparse:  # as much was asked for, and what lives on is what fine-tuning is for
         notes += doubted
         doubted = []
     warnings = [f"{doubt}; next: {_mend(known, interface, options)}" for doubt in doubted]
     tell(*said, *replaced, *(f"WARNING: {text}" for text in warnings), *(f"note: {text}" for text in notes))
-    accuracy = _reestimated(line, dense, pruned, (plan, channels, checkpoint), options, imgsz)
+    accuracy = _reestimated(line, dense, pruned, (plan, channels, checkpoint), options, imgsz, data) if data else {}
     tell(*interface.remarks(dense, pruned, plan, imgsz))
     if options.plan_out:
         plan_out(options.plan_out, plan, overwrite=options.overwrite)
@@ -184,7 +190,7 @@ def prune(line: Line, interface: Interface, options: argparse.Namespace, written
 
 
 def _pruned(
-    dense: nn.Module, plan: Plan, channels: Channels, options: argparse.Namespace, imgsz: int
+    dense: nn.Module, plan: Plan, channels: Channels, options: argparse.Namespace, imgsz: int, data: DataSet | None
 ) -> tuple[nn.Module, list[str]]:
     """Return the pruned model, and what there is to say of it."""
     pruned = deepcopy(dense)
@@ -192,8 +198,8 @@ def _pruned(
     if notes:
         masked = deepcopy(dense)
         mask_plan(masked, plan, channels, fold=True)
-        if options.data:
-            shown, pictures = calibrate.image_batches(options.data, imgsz=imgsz, limit=SAMPLE), "pictures"
+        if data:
+            shown, pictures = data.batches(SAMPLE, limit=SAMPLE), "pictures"
         else:
             black = image(dense, imgsz, batch=SAMPLE)
             shown, pictures = iter([torch.rand(black.shape, generator=torch.Generator().manual_seed(0))]), "noise"
@@ -209,10 +215,9 @@ def _reestimated(
     made: tuple[Plan, Channels, dict[str, Any]],
     options: argparse.Namespace,
     imgsz: int,
+    data: DataSet,
 ) -> dict[str, dict[str, float]]:
-    """Re-estimate BatchNorm statistics where there are pictures; return the accuracy after each step, if asked for."""
-    if not options.data:
-        return {}
+    """Re-estimate BatchNorm statistics; return the accuracy after each step, if asked for."""
     plan, channels, checkpoint = made
     steps: dict[str, nn.Module] = {}
     if options.val:
@@ -220,13 +225,15 @@ def _reestimated(
         apply_plan(raw, plan, channels, fold=False)
         folded = {} if options.no_fold else {"folded": deepcopy(pruned)}
         steps = {"dense": dense, "pruned, not folded": raw, **folded, "re-estimated": pruned}
-    say(f"re-estimating BatchNorm statistics on pictures of {options.data}")
-    batches = calibrate.image_batches(options.data, imgsz=imgsz, batch=BATCH, limit=options.pictures)
-    calibrate.reestimate(pruned, batches)
+    say(f"re-estimating BatchNorm statistics on pictures of {data.source}")
+    kept = reestimate(pruned, data.batches(BATCH))
+    if kept:
+        few = "are shown one value a channel and keep the statistics they have; give more pictures or a larger --imgsz"
+        say(f"note: {len(kept)} BatchNorm layers, the first {kept[0]}, {few}")
     if line.validate is None or not options.val:
         return {}
-    say(f"validating {len(steps)} models on {options.data}")
-    found = accuracies(line.validate, steps, checkpoint, options.data, imgsz)
+    say(f"validating {len(steps)} models on {data.source}")
+    found = accuracies(line.validate, steps, checkpoint, data, imgsz)
     tell(*accuracy_table(found))
     return found
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from . import calibrate
 from .pickles import OTHERS, NotACheckpointError, check_file
 from .plan import Plan, PlanError
 from .trust import first_line, handed_over, read_checkpoint
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     import argparse
     from pathlib import Path
 
+    from .datasets import DataSet
     from .interface import Line
 
 LARGEST_PLAN = 64 * 2**20  # bytes; of yolov8x one takes 0.2 MB
@@ -40,10 +40,8 @@ def check_options(line: Line, options: argparse.Namespace, out: Path) -> None:
         raise ValueError(f"--plan-out {options.plan_out}: must end in .json, which a plan is")
     if options.pictures < 1:
         raise ValueError(f"--pictures {options.pictures}: must be at least 1")
-    if options.data:
-        calibrate.image_paths(options.data)
-    if options.val:
-        calibrate.image_paths(options.data, "val")
+    if options.imgsz is not None and options.imgsz < 1:
+        raise ValueError(f"--imgsz {options.imgsz}: must be at least 1")
 
 
 def _check_plan_alone(options: argparse.Namespace) -> None:
@@ -54,14 +52,35 @@ def _check_plan_alone(options: argparse.Namespace) -> None:
         raise ValueError("--plan says already how many stay: leave out --score, --min-channels and rounding")
 
 
-def image_size(asked: int | None, model: nn.Module, checkpoint: dict[str, Any]) -> int:
-    """Return the image size to work at: as asked, or as trained."""
-    trained: Any = checkpoint.get("train_args") or checkpoint.get("opt") or {}  # YOLOv5 keeps it from v6.2 on
-    imgsz = int(trained.get("imgsz", 640)) if asked is None else asked
+def image_size(line: Line, asked: int | None, model: nn.Module, checkpoint: dict[str, Any]) -> tuple[int, list[str]]:
+    """Return the image size to work at, as asked or as trained, and what is to be said of it.
+
+    It is rounded up to whole strides, as upstream's training rounds what it is given, and its validation what it is.
+    """
+    trained: Any = checkpoint.get("train_args") or checkpoint.get("opt")  # YOLOv5 keeps it from v6.2 on
+    kept = (trained.get("imgsz") or trained.get("img_size")) if isinstance(trained, dict) else None
+    sides = [side for side in (kept if isinstance(kept, (list, tuple)) else [kept]) if isinstance(side, int)]
     stride = max(32, int(max(getattr(model, "stride", [32]))))
-    if imgsz < stride or imgsz % stride:
-        raise ValueError(f"--imgsz {imgsz}: must be a multiple of the model's stride, {stride}")
-    return imgsz
+    if asked is None:
+        return max(_whole(max(sides, default=640), stride), line.floor * stride), []
+    imgsz = _whole(asked, stride)
+    said = f"--imgsz {asked}: rounded up to {imgsz}, a multiple of the model's stride, {stride}, as upstream does"
+    return imgsz, [] if imgsz == asked else [said]
+
+
+def _whole(side: int, stride: int) -> int:
+    return max(1, -(-side // stride)) * stride
+
+
+def open_data(line: Line, options: argparse.Namespace, model: nn.Module, imgsz: int) -> DataSet | None:
+    """Open the data set that was asked for, if any.
+
+    Raises:
+        CalibrationError: It is none, or none for this model.
+    """
+    if not options.data:
+        return None
+    return line.open_data(options.data, model, imgsz, options.pictures, val=options.val)
 
 
 def load(line: Line, weights: Path, *, trust: bool) -> tuple[nn.Module, dict[str, Any]]:

@@ -9,7 +9,7 @@ import torch
 
 from .checkpoint import save_checkpoint
 from .comparing import quiet
-from .sealed import for_validation, sealed
+from .sealed import sealed
 from .shadow import undisturbed
 from .whole_files import scratch
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from .channels import Channels
+    from .datasets import DataSet
 
 Validate = Callable[[Path, Path, int], "dict[str, float]"]
 
@@ -72,7 +73,7 @@ def _raw(model: nn.Module, channels: Channels, images: Tensor) -> list[Tensor]:
 
 
 def accuracies(
-    validate: Validate, models: Mapping[str, nn.Module], checkpoint: dict[str, Any], data: Path, imgsz: int
+    validate: Validate, models: Mapping[str, nn.Module], checkpoint: dict[str, Any], data: DataSet, imgsz: int
 ) -> dict[str, dict[str, float]]:
     """Return what upstream's own validator says of each model, by name.
 
@@ -80,7 +81,7 @@ def accuracies(
         validate: Path of a checkpoint, of the data set's YAML, and the size of the pictures: metrics by name.
         models: The models.
         checkpoint: What the first of them was loaded from.
-        data: The data set's YAML.
+        data: The data set, opened to validate on.
         imgsz: Side of a picture, in pixels.
 
     Raises:
@@ -88,7 +89,9 @@ def accuracies(
     """
     found: dict[str, dict[str, float]] = {}
     with scratch() as temporary, quiet(), sealed():
-        own = for_validation(data, Path(temporary))
+        if data.validation is None:
+            raise ValueError(f"--val: {data.source} was not opened to validate on")
+        own = data.validation(Path(temporary))
         for name, model in models.items():
             path = Path(temporary) / "model.pt"
             save_checkpoint(path, model, checkpoint)
@@ -96,7 +99,7 @@ def accuracies(
                 found[name] = validate(path, own, imgsz)
             except Exception as error:  # upstream's validator raises anything
                 reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
-                raise ValueError(f"--val: upstream cannot validate on {data} ({reason})") from error
+                raise ValueError(f"--val: upstream cannot validate on {data.source} ({reason})") from error
     return found
 
 

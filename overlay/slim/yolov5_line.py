@@ -16,16 +16,19 @@ import runpy
 import shutil
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import torch
 
+from .datasets import task_of
 from .interface import Line
 from .log import upstreams
 from .outputs import modernise
 from .rebuilding import as_made
 from .whole_files import scratch
+from .yolov5_data import open_data
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +39,8 @@ FAILED = ("fail", "error")  # words of the line in which upstream says why there
 # What every release prints of a validation: "all", pictures, labels, metrics; a segmenter then those of its masks.
 ALL = re.compile(r"^\s*all\s+\d+\s+\d+((?:\s+[\d.eE+-]+){4})", re.MULTILINE)
 METRICS = ("precision", "recall", "mAP50", "mAP50-95")
+TOPS = re.compile(r"^\s*all\s+\d+((?:\s+[\d.eE+-]+){2})\s*$", re.MULTILINE)  # of a classifier: pictures, metrics
+SCRIPTS = {"classify": ("classify.val",), "segment": ("segment.val",)}  # of a model; `val` is called `test` in v5.0
 
 
 def line_of(package: str) -> Line:
@@ -45,6 +50,8 @@ def line_of(package: str) -> Line:
         export=lambda path, imgsz: export(path, imgsz, package),
         validate=lambda path, data, imgsz: validate(path, data, imgsz, package),
         package=package,
+        open_data=partial(open_data, package=package),
+        floor=2,
     )
 
 
@@ -114,16 +121,20 @@ def validate(path: Path, data: Path, imgsz: int, package: str) -> dict[str, floa
     Raises:
         RuntimeError: Upstream has printed none; with the line in which it says why.
     """
-    script = next(name for name in ("val", "test") if importlib.util.find_spec(_dotted(package, name)))
+    task = task_of(load(path, package)[0])
+    script = next(
+        name for name in SCRIPTS.get(task, ("val", "test")) if importlib.util.find_spec(_dotted(package, name))
+    )
     with scratch() as temporary:
         where = ["--project", temporary, "--name", "val", "--exist-ok"]
         size = ["--img-size", str(imgsz), "--batch-size", "16"]
         said = _called(_dotted(package, script), ["--weights", str(path), "--data", str(data), *size, *where])
-    found = ALL.findall(said)
+    found = (TOPS if task == "classify" else ALL).findall(said)
     if not found:
         lines = [text.strip() for text in said.splitlines() if any(word in text.lower() for word in FAILED)]
         raise RuntimeError(lines[-1] if lines else "upstream's validator has printed no metrics")
-    return dict(zip(METRICS, map(float, found[-1].split())))
+    names = ("top1", "top5") if task == "classify" else METRICS
+    return dict(zip(names, map(float, found[-1].split())))
 
 
 def _dotted(package: str, module: str) -> str:

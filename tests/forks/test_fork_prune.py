@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+from pathlib import Path
 
+import cv2
+import numpy as np
 import onnx
 import pytest
 
@@ -60,3 +64,77 @@ def test_a_model_under_a_tenth_of_a_megabyte_exports(new):
 
     with pytest.raises(StepError, match="output model too small"):
         new.pristine.call("export", weights=str(out))
+
+
+@pytest.fixture
+def folder(sets, tmp_path):
+    """A data set with pictures that cannot be read, under a name that also lies below upstream's `datasets_dir`."""
+    shutil.copytree(sets / "one", tmp_path / "set", ignore=shutil.ignore_patterns("*.cache"))
+    pictures = sorted((tmp_path / "set" / "images" / "train").iterdir())
+    pictures[0].write_bytes(b"x" * 40)
+    (pictures[1].parent / ("._" + pictures[1].name)).write_bytes(b"x" * 40)
+    pictures[2].write_bytes(b"")
+    return tmp_path / "set"
+
+
+class TestData:
+    """`--data` is read as upstream of that release reads it."""
+
+    def test_the_same_pictures_to_the_pixel(self, fork, folder, tmp_path):
+        yaml = tmp_path / "data.yaml"
+        yaml.write_bytes(
+            f"# \xe9\npath: {folder}\ntrain: images/train\nval: images/val\nnames: [qr]\n".encode("latin-1")
+        )
+        read = fork.call("reads", source=str(yaml))
+        assert read["pictures"] == read["theirs"]
+        assert (len(read["pictures"]), len(read["skipped"]), read["largest"]) == (14, 3, 0)
+
+    def test_below_datasets_dir(self, fork, folder, tmp_path):
+        """Where the same name lies beside the YAML, and before 8.1 in the folder that it runs in."""
+        place = Path(fork.call("datasets_dir")) / "below"
+        shutil.copytree(folder, place, dirs_exist_ok=True)
+        decoy = shutil.copytree(folder, tmp_path / "yamls" / "below")
+        (decoy.parent / "data.yaml").write_text("path: below\ntrain: images/train\nval: images/val\nnames: [qr]\n")
+        read = fork.call("reads", source=str(decoy.parent / "data.yaml"))
+        shutil.rmtree(place)
+        assert read["pictures"] == read["theirs"]
+        assert read["pictures"][0].startswith(str(place))
+
+    def test_classes(self, fork, tmp_path):
+        for name in ("train/ant/0.jpg", "train/bee/0.png", "val/ant/0.jpg", "val/bee/0.jpg"):
+            (tmp_path / "set" / name).parent.mkdir(parents=True)
+            noise = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)
+            assert cv2.imwrite(str(tmp_path / "set" / name), noise)
+        read = fork.call("reads", source=str(tmp_path / "set"), model="yolov8n-cls.yaml", imgsz=32)
+        assert read["pictures"] == read["theirs"]
+        assert (len(read["pictures"]), read["largest"]) == (2, 0)
+
+    @pytest.mark.slow
+    def test_a_classifier_is_validated(self, fork, tmp_path):
+        for index in range(4):
+            for place in ("train/ant", "train/bee", "test/ant", "test/bee"):
+                (tmp_path / "set" / place).mkdir(parents=True, exist_ok=True)
+                noise = np.random.default_rng(index).integers(0, 255, (40, 60, 3), np.uint8)
+                assert cv2.imwrite(str(tmp_path / "set" / place / f"{index}.jpg"), noise)
+        weights = fork.call("untrained", name="yolov8n-cls.yaml", path=str(tmp_path / "last.pt"))
+        before = {path: path.read_bytes() for path in (tmp_path / "set").rglob("*.*")}
+        amount = ("--weights", weights, "--ratio", 0.3, "--no-onnx", "--dry-run", "--json")
+        done = fork.run(fork.root / "prune.py", *amount, "--data", tmp_path / "set", "--val")
+        assert done.returncode == 0, done.stderr[-3000:]
+        accuracy = json.loads(done.stdout)["accuracy"]
+        assert list(accuracy) == ["dense", "folded", "pruned, not folded", "re-estimated"]
+        assert all({"accuracy_top1", "accuracy_top5"} == set(found) for found in accuracy.values())
+        assert {path: path.read_bytes() for path in (tmp_path / "set").rglob("*.*")} == before
+
+    @pytest.mark.slow
+    def test_a_detector_is_validated_and_its_folder_stays_as_it_is(self, fork, folder, tmp_path):
+        yaml = tmp_path / "data.yaml"
+        yaml.write_text(f"path: {folder}\ntrain: images/train\nval: images/val\nnames: [qr]\n")
+        before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        amount = ("--weights", fork.dense["last"], "--ratio", 0.3, "--no-onnx", "--dry-run", "--imgsz", 50)
+        done = fork.run(fork.root / "prune.py", *amount, "--data", yaml, "--val")
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert "skipped 3 pictures that cannot be read, as upstream's training does: the first is " in done.stdout
+        assert "--imgsz 50: rounded up to 64, a multiple of the model's stride, 32, as upstream does" in done.stdout
+        assert re.search(r"re-estimated( +[\d.]+){4}", done.stdout)
+        assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before

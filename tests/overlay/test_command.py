@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import nn
 
-from slim.calibrate import image_batches
 from slim.command import Line, main
 from slim.plan import Plan
 from slim.surgery import apply_plan, mask_plan
+from slim.ultralytics_data import open_data
 from tests.overlay.networks import assert_same, photo, randomise, run
 from tests.overlay.test_architecture import build
 from ultralytics import YOLO
@@ -326,7 +326,7 @@ def test_val_says_what_each_step_costs(prune, weights, data):
 def test_data_puts_the_statistics_right(prune, weights, data):
     assert prune("--weights", weights, "--ratio", 0.5, "--data", data, "--no-onnx")[0] == 0
     model = load(weights.with_name("last-pruned.pt"))[0]
-    images = next(image_batches(data, imgsz=64, batch=6))
+    images = next(open_data(data, model, 64, 6).batches(6))
     seen = []
     model.model[0].conv.register_forward_hook(lambda *passed: seen.append(passed[-1].mean((0, 2, 3))))
     run(model, images)
@@ -408,8 +408,8 @@ class TestRefused:
             (("--threshold", "inf"), "threshold is inf"),
             (("--ratio", 0.5, "--round-to", 0), "round_to is 0"),
             (("--ratio", 0.5, "--min-channels", 0), "min_channels is 0"),
-            (("--ratio", 0.5, "--imgsz", 50), "--imgsz 50: must be a multiple of the model's stride, 32"),
-            (("--ratio", 0.5, "--imgsz", 0), "--imgsz 0"),
+            (("--ratio", 0.5, "--imgsz", 0), "--imgsz 0: must be at least 1"),
+            (("--ratio", 0.5, "--imgsz", -32), "--imgsz -32: must be at least 1"),
             (("--ratio", 0.5, "--data", "nowhere.yaml"), "nowhere.yaml"),
             (("--ratio", 0.5, "--out", "small.onnx"), "--out small.onnx: must end in .pt"),
             (("--plan", "nowhere.json"), "nowhere.json"),

@@ -13,8 +13,10 @@ import pytest
 import torch
 import yaml
 
-from slim.calibrate import CalibrationError, image_paths
-from slim.sealed import for_validation, sealed
+from slim.datasets import CalibrationError
+from slim.sealed import sealed
+from slim.ultralytics_data import open_data
+from tests.overlay.test_architecture import build
 from tests.overlay.test_command import data, prune, weights  # noqa: F401 - fixtures
 
 
@@ -66,7 +68,7 @@ def test_what_is_validated_is_what_the_yaml_says_but_runs_nothing(weights, prune
 
 def test_upstreams_yaml_has_the_users_keys_and_whole_paths(data, tmp_path):
     data.write_text(data.read_text() + "download: x\ntest: y\nkpt_shape: [4, 3]\n")
-    written = for_validation(data, tmp_path)
+    written = open_data(data, build(), 64, 6, val=True).validation(tmp_path)
     images = str(data.parent / "images")
     assert yaml.safe_load(written.read_text()) == {
         "names": {0: "qr"},
@@ -117,11 +119,11 @@ def test_what_is_missing_is_said(data, text, message):
     (data.parent / "val.txt").write_text("./images/0.png\n./images/nope.png\n")
     data.write_text(text)
     with pytest.raises(CalibrationError, match=message) as refused:
-        image_paths(data, "val")
+        open_data(data, build(), 64, 6, val=True)
     assert str(refused.value).startswith(f"{data}: ")
 
 
-@pytest.mark.parametrize("name", ["set.zip", "folder", "coco8.yaml", "https://localhost/set.yaml"])
+@pytest.mark.parametrize("name", ["set.zip", "folder", "coco80.yaml", "https://localhost/set.yaml"])
 def test_what_is_no_yaml_is_refused(weights, prune, tmp_path, name, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()

@@ -134,7 +134,7 @@ class TestRefused:
             (("--prob", 0.5, "--thres", 0.1), "--prob and --thres: give one of them"),
             (("--rate", 0), "--rate 0"),
             (("--min-channels", 0), "min_channels is 0"),
-            (("--imgsz", 50), "--imgsz 50: must be a multiple of the model's stride, 32"),
+            (("--imgsz", 0), "--imgsz 0: must be at least 1"),
             (("--cfg", "nowhere.yaml"), "--cfg nowhere.yaml: no such model YAML"),
             (("--data", "nowhere.yaml"), "nowhere.yaml"),
             (("--out", "small.onnx"), "--out small.onnx: must end in .pt"),
@@ -185,7 +185,9 @@ class TestTrust:
         last, flag = weights(fork), tmp_path / "ran"
         cv2.imwrite(str(tmp_path / "0.png"), np.zeros((64, 64, 3), np.uint8))
         data = tmp_path / "data.yaml"
-        data.write_text(f"train: {tmp_path}\nval: nowhere\nnc: 1\nnames: [qr]\ndownload: bash -c 'touch {flag}'\n")
+        data.write_text(
+            f"train: {tmp_path}\nval: {tmp_path / 'nowhere'}\nnc: 1\nnames: [qr]\ndownload: bash -c 'touch {flag}'\n"
+        )
         done = fork.prune("--weights", last, "--no-onnx", "--data", data, "--val")
         assert (done["code"], done["out"], flag.exists()) == (2, "", False)
         assert (

@@ -10,7 +10,7 @@ from tests.overlay.yolov5_trees import Tree, needs_source, one_of_each
 
 NEW, OLD, TAG = "7.0.14", "5.0.10", "v5.0"
 CFG = {NEW: "models/yolov5n.yaml", OLD: "models/yolov5s.yaml", TAG: "models/yolov5s.yaml"}
-STEPS = ("yolov5_models", "yolov5_prune")
+STEPS = ("yolov5_models", "yolov5_prune", "yolov5_data")
 
 
 class Fork(Tree):
