@@ -17,6 +17,7 @@ from .outputs import ArchitectureError, anchors_of, modernise, take_anchors
 from .pruned import is_pruned, shapes_of
 from .rebuilding import STRUCTURE, as_made
 from .refitting import refit
+from .sign import put_sign
 
 __all__ = ["ArchitectureError", "is_pruned", "keep_architecture"]
 
@@ -57,6 +58,7 @@ def keep_architecture(built: nn.Module, weights: nn.Module | dict[str, Any] | No
     modernise(model, built)
     refit(model, weights, built)
     _dress(model.to(next(built.parameters()).device), built)
+    put_sign(model)  # building has taken it off the YAML, which models share
     tell("slim: the checkpoint is pruned; training goes on in its own architecture")
     return model
 

@@ -12,6 +12,7 @@ import torch
 from .outputs import forget_grids
 from .pickles import holds_string
 from .rounds import remember, rounds_of
+from .sign import put_sign
 from .whole_files import whole
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def save_checkpoint(
     forget_grids(half)
     if plan is not None and rounds_of(half)[-1:] != [plan.to_dict()]:  # one that `apply_plan` has applied is there
         remember(half, plan)
+    put_sign(half)
     if hasattr(half, "args"):
         half.args = dict(half.args)
     for parameter in half.parameters():
