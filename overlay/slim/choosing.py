@@ -88,7 +88,14 @@ class Chooser:
         plan = reach(target, self.scores, self.choose, lambda tried: self.price(tried, target.kind), limit)
         left = self.price(plan, target.kind)
         note = f"target {target.text}: {target.said(left)} are left of {target.said(dense)} ({left / dense:.1%})"
-        return replace(plan, notes=[note, *plan.notes])
+        return replace(plan, notes=[note, *self._asleep(plan), *plan.notes])
+
+    def _asleep(self, plan: Plan) -> list[str]:
+        """Say how many scales at exactly zero a plan keeps."""
+        kept = {self.channels.outputs[name][i] for name, rows in plan.keep.items() for i in rows}
+        zeros = sum(n for group, n in self.scores.weight.items() if group in kept and self.scores.of_group[group] == 0)
+        said = f"{zeros} scales that stay are exactly zero, the heaviest of each layer: the target leaves room for them"
+        return [f"{said}, and fine-tuning can bring them back"] if zeros else []
 
     def _fast(self, target: Target, export: Export, checkpoint: dict[str, Any]) -> Plan:
         """Reach a target in latency."""

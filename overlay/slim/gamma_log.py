@@ -56,11 +56,12 @@ class GammaLog:
 
     Attributes:
         folder: Where they are written; None writes none.
+        place: The run folder, whoever writes there; None where it is not known.
         rows: What the table says, with what an earlier part of the run left in `known`.
     """
 
     def __init__(self, folder: Path | None, *, known: Path | None) -> None:
-        self.folder, self.rows = folder, rows_of(known)
+        self.folder, self.place, self.rows = folder, known, rows_of(known)
         self.first: tuple[int, Tensor] | None = None
         self.writer: Any = None
 

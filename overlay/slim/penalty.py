@@ -22,11 +22,12 @@ import torch
 from torch import Tensor, nn
 
 from .admission import admit
+from .automatic import Reach, begun, short
 from .channels import analyse
 from .costs import penalty_weights
+from .ending import fallen
 from .gamma_log import NEAR_ZERO, GammaLog, Row, leads
 from .log import tell, warn
-from .strength import TRAVEL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +65,8 @@ class GammaPenalty:
                 be pruned after, as `analyse` says.
         """
         self.optimizer, self.settings, self.standing = optimizer, settings, standing
-        self.norms = _penalised(admit(model), settings, imgsz)
+        self.named = _penalised(admit(model), settings, imgsz)
+        self.norms = list(self.named.values())
         if not self.norms:
             raise ValueError("sparsity has nothing to act on: no BatchNorm scale that can be pruned is being trained")
         self.groups = [_Group(group, self.norms) for group in optimizer.param_groups]
@@ -96,19 +98,24 @@ class GammaPenalty:
 
     def _automatic(self) -> float:
         """Return the strength of `auto`: from what is left of the run, or the one that a resumed run began with."""
-        standing, settings = self.standing(), self.settings
-        before = [row for row in self.log.rows if 0 < row["epoch"] <= standing.epoch and row["lambda"] > 0]
-        if before:
-            last = before[-1]
-            return last["lambda"] / settings.shape(int(last["epoch"]) - 1, standing.epochs)
-        budget = self._budget()
-        if not budget > 0:
-            raise ValueError(f"{settings.spelling.name}{settings.spelling.equals}auto: the learning rate is zero")
-        return float(f"{TRAVEL * self.distance() / budget:.3g}")  # as one would type it
+        known = begun(self.log.rows, self.standing(), self.settings)
+        if known is not None:
+            return known
+        reach = self._reach()
+        if not reach.budget > 0:
+            raise ValueError(
+                f"{self.settings.spelling.name}{self.settings.spelling.equals}auto: the learning rate is zero"
+            )
+        return reach.strength
+
+    def _reach(self) -> Reach:
+        rates = [_rate(g.group) * float(mask.max()) for g in self.groups for _, mask in g.gammas]
+        largest = self.standing().largest(max(rates), self.settings)
+        return Reach(distance=self.distance(), budget=self._budget(), largest=largest)
 
     def _budget(self) -> float:
         most = max(self.groups, key=lambda g: sum(weight.numel() for weight, _ in g.gammas)).group  # MuSGD has several
-        return self.standing().budget(most.get("initial_lr", most["lr"]), self.settings)
+        return self.standing().budget(_rate(most), self.settings)
 
     def travel(self) -> float:
         """Return how far the penalty alone can move a γ of weight 1 in the rest of the run: Σ lr·λ over its steps."""
@@ -122,20 +129,35 @@ class GammaPenalty:
 
     def say_travel(self) -> None:
         """Say how far the run can take the scales, and warn when that is not to zero."""
-        travel, distance, spelling = self.travel(), self.distance(), self.settings.spelling
-        if self.settings.weight == "none":
+        travel, distance, settings = self.travel(), self.distance(), self.settings
+        if settings.weight == "none":
             tell(f"slim: the penalty can move each scale by {travel:.3g} in this run; their median is {distance:.3g}")
         else:
-            way = f"{travel:.3g} times its weight by {self.settings.weight}"
+            way = f"{travel:.3g} times its weight by {settings.weight}"
             tell(
                 f"slim: the penalty can move each scale by {way} in this run; {distance:.3g} takes half of them to zero"
             )
-        if 0 < travel < distance:
+        if settings.strength is None:
+            self._say_short(travel)
+        elif 0 < travel < distance:
             wanted = self.strength * 1.5 * distance / travel  # half as much again: the loss pulls the other way
             warn(
                 "slim: too short to reach zero; more epochs, or "
-                f"{spelling.name}{spelling.equals}{wanted:.2g} for this length"
+                f"{settings.spelling.name}{settings.spelling.equals}{wanted:.2g} for this length"
             )
+
+    def _say_short(self, travel: float) -> None:
+        """Say how long the whole way takes where `auto` goes a part of it; a resumed run cannot be made longer."""
+        standing = self.standing()
+        text = "" if standing.epoch else short(self._reach(), travel, standing, self.settings)
+        if text:
+            warn(text)
+
+    def say_end(self) -> None:
+        """Warn at the end of the run where the scales of a layer, or nearly all, are at zero."""
+        text = fallen(self.named, self.strength, self.settings.spelling, self.log.place) if leads() else ""
+        if text:
+            warn(text)
 
     def record(self, done: int) -> Row:
         """Note in the run folder where the scales stand after so many epochs; return the row."""
@@ -184,6 +206,11 @@ class GammaPenalty:
         )
 
 
+def _rate(group: dict[str, Any]) -> float:
+    """Return the learning rate that a parameter group's schedule multiplies."""
+    return float(group.get("initial_lr", group["lr"]))
+
+
 class _Group:
     """The penalised scales and biases of one parameter group, and the weight of each: 0 for a channel that stays."""
 
@@ -217,16 +244,18 @@ def _soft_threshold(pairs: list[tuple[nn.Parameter, Tensor]], amount: float) -> 
     torch._foreach_sub_(weights, inside)
 
 
-def _penalised(model: nn.Module, settings: Settings, imgsz: int) -> list[tuple[Any, Tensor]]:
+def _penalised(model: nn.Module, settings: Settings, imgsz: int) -> dict[str, tuple[Any, Tensor]]:
     """Return the BatchNorms to penalise with the weight of each channel; the write-ups' modes take them all."""
     norms: dict[str, Any] = {name: m for name, m in model.named_modules() if isinstance(m, NORMS) and m.affine}
     norms = {name: m for name, m in norms.items() if m.weight.requires_grad}
     everything = settings.mode in {"gradient", "loss"}
     if not norms or (everything and settings.weight == "none"):
-        return [(m, torch.ones(m.num_features)) for m in norms.values()]
+        return {name: (m, torch.ones(m.num_features)) for name, m in norms.items()}
     channels = analyse(model)
     weights = {} if settings.weight == "none" else penalty_weights(model, channels, settings.weight, imgsz=imgsz)
     masks = {n: torch.tensor([1.0 if everything else float(p) for p in channels.prunable(n)]) for n in channels.norms}
-    return [
-        (norms[name], mask * weights.get(name, 1.0)) for name, mask in masks.items() if name in norms and mask.any()
-    ]
+    return {
+        name: (norms[name], mask * weights.get(name, 1.0))
+        for name, mask in masks.items()
+        if name in norms and mask.any()
+    }

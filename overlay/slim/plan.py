@@ -3,6 +3,10 @@
 The score of a channel is the largest |gamma| of all the BatchNorms it passes (Liu et al., arXiv:1708.06519, for one
 BatchNorm): channels that a residual ties together go only when every one of them may. The largest, because then an
 absolute threshold means the same everywhere, and because a sum would spare the long chains of residuals.
+
+A channel whose scale is exactly zero says a constant, and costs no accuracy, kept or not. A threshold takes them all; a
+ratio takes no more than its share, the lightest first (`scoring`), and no block that fell with them but where all of
+its channels are in that share. What is kept can come back in fine-tuning: the loss has a gradient on a scale of zero.
 """
 
 from __future__ import annotations
@@ -102,7 +106,8 @@ def make_plan(
     Args:
         model: The model that `channels` was made from.
         channels: What may be dropped, from `analyse`.
-        ratio: Drop this share of all prunable BatchNorm channels, 0 <= ratio < 1, lowest scores first.
+        ratio: Drop this share of all prunable BatchNorm channels, 0 <= ratio < 1, lowest scores first; of equal ones,
+            such as exact zeros, the lightest first, and an equal share of each layer.
         threshold: Or drop every channel whose score is at most this; 0 drops what is exactly zero.
         round_to: Round kept counts up to a multiple of this, or to the full width.
         min_channels: Keep at least this many channels a layer (and half of a chunked one).
@@ -124,6 +129,8 @@ def make_plan(
         dropped = drop_below(scores, threshold, strictly=strictly)
     including = threshold == 0 if ratio else ratio is None and not strictly  # equal scales must not condemn a block
     fallen = fallen_norms(model, channels, threshold, including=including, factors=scores.factors)
+    if ratio is not None and threshold == 0:  # it may have left some of what is exactly zero
+        fallen = [name for name in fallen if dropped.issuperset(set(channels.outputs[name]) - channels.frozen.keys())]
     removed = removable_blocks(model, channels, fallen)
     counts, notes = keep_counts(channels, dropped, removed, round_to=round_to, min_channels=min_channels)
     lost = {group for count in counts for group in scores.ranked(count.groups)[count.even.keep :]}

@@ -5,6 +5,9 @@ is to take them by γ² / cost, the loss a channel means (which grows with γ² 
 Brain Damage", 1989) over what it frees: the greedy answer to a knapsack. The square root leaves a score in the unit of
 |γ|, and a channel of typical cost its own |γ|, so thresholds mean what they meant. Zero stays zero: channels that do
 nothing go first, whatever they cost.
+
+Where scores are equal, as those of all channels whose scale is exactly zero, the weights that make and read a channel
+decide, layer by layer: of each the same share goes, the lightest first.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
+
+from .weighing import carried
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,8 +36,8 @@ class Scores:
     Attributes:
         of_group: Group -> largest |gamma|, weighed or not.
         weight: Group -> number of BatchNorm channels that go with it.
-        place: Group -> minus its position in the first of its BatchNorms, in (-1, 0]: breaks ties so that layers
-            lose equal shares, and the same ones every time.
+        place: Group -> minus its position in the first of its BatchNorms, by score and then by what weights carry, in
+            (-1, 0]: breaks ties so that layers lose equal shares, the lightest first, and the same ones every time.
         by: What they are weighed with, "gamma" if with nothing.
         factors: Group -> what |gamma| is multiplied by, where that is not 1.
     """
@@ -52,18 +57,14 @@ class Scores:
         """
         score: defaultdict[int, float] = defaultdict(float)
         weight: defaultdict[int, int] = defaultdict(int)
-        place: dict[int, float] = {}
         for name in channels.norms:
-            groups = channels.outputs[name]
-            for index, (group, gamma) in enumerate(zip(groups, gammas(model, name))):
-                if group in channels.frozen:
-                    continue
-                score[group] = max(score[group], gamma)
-                weight[group] += 1
-                place.setdefault(group, -index / len(groups))
+            for group, gamma in zip(channels.outputs[name], gammas(model, name)):
+                if group not in channels.frozen:
+                    score[group] = max(score[group], gamma)
+                    weight[group] += 1
         if not score:
             raise ValueError(f"no BatchNorm channel can be pruned: {why_none(channels)}")
-        return cls(dict(score), dict(weight), place)
+        return cls(dict(score), dict(weight), _places(channels, score, carried(model, channels)))
 
     def weighed(self, prices: Mapping[int, float], by: str) -> Scores:
         """Return |gamma|·sqrt(typical price / price); typical is the geometric mean over BatchNorm channels.
@@ -81,6 +82,18 @@ class Scores:
     def ranked(self, groups: Iterable[int]) -> list[int]:
         """Sort groups, those to keep first; frozen ones have no score and lead."""
         return sorted(groups, key=lambda g: (-self.of_group.get(g, float("inf")), -self.place.get(g, 0.0), g))
+
+
+def _places(channels: Channels, score: Mapping[int, float], carried: Mapping[int, float]) -> dict[int, float]:
+    """Return where each group stands in the first of its BatchNorms, those to keep first."""
+    place: dict[int, float] = {}
+    for name in channels.norms:
+        groups = channels.outputs[name]
+        own = dict.fromkeys(group for group in groups if group in score)
+        order = sorted(own, key=lambda g: (-score[g], -carried.get(g, 0.0)))  # stable: else as they stand
+        for index, group in enumerate(order):
+            place.setdefault(group, -index / len(groups))
+    return place
 
 
 def why_none(channels: Channels) -> str:

@@ -26,7 +26,7 @@ __all__ = ["MODES", "Penalty", "bare", "penalize"]
 
 MODES = ("decoupled", "gradient", "unclipped")
 SPELLING = Spelling("sparsity", "_", "=")
-EPOCH_END = "on_train_epoch_end"
+EPOCH_END, TRAIN_END = "on_train_epoch_end", "on_train_end"
 
 
 class Trainer(Protocol):
@@ -70,9 +70,10 @@ class Penalty(GammaPenalty):
         if settings.mode == "decoupled":
             self.say_travel()
         self.record(trainer.epoch)
-        listeners = trainer.callbacks.get(EPOCH_END, [])
-        if note_epoch not in listeners:  # a list of its own, since early releases share theirs among all trainers
-            trainer.callbacks[EPOCH_END] = [*listeners, note_epoch]
+        for event, listener in ((EPOCH_END, note_epoch), (TRAIN_END, note_end)):
+            listeners = trainer.callbacks.get(event, [])
+            if listener not in listeners:  # a list of its own, since early releases share theirs among all trainers
+                trainer.callbacks[event] = [*listeners, listener]
 
     def after_backward(self) -> None:
         """Say how the run stands once an epoch; in gradient mode, add the penalty's gradient."""
@@ -87,6 +88,13 @@ def note_epoch(trainer: Any) -> None:
     if penalty is not None:
         row = penalty.record(trainer.epoch + 1)
         trainer.lr.update({f"gamma/{name}": value for name, value in row.items() if name != "epoch"})
+
+
+def note_end(trainer: Any) -> None:
+    """Warn at the end of the run of what the penalty has left nothing of."""
+    penalty: Penalty | None = getattr(trainer, "slim_penalty", None)
+    if penalty is not None:
+        penalty.say_end()
 
 
 def _settings(args: Any) -> Settings:

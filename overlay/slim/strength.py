@@ -4,7 +4,9 @@
 falls linearly to the last one. With warmup 0 and decay 0 it is constant.
 
 `auto` knows how far a scale can go at all: soft-thresholding moves it by Σ lr·λ over the optimizer's steps. So it
-takes the λ whose sum is TRAVEL times what the scales are worth before the first step.
+takes the λ whose sum is TRAVEL times what the scales are worth before the first step; but none whose largest step is
+more than STEP of it, which a model cannot follow: a run of few steps then goes as far as it can, and no scale is forced
+to zero that the loss has had no time to speak for.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 AUTO = "auto"
 # Pruned to the same FLOPs, it kept the most accuracy of 1.2, 1.8, 2.7 and 4.5: `tools/bench/penalties.py`.
 TRAVEL = 1.2
+# The largest step that leaves validation where it was: `tools/bench/few_pictures.py`.
+STEP = 0.01
 WEIGHTS = ("none", "flops", "params")
 
 
@@ -32,6 +36,10 @@ class Spelling:
     def of(self, part: str) -> str:
         """Return the name of an option."""
         return f"{self.name}{self.joint}{part}"
+
+    def epochs(self, number: int) -> str:
+        """Return how a length is asked for, on the same command line."""
+        return f"--epochs {number}" if self.name.startswith("-") else f"epochs={number}"
 
     def strength(self, value: Any) -> float | None:
         """Read the strength; None is `auto`.
@@ -109,7 +117,7 @@ class Standing:
     epoch: int
     epochs: int
     steps: float
-    schedule: Callable[[int], float]
+    schedule: Callable[[float], float]
 
     def budget(self, lr0: float, settings: Settings) -> float:
         """Return Σ lr·λ over what is left of the run, for a strength of 1.
@@ -118,3 +126,8 @@ class Standing:
         """
         epochs = range(self.epoch, self.epochs)
         return float(self.steps * sum(lr0 * self.schedule(e) * settings.shape(e, self.epochs) for e in epochs))
+
+    def largest(self, lr0: float, settings: Settings) -> float:
+        """Return lr·λ of the largest step in what is left of the run, for a strength of 1."""
+        epochs = range(self.epoch, self.epochs)
+        return float(max((lr0 * self.schedule(e) * settings.shape(e, self.epochs) for e in epochs), default=0.0))

@@ -94,7 +94,8 @@ def reach(
 ) -> Plan:
     """Return the plan that drops the least and costs at most the limit.
 
-    What scores exactly zero does nothing, and goes even where less would do.
+    What scores exactly zero does nothing, and yet stays where less will do: it can come back in fine-tuning, since the
+    loss has a gradient on a scale of zero, and as much was asked to be kept.
 
     Args:
         target: What the user asked for.
@@ -107,8 +108,7 @@ def reach(
         UnreachableError: Even the smallest plan costs more; says how much.
     """
     total = sum(scores.weight.values())
-    zeros = sum(number for group, number in scores.weight.items() if scores.of_group[group] == 0)
-    short, enough = zeros - 1, total - 1  # numbers of channels to drop: too few, as far as is known, and enough
+    short, enough = -1, total - 1  # numbers of channels to drop: too few, as far as is known, and enough
 
     def dropping(number: int) -> Plan:
         return choose((number + 0.5) / total)  # `drop_ratio` rounds down

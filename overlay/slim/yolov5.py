@@ -158,7 +158,7 @@ class _Run:
         whole: int = getattr(self.opt, "total_batch_size", 0) or getattr(self.opt, "batch_size", NOMINAL)
         return max(round(NOMINAL / max(whole, 1)), 1) if self.hyp else 1
 
-    def _schedule(self) -> Callable[[int], float]:
+    def _schedule(self) -> Callable[[float], float]:
         """Return upstream's: a cosine unless `--linear-lr` up to v6.0, a line unless `--cos-lr` since v6.1."""
         epochs, last = max(self.epochs, 1), float(self.hyp.get("lrf") or FINAL)
         cosine = getattr(self.opt, "cos_lr", hasattr(self.opt, "linear_lr") and not self.opt.linear_lr)
@@ -190,3 +190,4 @@ class Penalty(GammaPenalty):
             self.record(epoch)
         if self.seen == self.run.batches and epoch + 1 == epochs:
             self.record(epochs)
+            self.say_end()

@@ -160,7 +160,8 @@ class TestArguments:
         assert "sparsity_decay: 0.5\n" in written
         said = done.stdout + done.stderr
         assert "slim: sparsity " in said
-        assert "slim: the penalty can move each scale by 1.2 in this run" in said
+        assert "slim: sparsity=auto takes steps of at most 1% of the median scale" in said
+        assert "the whole way takes epochs=" in said
         assert "too short" not in said
 
 

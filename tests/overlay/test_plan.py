@@ -156,8 +156,10 @@ def test_parts_of_a_chunk_stay_even(name: str) -> None:
 def test_even_parts_keep_what_the_larger_one_wants() -> None:
     halves = [*[0.9] * 6, *[0.0] * 2, *[0.9] * 3, *[0.0] * 5]
     model, channels = net(small.Chunk, stem_1=halves, inner_1=[0.0] * 8)
+    for index in (11, 13, 15):  # of equal scales the heaviest stay
+        model.get_submodule("stem.0").weight.data[index] *= 100
     plan = make_plan(model, channels, threshold=0.5)
-    assert plan.keep["stem.1"] == [*range(6), *range(8, 14)]
+    assert plan.keep["stem.1"] == [*range(6), 8, 9, 10, 11, 13, 15]
 
 
 def test_a_layer_that_would_vanish_keeps_its_strongest_channels_and_is_reported() -> None:

@@ -111,16 +111,6 @@ def test_works_where_all_scores_are_equal():
     assert 0.98 * limit < price(plan) <= limit
 
 
-def test_takes_what_is_zero_even_where_less_would_do():
-    model, channels = stock("yolov8n")
-    for name in channels.norms:
-        weight = model.get_submodule(name).weight.data
-        weight[: len(weight) // 2] = 0
-    plan, _, _ = reached(model, channels, "params=0.99")
-    by_threshold = make_plan(model, channels, threshold=0)
-    assert plan.keep == by_threshold.keep
-
-
 def test_that_is_the_dense_model_drops_nothing():
     model, channels = stock("yolov8n")
     plan, _, _ = reached(model, channels, "params=1")

@@ -233,14 +233,14 @@ class TestSaid:
 
 
 class TestAuto:
-    @pytest.mark.parametrize("loop", [{"batch": 64}, {"batch": 16, "batches": 8, "epochs": 5}])
+    @pytest.mark.parametrize("loop", [{"batch": 64, "epochs": 90}, {"batch": 16, "batches": 8, "epochs": 180}])
     def test_it_takes_the_scales_as_far_as_they_need_whatever_the_length(self, loop):
         run = Run("--sl", "auto", **loop).train()
         assert run.stated == pytest.approx(TRAVEL, rel=1e-2)  # all scales are 1 at first
         assert torch.equal(run.model.norm1.weight.data, torch.zeros(8))
 
     def test_the_hyp_file_may_ask_for_it(self):
-        assert Run(hyp={**HYP, "sl": "auto"}, batch=64).train().stated == pytest.approx(TRAVEL, rel=1e-2)
+        assert Run(hyp={**HYP, "sl": "auto"}, batch=64, epochs=90).train().stated == pytest.approx(TRAVEL, rel=1e-2)
 
 
 class TestRunFolder:

@@ -21,10 +21,12 @@ import stages
 from stages import Arm, Stage, Workshop
 from training import Training
 
+from slim.automatic import Reach
 from slim.sparsity import SPELLING
-from slim.strength import Settings, Standing
+from slim.strength import STEP, Settings, Standing
 from slimfork.errors import UsageError
 from slimfork.place import StageError
+from slimfork.recipe import ULTRALYTICS
 
 BENCH = Path(__file__).parents[2] / "tools" / "bench"
 TRAINING = Training(out=Path("/bench"), model="yolov8n", imgsz=160, images=800, seed=0)
@@ -151,6 +153,19 @@ def test_equal_travel_is_what_the_overlay_says_it_is():
         assert strength * standing.budget(0.015, settings) == pytest.approx(1.8, rel=5e-3)
         slower = TRAINING.strength(1.8, 12, decay=decay, warmup=warmup, momentum=0.9)
         assert strength / slower == pytest.approx(10, rel=1e-2)
+
+
+def test_the_runs_that_auto_was_chosen_by_are_not_bounded():
+    """The demo's 7 epochs of 50 steps, and the 12 and 36 of `penalties.py`: all the way, in steps that are followed."""
+    sparse, plain = ULTRALYTICS.stages["sparse"], {"mode": "decoupled", "strength": None, "bias": 0.0, "weight": "none"}
+    settings = Settings(**plain, decay=0.9, warmup=0.0, spelling=SPELLING)
+    steps = ULTRALYTICS.images / ULTRALYTICS.common["batch"]
+    for epochs in (sparse["epochs"], 12, 36):
+        standing = Standing(0, epochs, steps, lambda e, n=epochs: (1 - e / n) * (1 - sparse["lrf"]) + sparse["lrf"])
+        budget, largest = standing.budget(sparse["lr0"], settings), standing.largest(sparse["lr0"], settings)
+        reach = Reach(distance=1.0, budget=budget, largest=largest)
+        assert reach.strength == pytest.approx(reach.wanted, rel=5e-3)
+        assert reach.strength * largest < 0.8 * STEP
 
 
 MEASURED = {"parameters": 3e6, "gflops": 8.0, "onnx_bytes": 12e6, "map50": 0.9, "map50_95": 0.7}

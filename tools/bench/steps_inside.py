@@ -52,7 +52,7 @@ def train(name: str, *, clip: bool = True, travel: float | None = None, **argume
         plain = torch.nn.utils.clip_grad_norm_
         torch.nn.utils.clip_grad_norm_ = lambda p, *_, **__: plain(p, math.inf)
     if travel is not None:
-        slim("penalty").TRAVEL = travel
+        slim("automatic").TRAVEL = travel
     demo_steps.train({"name": name, **arguments})
     rows = slim("gamma_log").rows_of(WORK / "runs" / name)
     return {"gamma": rows[-1]} if rows else {}
