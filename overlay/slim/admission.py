@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from torch import jit, nn
@@ -14,7 +15,13 @@ if TYPE_CHECKING:
 
 FEW = 3  # layers that a message names
 OLD_NORMS = {"WeightNorm": weight_norm, "SpectralNorm": spectral_norm}  # a pre-hook of this class -> what added it
-QUANTISED = ("torch.ao.", "torch.nn.quantized", "torch.nn.qat", "torch.nn.intrinsic", "torchao.")
+QUANTISED = (
+    *("torch.ao.", "torch.quantization.", "torch.nn.quantized", "torch.nn.qat", "torch.nn.intrinsic", "torchao."),
+    *("pytorch_quantization.", "modelopt.", "brevitas.", "aimet_torch.", "nncf.", "neural_compressor.", "mqbench."),
+)
+QUANTISERS = re.compile(r"TensorQuantizer|\w*FakeQuant\w*|Quant(Conv\w*|Linear|BatchNorm\w*)")  # classes, from anywhere
+FLOAT_FIRST = "prune the float model, fine-tune it, then quantise that"
+QUANTISATION = f"quantisation comes after pruning: {FLOAT_FIRST}"
 FLOAT = {"QuantStub", "DeQuantStub", "QuantWrapper", "FloatFunctional"}  # these of them do nothing to a float model
 SHARDED = {"FlatParameter", "DTensor"}  # what FSDP, in both its forms, makes of parameters
 
@@ -60,8 +67,8 @@ def _obstacles(name: str, module: nn.Module) -> Iterator[str]:
         yield "scripted or traced by torch.jit, so that no layer in it can be sliced; prune the Python module instead"
     elif parametrize.is_parametrized(module):
         yield from _parametrised(module, layer)
-    elif kind.__module__.startswith(QUANTISED) and kind.__name__ not in FLOAT:
-        yield "belongs to quantisation; prune the float model, and quantise the pruned one"
+    elif is_quantised(kind):
+        yield f"belongs to quantisation; {FLOAT_FIRST}"
     for hook in module._forward_pre_hooks.values():  # noqa: SLF001 - how these are told apart in torch itself
         yield from _computed(hook, layer)
     own = [*module._parameters.values()]  # noqa: SLF001
@@ -71,6 +78,12 @@ def _obstacles(name: str, module: nn.Module) -> Iterator[str]:
         yield "is on the meta device, where weights have no values; load the weights first"
     if any(type(p).__name__ in SHARDED for p in own):
         yield "is sharded by FSDP; load the whole checkpoint into the plain model, and prune that"
+
+
+def is_quantised(kind: type) -> bool:
+    """Tell whether a class is of a library for quantisation, or named as those of a run-time made one are."""
+    theirs = any(base.__module__.startswith(QUANTISED) and base.__name__ not in FLOAT for base in kind.__mro__)
+    return theirs or QUANTISERS.fullmatch(kind.__name__) is not None
 
 
 def _parametrised(module: Any, layer: str) -> Iterator[str]:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
-
-from .pickles import OTHERS, NotACheckpointError, check_file
+from .admission import bare
+from .inert import UntrustedError
+from .pickles import OTHERS, check_file
 from .plan import Plan, PlanError
-from .trust import first_line, handed_over, read_checkpoint
+from .strangers import check_content, check_network
+from .trust import first_line, foreign_line, handed_over, read_checkpoint
 from .whole_files import whole
 
 if TYPE_CHECKING:
     import argparse
     from pathlib import Path
 
+    from torch import nn
+
     from .datasets import DataSet
     from .interface import Line
 
+UNREAD = object()  # what stands for a checkpoint that only upstream's loader can open
 LARGEST_PLAN = 64 * 2**20  # bytes; of yolov8x one takes 0.2 MB
 
 
@@ -87,46 +91,41 @@ def load(line: Line, weights: Path, *, trust: bool) -> tuple[nn.Module, dict[str
     """Open a checkpoint with upstream's loader, in float and eval mode; all parameters ask for gradients.
 
     Upstream unpickles whatever a file holds. So it is given what has been read here, of allowed classes alone, unless
-    the user trusts the file.
+    the file asks for more and the user trusts it.
 
     Raises:
-        ValueError: It is no checkpoint, or asks for more than is allowed.
+        ValueError: It is no checkpoint of this line's, or asks for more than is allowed.
         FileNotFoundError: There is none.
     """
     if line.package == "ultralytics" and weights.is_file() and weights.suffix not in {".pt", *OTHERS}:
-        raise ValueError(f"{weights}: upstream opens checkpoints by their ending; name it {weights.stem}.pt")
+        named = f"cp {shlex.quote(str(weights))} {shlex.quote(str(weights.with_suffix('.pt')))}"
+        raise ValueError(f"{weights}: upstream opens checkpoints by their ending; name it {weights.stem}.pt: {named}")
     check_file(weights)
-    found = None if trust else read_checkpoint(weights, line.package)
-    if not trust:
-        check_content(weights, found)
+    found = _harmless(line, weights, trust=trust)
     try:
-        with nullcontext() if trust else handed_over(found):
+        with nullcontext() if found is UNREAD else handed_over(found):
             model, checkpoint = line.load(weights)
         for parameter in model.parameters():
             parameter.requires_grad = True  # the write-up's point 4: stripped checkpoints are frozen
     except Exception as error:  # a pickle may raise anything
-        raise ValueError(f"{weights}: not a checkpoint that this fork can load ({first_line(error)})") from error
+        why = f"not a checkpoint that this fork can load ({first_line(error)})"
+        raise ValueError(f"{weights}: {foreign_line(weights, line.package) or why}") from error
+    if found is UNREAD:
+        check_content(weights, checkpoint, line.package)
+    check_network(weights, bare(model), line.package)
     return model.float().eval(), checkpoint
 
 
-def check_content(weights: Path, found: Any) -> None:
-    """Refuse what has no network in it.
-
-    Raises:
-        NotACheckpointError: It has none; says what it is instead.
-    """
-    held = found if isinstance(found, dict) else {}
-    model = held.get("ema") or held.get("model")
-    if isinstance(model, nn.Module):
-        return
-    inner = model if isinstance(model, dict) else held
-    if isinstance(found, nn.Module):
-        what = "a model alone; save it as {'model': model}, which is what training writes"
-    elif inner and any(isinstance(value, torch.Tensor) for value in inner.values()):
-        what = "a state_dict, weights without the network; give the .pt that training wrote"
-    else:
-        what = f"a {type(found).__name__} without a model in it; give the .pt that training wrote"
-    raise NotACheckpointError(f"{weights}: not a checkpoint that this fork can load: it is {what}")
+def _harmless(line: Line, weights: Path, *, trust: bool) -> Any:
+    """Return what a checkpoint holds, read without running it; UNREAD where that cannot be and the user trusts it."""
+    try:
+        found = read_checkpoint(weights, line.package)
+    except UntrustedError:
+        if not trust:
+            raise
+        return UNREAD
+    check_content(weights, found, line.package)
+    return found
 
 
 def read_plan(path: Path) -> Plan:

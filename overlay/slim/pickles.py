@@ -23,6 +23,28 @@ OTHERS = {
     ".safetensors": "a safetensors file, weights without the network",
     ".yaml": "a YAML file",
     ".yml": "a YAML file",
+    ".tflite": "a TFLite file",
+    ".pb": "a TensorFlow graph",
+    ".h5": "a Keras file",
+    ".mlmodel": "a CoreML file",
+    ".mnn": "an MNN file",
+    ".rknn": "an RKNN file",
+    ".hef": "a Hailo file",
+    ".pte": "an ExecuTorch file",
+    ".param": "an NCNN file",
+    ".xml": "an OpenVINO file",
+    ".weights": "Darknet's weights, without the network",
+}
+FOLDERS = {  # as upstream's exporters end the names of folders
+    "_openvino_model": "an OpenVINO export",
+    "_ncnn_model": "an NCNN export",
+    "_saved_model": "a TensorFlow export",
+    "_paddle_model": "a PaddlePaddle export",
+    "_web_model": "a TensorFlow.js export",
+    "_imx_model": "an IMX500 export",
+    "_rknn_model": "an RKNN export",
+    "_executorch_model": "an ExecuTorch export",
+    ".mlpackage": "a CoreML export",
 }
 
 
@@ -38,17 +60,34 @@ def check_file(path: Path) -> None:
         NotACheckpointError: It is a folder, an export, a text, empty, or cut off.
     """
     if path.is_dir():
-        inside = [name for name in ("weights/last.pt", "last.pt") if (path / name).is_file()]
-        better = f"give {path / inside[0]}" if inside else "give the .pt in it"
-        raise NotACheckpointError(f"{path}: is a folder, not a checkpoint; {better}")
+        raise NotACheckpointError(f"{path}: {_folder(path)}")
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint; a training run leaves one in its weights/ folder")
     if path.suffix.lower() in OTHERS:
         kind = OTHERS[path.suffix.lower()]
-        raise NotACheckpointError(f"{path}: is {kind}, which cannot be pruned; give the .pt that training wrote")
+        raise NotACheckpointError(f"{path}: is {kind}, which cannot be pruned; {_source(path, path.stem)}")
     wrong = _looks(path)
     if wrong:
         raise NotACheckpointError(f"{path}: not a checkpoint that this fork can load: {wrong}")
+
+
+def _folder(path: Path) -> str:
+    """Say what a folder is, and which checkpoint to give instead."""
+    for ending, kind in FOLDERS.items():
+        if path.name.endswith(ending):
+            stem = path.name[: -len(ending)]
+            for precision in ("_int8", "_fp16", "_w8a8"):  # upstream names OpenVINO's folders by it
+                stem = stem.removesuffix(precision)
+            return f"is {kind}, which cannot be pruned; {_source(path, stem)}"
+    inside = [name for name in ("weights/last.pt", "last.pt") if (path / name).is_file()]
+    better = f"give {path / inside[0]}" if inside else "give the .pt in it"
+    return f"is a folder, not a checkpoint; {better}"
+
+
+def _source(path: Path, stem: str) -> str:
+    """Say which checkpoint an export was made from: upstream leaves it beside that."""
+    beside = path.with_name(f"{stem}.pt")
+    return f"give {beside}" if beside.is_file() else "give the .pt that training wrote"
 
 
 def _looks(path: Path) -> str:
@@ -63,6 +102,17 @@ def _looks(path: Path) -> str:
         return _wrong_archive(path)
     if head.startswith(b"\x80"):
         return "" if MAGIC in head[:32] else "it is a pickle, but none of PyTorch's; give the .pt that training wrote"
+    return _other_kind(head)
+
+
+def _other_kind(head: bytes) -> str:
+    """Say what a file is that is neither an archive nor a pickle, by its first bytes."""
+    if head.lstrip().lower().startswith((b"<!doctype", b"<html")):
+        return "it is a web page: the download failed; download it anew"
+    if head[8:10] == b'{"':
+        return "it is a safetensors file, weights without the network; give the .pt that training wrote"
+    if head.startswith(b"\x1f\x8b") or head[257:262] == b"ustar":
+        return "it is an archive; unpack it, and give the .pt in it"
     if head.isascii() and b"\0" not in head:
         return "it is a text; give the .pt that training wrote"
     return "it is no file of PyTorch's; give the .pt that training wrote"
@@ -76,6 +126,9 @@ def _wrong_archive(path: Path) -> str:
         return "it is cut off or damaged; copy it again, or give another"
     if "constants.pkl" in names:
         return "it is a TorchScript archive, which cannot be pruned; give the .pt that it was exported from"
+    packed = sorted(name for name in names if name.endswith(".pt"))
+    if "data.pkl" not in names and packed:
+        return f"it is a ZIP archive that holds {packed[0]}; unpack it, and give that"
     return "" if "data.pkl" in names else "it is an archive of something else; give the .pt that training wrote"
 
 

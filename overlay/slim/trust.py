@@ -14,14 +14,15 @@ import pickle
 import re
 from contextlib import contextmanager
 from enum import Enum
-from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from .inert import ASK, UntrustedError, check_inert, hook_of
 from .pickles import NotACheckpointError, check_file, is_archive, names_in
+from .strangers import other_fork, refuse_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +38,8 @@ OWN = {
 }
 # Those whose other classes are held as well: the loss that early releases save along, torchvision's transforms.
 PLAIN = re.compile(r"ultralytics\.(yolo\.)?utils\.(loss|tal)|torchvision\.transforms(\.\w+)*")
+OTHER_LINES = {"ultralytics": ("models.", "yolov5."), "yolov5": ("ultralytics.",), "": ("ultralytics.",)}
+FAMILY = {"ultralytics": ("ultralytics.",), "yolov5": ("yolov5.", "models."), "": ("yolov5.", "models.")}
 MOVED = {  # as upstream's `temporary_modules`
     "ultralytics.nn.modules.block.Silence": "torch.nn.modules.linear.Identity",
     "ultralytics.nn.tasks.YOLOv10DetectionModel": "ultralytics.nn.tasks.DetectionModel",
@@ -52,13 +55,8 @@ CONFIGURATION = re.compile(  # ultralytics to 8.0.11 keeps its arguments as Hydr
     r"|typing\.Any|builtins\.(dict|list|tuple|str|int|float|bool)|collections\.defaultdict"
 )
 NUMPY = re.compile(r"numpy\.(_?core)\.multiarray\.(scalar|_reconstruct)")
-ASK = "; a .pt can run any program: if you know who made it, --trust"
 LONGEST = 100  # characters of a name that are said
 OWN_PATH = type(pathlib.Path())
-
-
-class UntrustedError(ValueError):
-    """A checkpoint asks for more than is allowed; the message names it."""
 
 
 def read_checkpoint(path: Path, package: str) -> Any:
@@ -76,6 +74,7 @@ def read_checkpoint(path: Path, package: str) -> Any:
     if not hasattr(torch.serialization, "get_unsafe_globals_in_checkpoint"):
         raise UntrustedError(f"{path}: PyTorch {torch.__version__} cannot read it without running it, 2.6 can{ASK}")
     names = names_in(path)
+    refuse_names(path, names)
     allowed = {name: found for name in names for found in [_allowed(name, package)] if found is not None}
     foreign = [name for name in names if name not in allowed and not TORCHS.fullmatch(name)]
     upstreams = _upstreams() if foreign and package == "ultralytics" else None
@@ -95,13 +94,35 @@ def read_checkpoint(path: Path, package: str) -> Any:
 
 
 def _refusal(foreign: list[str], package: str) -> str:
-    """Say what a checkpoint asks for that is not allowed."""
+    """Say what a checkpoint asks for that is not allowed; trusting it helps where this fork may have that."""
     named = foreign[0][:LONGEST] + (f" and {len(foreign) - 1} more" if len(foreign) > 1 else "")
-    others = {"ultralytics": ("models.", "yolov5."), "yolov5": ("ultralytics.",), "": ("ultralytics.",)}[package]
-    if any(name.startswith(others) for name in foreign):
-        other = "YOLOv5" if package == "ultralytics" else "ultralytics"
-        return f"asks for {named}: it looks like a model of {other}; prune it in a fork of that"
+    other = _of_another_line(foreign, package)
+    if other:
+        return other
+    missing = [name for name in foreign if name.startswith(FAMILY[package])]
+    if missing:
+        return (
+            f"asks for {missing[0][:LONGEST]}, which this release does not have: "
+            "prune it in a fork of the release that it was trained with"
+        )
     return f"asks for {named}, which no network of this fork is made of{ASK}"
+
+
+def _of_another_line(names: list[str], package: str) -> str:
+    """Say which line a checkpoint's own classes are of, if of another one."""
+    asked = next((name for name in names if name.startswith(OTHER_LINES[package])), "")
+    if not asked:
+        return ""
+    other = "YOLOv5" if package == "ultralytics" else "ultralytics"
+    return f"asks for {asked[:LONGEST]}: it looks like a model of {other}; {other_fork(package)}"
+
+
+def foreign_line(path: Path, package: str) -> str:
+    """Say which line a checkpoint is of that could not be loaded, if of another one."""
+    try:
+        return _of_another_line(names_in(path), package)
+    except NotACheckpointError:
+        return ""
 
 
 def _why(error: Exception) -> str:
@@ -147,7 +168,7 @@ def _allowed(name: str, package: str) -> Any:
         found = _found(spelled, package)
         if found is not None and _fits(spelled, found):
             return found
-    return None
+    return hook_of(name)
 
 
 def _numpy(name: str) -> Any:
@@ -191,21 +212,6 @@ def _fits(name: str, found: Any) -> bool:
     if PLAIN.fullmatch(module):
         return found.__module__.split(".")[0] == module.split(".")[0]
     return issubclass(found, nn.Module)
-
-
-def check_inert(path: Path, checkpoint: Any) -> None:
-    """Refuse a network that brings something to be called: a hook, or a class in the place of a layer.
-
-    Raises:
-        UntrustedError: It does; with the layer.
-    """
-    values = checkpoint.values() if isinstance(checkpoint, dict) else [checkpoint]
-    for model in values:
-        for name, module in model.named_modules() if isinstance(model, nn.Module) else ():
-            for attribute, value in vars(module).items():
-                hook = attribute.endswith("_hooks") and value
-                if hook or (isinstance(value, (type, FunctionType)) and attribute != "detect"):
-                    raise UntrustedError(f"{path}: {name or 'the model'} brings something to call, {attribute}{ASK}")
 
 
 def _getattr(owner: Any, name: str) -> Any:

@@ -35,7 +35,7 @@ def test_stock_training_reads_it_out_whatever_the_classes_and_starts_as_ever(pat
     assert not is_pruned(built)
 
 
-def test_loading_predicting_and_exporting_say_nothing(path, heard, tmp_path):
+def test_loading_predicting_and_exporting_say_nothing(path, heard):
     yolo = YOLO(str(path))
     run(yolo.model.eval(), photo(64))
     yolo.export(format="torchscript", imgsz=64)
