@@ -111,7 +111,7 @@ def load(line: Line, weights: Path, *, trust: bool) -> tuple[nn.Module, dict[str
         why = f"not a checkpoint that this fork can load ({first_line(error)})"
         raise ValueError(f"{weights}: {foreign_line(weights, line.package) or why}") from error
     if found is UNREAD:
-        check_content(weights, checkpoint, line.package)
+        check_content(weights, {**checkpoint, "model": model}, line.package)
     check_network(weights, bare(model), line.package)
     return model.float().eval(), checkpoint
 

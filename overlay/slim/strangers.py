@@ -135,6 +135,15 @@ def _at_home(model: nn.Module, package: str) -> bool:
     return any(kind.__module__.startswith(HOME[package]) for kind in type(model).__mro__)
 
 
+def _is_foreign(model: nn.Module, package: str) -> bool:
+    """Tell whether a network is the other upstream's, by its class or its head; the user's own is neither."""
+    anchored = bool(anchors_of(model))
+    if package == "ultralytics":
+        return anchored or any(_at_home(model, other) for other in ("yolov5", ""))
+    headed = anchored or isinstance(getattr(head_of(model), "linear", None), nn.Linear)
+    return _at_home(model, "ultralytics") or (_at_home(model, package) and not headed)
+
+
 def check_network(path: Path, model: nn.Module, package: str) -> None:
     """Refuse a network that another upstream trained, whatever its pickle calls it, and one that is no more any.
 
@@ -142,12 +151,7 @@ def check_network(path: Path, model: nn.Module, package: str) -> None:
         NotACheckpointError: Its class or its head is not of this line, or a weight is not a number.
     """
     head, name = head_of(model), type(model).__name__
-    ours = _at_home(model, package)
-    if ours and package == "ultralytics":
-        ours = not anchors_of(model)
-    elif ours:
-        ours = bool(anchors_of(model)) or isinstance(getattr(head, "linear", None), nn.Linear)
-    if not ours:
+    if _is_foreign(model, package):
         where = f"{type(model).__module__}.{name} with a head {type(head).__module__}.{type(head).__name__}"
         raise NotACheckpointError(f"{path}: is a {where}, which this fork cannot train; {other_fork(package)}")
     for tensor, values in model.state_dict().items():

@@ -43,13 +43,17 @@ class Around(nn.Module):
 
 
 class Case(NamedTuple):
-    """A place: what it does, its parts, how wide it leaves, what freezes the channels before it, and what others."""
+    """A place: what it does, its parts, how wide it leaves, what freezes the channels before it, and what others.
+
+    One that divides by next to nothing magnifies how float32 rounds a batch, and is compared in float64.
+    """
 
     do: Callable[[Any, Tensor], Tensor]
     parts: Callable[[], dict[str, Any]] = dict
     leaving: int = WIDTH
     frozen: str = ""
     beside: str = ""
+    kind: torch.dtype = torch.float32
 
     def build(self) -> Around:
         return Around(Place(self.do, **self.parts()), self.leaving)
@@ -131,6 +135,7 @@ ELEMENTS = {
         lambda s, x: torch.addcdiv(x, s.c(x), x.abs()).nan_to_num(0, 0, 0),
         lambda: {"c": block(WIDTH, WIDTH)},
         frozen="addcdiv in place",
+        kind=torch.float64,
     ),
     "where": Case(lambda _, x: torch.where(x > x.mean((2, 3), keepdim=True), x, torch.zeros_like(x))),
     "where_number": Case(lambda _, x: torch.where(x > 0.2, x, 0.0)),

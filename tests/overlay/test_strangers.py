@@ -77,10 +77,11 @@ def test_a_wrapper_is_taken_off_by_the_line_it_is_answered_with(tmp_path):
     assert type(YOLO(str(tmp_path / "parallel-plain.pt")).model) is type(model)
 
 
-def test_a_network_of_no_line_and_one_that_diverged_are_refused(tmp_path):
-    assert said(check_network, tmp_path / "a.pt", nn.Sequential(nn.Conv2d(3, 3, 1)), "ultralytics")
-    assert said(check_network, tmp_path / "b.pt", build(), "")  # in a fork of YOLOv5
+def test_a_network_of_the_other_line_and_one_that_diverged_are_refused(tmp_path):
+    for package in ("", "yolov5"):
+        assert "prune.py of a fork of ultralytics" in said(check_network, tmp_path / "b.pt", build(), package)
     broken = copy.deepcopy(build())
     broken.model[0].conv.weight.data[0] = float("nan")
     assert "model.0.conv.weight is not finite" in said(check_network, tmp_path / "c.pt", broken, "ultralytics")
     check_network(tmp_path / "d.pt", build(), "ultralytics")
+    check_network(tmp_path / "own.pt", nn.Sequential(nn.Conv2d(3, 3, 1)), "ultralytics")  # opened with --trust
