@@ -151,7 +151,8 @@ def traced(model: nn.Module, example: Tensor | None) -> tuple[Trace, list[Pass]]
                 return trace, follow(twin, trace, shown, opaque)
             except FAILURES as failure:
                 error = failure
-    raise ValueError(f"the model does not run on an image of {tuple(shown.shape)}: {error}; pass an example that fits")
+    hint = "see that the model predicts first" if example is None else "give `analyse` an example that it takes"
+    raise ValueError(f"the model does not run on an image of {tuple(shown.shape)}: {error}; {hint}")
 
 
 def prunable_batchnorms(model: nn.Module) -> dict[str, torch.BoolTensor]:

@@ -140,11 +140,15 @@ class GammaPenalty:
         if settings.strength is None:
             self._say_short(travel)
         elif 0 < travel < distance:
-            wanted = self.strength * 1.5 * distance / travel  # half as much again: the loss pulls the other way
-            warn(
-                "slim: too short to reach zero; more epochs, or "
-                f"{settings.spelling.name}{settings.spelling.equals}{wanted:.2g} for this length"
-            )
+            self._say_too_short(self.strength * 1.5 * distance / travel)  # half again: the loss pulls the other way
+
+    def _say_too_short(self, wanted: float) -> None:
+        """Warn that the scales stay away from zero; a resumed run takes neither more epochs nor another strength."""
+        option = f"{self.settings.spelling.name}{self.settings.spelling.equals}{wanted:.2g}"
+        if self.standing().epoch:
+            warn(f"slim: too short to reach zero; let it end, then train its last.pt on with {option}")
+        else:
+            warn(f"slim: too short to reach zero; more epochs, or {option} for this length")
 
     def _say_short(self, travel: float) -> None:
         """Say how long the whole way takes where `auto` goes a part of it; a resumed run cannot be made longer."""

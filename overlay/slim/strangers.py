@@ -102,7 +102,7 @@ def _wrapping(path: Path, weights: dict[str, Any], where: str, package: str) -> 
     classes = _classes(weights)
     first = str(next(iter(weights)))
     cut = next((len(prefix) for prefix in PREFIXES if first.startswith(prefix)), 0)
-    loaded = f"torch.load({_quoted(path)}, weights_only=False){where}"
+    loaded = f"torch.load({_quoted(path)}, weights_only=True){where}"
     plain = f"{{k[{cut}:]: v for k, v in {loaded}.items()}}" if cut else loaded
     dot = f"{package}." if package else ""
     if package == "ultralytics":

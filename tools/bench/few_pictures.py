@@ -90,7 +90,9 @@ class Bench:
         size = ["--img", self.options.imgsz, "--batch", self.options.batch, "--epochs", epochs, "--workers", 0]
         where = ["--project", run.parent, "--name", name, "--exist-ok", "--device", self.options.device, "--noplots"]
         told = ["--weights", weights, "--data", self.options.data, *size, *where, "--cache", "ram", *more]
-        if not last.is_file() or len(rows(run / "results.csv")) < epochs:
+        if (
+            not last.is_file() or rows(run / "results.csv")[-1]["epoch"] + 1 < epochs
+        ):  # one that was cut off is there twice
             self.run(name, "-c", INSIDE, step, *(["--resume", last] if last.is_file() else told))
         scores = [row[SCORE] for row in rows(run / "results.csv")]
         gamma = rows(run / "gamma.csv")
@@ -113,7 +115,7 @@ class Bench:
         pruned = self.out / f"pruned-{name}.pt"
         if not pruned.is_file():
             calibration = ["--data", options.data, "--imgsz", options.imgsz]
-            amount = ["--target", options.target, "--rate", 16, "--no-onnx", "--out", pruned]
+            amount = ["--target", options.target, "--rate", 16, "--no-onnx", "--overwrite", "--out", pruned]
             self.run(f"prune-{name}", "prune.py", "--weights", sparse, *amount, *calibration)
         self.train(f"tune-{name}", pruned, options.tune, step)
         found, tuned = self.done[f"sparse-{name}"], self.done[f"tune-{name}"]
