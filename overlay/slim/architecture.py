@@ -13,7 +13,7 @@ from typing import Any, cast
 from torch import nn
 
 from .log import tell, warn
-from .outputs import ArchitectureError, anchors_of, modernise, take_anchors
+from .outputs import ArchitectureError, anchors_of, modernise, network_of, take_anchors
 from .pruned import is_pruned, shapes_of
 from .rebuilding import STRUCTURE, as_made
 from .refitting import refit
@@ -37,14 +37,14 @@ def keep_architecture(built: nn.Module, weights: nn.Module | dict[str, Any] | No
         ArchitectureError: The pruned model cannot be made for this data set, is to have another number of anchors, or
             prediction has folded its BatchNorms away.
     """
-    if isinstance(weights, dict):
-        weights = weights.get("ema") or weights.get("model")
-    if not isinstance(weights, nn.Module) or not is_pruned(weights, built):
+    weights = network_of(weights)
+    if weights is None or not is_pruned(weights, built):
         return built
     if _structure(built) != _structure(weights):
         warn("slim: the checkpoint is a pruned model of another architecture than the YAML's, so it is not kept")
         return built
-    if _is_fused(weights):
+    made = as_made(weights)
+    if made is not None and _is_fused(weights, made):
         raise ArchitectureError(
             "`val` or `predict` has folded this pruned model's BatchNorms: load its .pt anew to train"
         )
@@ -56,7 +56,7 @@ def keep_architecture(built: nn.Module, weights: nn.Module | dict[str, Any] | No
         )
     model = deepcopy(weights).float().train()
     modernise(model, built)
-    refit(model, weights, built)
+    refit(model, weights, made, built)
     _dress(model.to(next(built.parameters()).device), built)
     put_sign(model)  # building has taken it off the YAML, which models share
     tell("slim: the checkpoint is pruned; training goes on in its own architecture")
@@ -85,11 +85,8 @@ def _structure(model: nn.Module) -> list[Any]:
     return [yaml.get(key) for key in STRUCTURE] if isinstance(yaml, dict) else []
 
 
-def _is_fused(model: nn.Module) -> bool:
+def _is_fused(model: nn.Module, made: nn.Module) -> bool:
     """Tell whether BatchNorms are gone whose convolutions are there, with the biases they became; not whole blocks."""
-    made = as_made(model)
-    if made is None:
-        return False
     ours, theirs = shapes_of(made).keys(), shapes_of(model).keys()
     gone = [name.rsplit(".", 2)[0] + "." for name in ours - theirs if name.endswith(".running_mean")]
     return bool(theirs - ours) and any(name.startswith(tuple(gone)) for name in theirs)

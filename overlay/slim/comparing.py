@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from . import measure
 from .checkpoint import save_checkpoint
-from .log import upstreams
+from .log import first_line, upstreams
 from .whole_files import scratch
 
 if TYPE_CHECKING:
@@ -67,8 +67,7 @@ def _exported(export: Export, path: Path, imgsz: int, failing: str) -> Path:
     try:
         return export(path, imgsz)
     except Exception as error:  # upstream's exporter and those it calls raise anything
-        reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
-        raise ValueError(failing.format(reason)) from error
+        raise ValueError(failing.format(first_line(error))) from error
 
 
 @contextmanager

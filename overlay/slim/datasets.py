@@ -158,11 +158,6 @@ def task_of(model: nn.Module) -> str:
     return named or ("classify" if classes[0].__module__.startswith("torchvision.") else "detect")
 
 
-def reason(error: Exception) -> str:
-    """Return in a line what upstream raised."""
-    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}"
-
-
 def takes(task: str) -> str:
     """Say what data set a model takes."""
     return TAKES.get(task, "a data set's YAML")

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
-from .datasets import CalibrationError, reason, takes
+from .datasets import CalibrationError, takes
+from .log import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,17 +77,28 @@ def refuse_remote(source: Path) -> None:
         raise CalibrationError(f"{source}: no data set YAML can be read there (an address): get the data set first")
 
 
-def nothing_at(source: Path, places: list[Any], split: str, content: dict[str, Any]) -> str:
+def nothing_at(source: Path, places: list[Any], split: str, content: dict[str, Any], *, what: str = "pictures") -> str:
     """Say where there are no pictures, of which split, and what is not done about it."""
     hint = "; its `download:` is not run: get the pictures first" if content.get("download") else ""
-    return f"{source}: no pictures at {', '.join(map(str, places))} (`{split}:`){hint}"
+    return f"{source}: no {what} at {', '.join(map(str, places))} (`{split}:`){hint}"
+
+
+def check_there(source: Path, split: Split, files: list[str]) -> None:
+    """Refuse a split to validate on that lacks a picture.
+
+    Raises:
+        CalibrationError: It does; names the first.
+    """
+    gone = next((file for file in files if not Path(file).is_file()), None)
+    if gone is not None:
+        raise CalibrationError(nothing_at(source, [gone], "val", split.content, what="picture"))
 
 
 def _unread(source: Path, error: Exception, read: bool, task: str) -> str:
     """Say why upstream does not take a YAML."""
     if read:
-        return f"upstream does not take it ({reason(error)})"
-    kind = "is a folder" if source.is_dir() else reason(error)
+        return f"upstream does not take it ({first_line(error)})"
+    kind = "is a folder" if source.is_dir() else first_line(error)
     return f"no data set YAML can be read there ({kind}); this model takes {takes(task)}"
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
-from .datasets import CalibrationError, DataSet, choose, reason, takes
+from .datasets import CalibrationError, DataSet, choose, takes
 from .documents import refuse_remote
+from .log import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -35,7 +36,7 @@ def folder_of(source: Path, check: Callable[[str], Mapping[str, Any]], *, val: b
     try:
         found = {name: Path(place) for name, place in check(str(source)).items() if isinstance(place, (str, Path))}
     except Exception as error:  # upstream raises anything
-        raise CalibrationError(f"{source}: holds no classes ({reason(error)}): {wanted}") from error
+        raise CalibrationError(f"{source}: holds no classes ({first_line(error)}): {wanted}") from error
     if not found["train"].is_dir():
         raise CalibrationError(f"{source}: has no {found['train']}: {wanted}")
     held = next((found[name] for name in ("val", "test") if name in found and found[name].is_dir()), None)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from .log import warn
+from .outputs import network_of
 from .pruned import is_pruned, shapes_of
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def warn_of_growth(model: nn.Module, weights: nn.Module | dict[str, Any]) -> None:
@@ -18,8 +20,8 @@ def warn_of_growth(model: nn.Module, weights: nn.Module | dict[str, Any]) -> Non
         model: What was loaded into: it keeps its own shape.
         weights: The model that was loaded, or its checkpoint.
     """
-    source = (weights.get("ema") or weights.get("model")) if isinstance(weights, dict) else weights
-    if not isinstance(source, nn.Module) or not is_pruned(source, model):
+    source = network_of(weights)
+    if source is None or not is_pruned(source, model):
         return
     wanted, fitting = shapes_of(model), shapes_of(source)
     same = sum(fitting.get(name) == shape for name, shape in wanted.items())

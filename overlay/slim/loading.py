@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from .admission import bare
 from .inert import UntrustedError
+from .log import first_line
 from .pickles import OTHERS, check_file
 from .plan import Plan, PlanError
 from .strangers import check_content, check_network
-from .trust import first_line, foreign_line, handed_over, read_checkpoint
+from .trust import foreign_line, handed_over, read_checkpoint
 from .whole_files import whole
 
 if TYPE_CHECKING:

@@ -30,6 +30,11 @@ def tell(text: str) -> None:
     upstreams().info(text)
 
 
+def first_line(error: BaseException) -> str:
+    """Return the kind of an error, and the first line of what it says."""
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}"
+
+
 def warn(text: str) -> None:
     """Log a warning, whole, as `tell`."""
     upstreams().warning(text)

@@ -7,7 +7,7 @@ classes and mask coefficients.
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,12 @@ BOX = 5  # x, y, width, height and objectness of an anchor-based head
 
 class ArchitectureError(ValueError):
     """A pruned model cannot be given other outputs."""
+
+
+def network_of(found: Any) -> nn.Module | None:
+    """Return the network of what a checkpoint holds, its EMA before its model, or a network itself; None if neither."""
+    held = (found.get("ema") or found.get("model")) if isinstance(found, dict) else found
+    return held if isinstance(held, nn.Module) else None
 
 
 def head_of(model: nn.Module) -> nn.Module:

@@ -18,7 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from .inputs import first_convolution
 from .log import tell
 from .outputs import BOX, ArchitectureError, anchors_of, classes_of, head_of
-from .rebuilding import STRUCTURE, as_made
+from .rebuilding import STRUCTURE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,18 +31,18 @@ AXES: dict[type[nn.Module], tuple[str, str]] = {
 }
 
 
-def refit(model: Any, weights: nn.Module, built: nn.Module) -> None:
+def refit(model: Any, weights: nn.Module, made: nn.Module | None, built: nn.Module) -> None:
     """Make a pruned model one for the data set that upstream has built another for.
 
     Args:
         model: A copy of the checkpoint's model; changed in place.
         weights: The checkpoint's model, which is loaded by upstream's rules; left as it is.
+        made: What its own YAML builds, for its own data set.
         built: What upstream has built, unpruned, and loaded.
 
     Raises:
         ArchitectureError: Something of another kind than a layer would have to change.
     """
-    made = as_made(weights)
     if made is None:
         raise ArchitectureError(
             f"the YAML of this pruned {type(weights).__name__} cannot be built, so it is not known what depends on "
@@ -79,11 +79,12 @@ def _layers(model: nn.Module, made: nn.Module, built: nn.Module) -> Iterator[tup
     for name, layer in built.named_modules():
         own: Any = ours.get(name)
         new, old = (_weight(each) for each in (layer, before.get(name)))
-        if new is None or old is None or _weight(own) is None or _is_normed(built, name):
+        if new is None or old is None or _weight(own) is None:
             continue
-        if name == first and new.shape[1] != own.weight.shape[1]:
-            yield name, 1, new.shape[1]
-        elif new.shape[0] != old.shape[0]:
+        if name == first:
+            if new.shape[1] != own.weight.shape[1]:
+                yield name, 1, new.shape[1]
+        elif new.shape[0] != old.shape[0] and not _is_normed(built, name):
             if type(own) not in AXES or own.weight.shape[0] != old.shape[0]:
                 raise ArchitectureError(
                     f"{name} of the pruned model, a {type(own).__name__}, cannot be made for another data set: "
@@ -100,7 +101,7 @@ def _weight(layer: Any) -> Tensor | None:
 def _is_normed(model: nn.Module, name: str) -> bool:
     """Tell whether a layer has a BatchNorm beside it: its outputs are hidden, and as many as pruning has left."""
     parts = model.get_submodule(name.rpartition(".")[0]).children()
-    return name != first_convolution(model) and any(isinstance(part, _BatchNorm) for part in parts)
+    return any(isinstance(part, _BatchNorm) for part in parts)
 
 
 def _resized(layer: Any, axis: int, size: int, like: Any) -> nn.Module:

@@ -9,6 +9,7 @@ import torch
 
 from .checkpoint import save_checkpoint
 from .comparing import quiet
+from .log import first_line
 from .sealed import sealed
 from .shadow import undisturbed
 from .whole_files import scratch
@@ -98,8 +99,7 @@ def accuracies(
             try:
                 found[name] = validate(path, own, imgsz)
             except Exception as error:  # upstream's validator raises anything
-                reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
-                raise ValueError(f"--val: upstream cannot validate on {data.source} ({reason})") from error
+                raise ValueError(f"--val: upstream cannot validate on {data.source} ({first_line(error)})") from error
     return found
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from .admission import FLOAT, QUANTISATION, QUANTISED
-from .outputs import anchors_of, head_of
+from .outputs import anchors_of, head_of, network_of
 from .pickles import NotACheckpointError
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def check_content(path: Path, found: Any, package: str = "ultralytics") -> None:
     held = found if isinstance(found, dict) else {}
     if held.get("modelopt"):
         raise NotACheckpointError(f"{path}: was trained with quantize=8; {QUANTISATION}")
-    if isinstance(held.get("ema") or held.get("model"), nn.Module):
+    if network_of(held) is not None:
         return
     raise NotACheckpointError(
         f"{path}: not a checkpoint that this fork can load: it is {_instead(path, found, package)}"
@@ -161,9 +161,14 @@ def check_network(path: Path, model: nn.Module, package: str) -> None:
             )
 
 
+def other_upstream(package: str) -> str:
+    """Return what the upstream is called that this fork is not of."""
+    return "YOLOv5" if package == "ultralytics" else "ultralytics"
+
+
 def other_fork(package: str) -> str:
     """Return where to prune what the other upstream has trained."""
-    other = "YOLOv5" if package == "ultralytics" else "ultralytics"
+    other = other_upstream(package)
     return f"prune a model of {other} with the prune.py of a fork of {other}"
 
 

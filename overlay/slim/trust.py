@@ -21,8 +21,10 @@ import torch
 from torch import nn
 
 from .inert import ASK, UntrustedError, check_inert, hook_of
+from .log import first_line
 from .pickles import NotACheckpointError, check_file, is_archive, names_in
-from .strangers import other_fork, refuse_names
+from .sealed import swapped
+from .strangers import other_fork, other_upstream, refuse_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,8 +115,7 @@ def _of_another_line(names: list[str], package: str) -> str:
     asked = next((name for name in names if name.startswith(OTHER_LINES[package])), "")
     if not asked:
         return ""
-    other = "YOLOv5" if package == "ultralytics" else "ultralytics"
-    return f"asks for {asked[:LONGEST]}: it looks like a model of {other}; {other_fork(package)}"
+    return f"asks for {asked[:LONGEST]}: it looks like a model of {other_upstream(package)}; {other_fork(package)}"
 
 
 def foreign_line(path: Path, package: str) -> str:
@@ -130,11 +131,6 @@ def _why(error: Exception) -> str:
     said = str(error.__cause__ or error)
     met = re.search(r"WeightsUnpickler error:\s*(.+?)(?: Please .*)?$", said, re.MULTILINE)
     return met[1][:200] if met else first_line(error.__cause__ or error)
-
-
-def first_line(error: BaseException) -> str:
-    """Return the kind of an error, and the first line of what it says."""
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
 
 
 def _read(path: Path, allowed: dict[str, Any], names: list[str]) -> Any:
@@ -231,22 +227,12 @@ def _nothing_is_built() -> Iterator[None]:
     def refuse(self: nn.Module, *_: Any, **__: Any) -> None:
         raise pickle.UnpicklingError(f"it builds a {type(self).__name__}")
 
-    with _instead(nn.Module, "__init__", refuse):
+    with swapped((nn.Module, "__init__", refuse)):
         yield
 
 
 @contextmanager
 def handed_over(checkpoint: Any) -> Iterator[None]:
     """Let `torch.load` return what has been read already, so that upstream's loaders do not read it again."""
-    with _instead(torch, "load", lambda *_, **__: checkpoint):
+    with swapped((torch, "load", lambda *_, **__: checkpoint)):
         yield
-
-
-@contextmanager
-def _instead(owner: Any, name: str, value: Any) -> Iterator[None]:
-    before = getattr(owner, name)
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        setattr(owner, name, before)

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .comparing import quiet
-from .datasets import CalibrationError, DataSet, check_channels, choose, leftovers, reason, takes, task_of
-from .documents import Split, nothing_at, split_of
+from .datasets import CalibrationError, DataSet, check_channels, choose, leftovers, takes, task_of
+from .documents import Split, check_there, nothing_at, split_of
 from .folders import folder_of, pictures_of
+from .log import first_line
 from .sealed import for_validation, sealed, swapped
 from .whole_files import scratch
 
@@ -77,9 +78,7 @@ def _held(source: Path, task: str) -> Split:
         CalibrationError: One is not.
     """
     held = split_of(source, _check, "val", task)
-    gone = next((file for file in _listed(source, held, "val").im_files if not Path(file).is_file()), None)
-    if gone is not None:
-        raise CalibrationError(nothing_at(source, [Path(gone)], "val", held.content).replace("pictures", "picture"))
+    check_there(source, held, _listed(source, held, "val").im_files)
     return held
 
 
@@ -141,7 +140,7 @@ def _check_labels(data: DataSet, train: Split, task: str) -> None:
         try:
             build(cfg, str(listed), 1, resolved, mode="val")
         except Exception as error:  # upstream raises anything
-            what = f"{data.source}: is no data set for task {task} ({reason(error)})"
+            what = f"{data.source}: is no data set for task {task} ({first_line(error)})"
             raise CalibrationError(f"{what}: give {takes(task)}") from error
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from .comparing import quiet
 from .datasets import CalibrationError, DataSet, check_channels, choose, leftovers, task_of
-from .documents import Split, nothing_at, split_of
+from .documents import Split, check_there, nothing_at, split_of
 from .folders import folder_of, pictures_of
 from .sealed import for_validation, sealed
 
@@ -85,9 +85,7 @@ def _held(source: Path, task: str, package: str) -> Split:
         CalibrationError: One is not.
     """
     held = split_of(source, lambda name: _check(name, package), "val", task)
-    gone = next((file for file in _files(_listed(source, held, "val", package)) if not Path(file).is_file()), None)
-    if gone is not None:
-        raise CalibrationError(nothing_at(source, [Path(gone)], "val", held.content).replace("pictures", "picture"))
+    check_there(source, held, _files(_listed(source, held, "val", package)))
     return held
 
 

@@ -40,10 +40,10 @@ def classifier():
 @pytest.fixture
 def sets(tmp_path, monkeypatch):
     """Where upstream's settings keep data sets, and the folder that the run starts in."""
-    for name in ("datasets", "work", "yamls"):
+    for name in ("datasets", "here", "yamls"):
         (tmp_path / name).mkdir()
     monkeypatch.setattr("ultralytics.data.utils.DATASETS_DIR", tmp_path / "datasets")
-    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.chdir(tmp_path / "here")
     return tmp_path
 
 
@@ -87,14 +87,14 @@ class TestTheSamePictures:
         ("text", "place"),
         [
             ("path: set\ntrain: images\nval: images\n", "datasets"),  # below datasets_dir, though one lies beside it
-            ("path: set\ntrain: images\nval: images\n", "work"),
+            ("path: set\ntrain: images\nval: images\n", "here"),
             ("train: set/images\nval: set/images\n", "yamls"),
             ("train: ../set/images\nval: ../set/images\n", "yamls"),  # as exported sets say it
-            ("path: {root}/work/set\ntrain: images\nval: images\n", "work"),
-            ("path: {root}/work/set\ntrain: [images/sub, train.txt]\nval: images\n", "work"),
-            ("path: set\ntrain: train.txt\nval: train.txt\n", "work"),
-            ("path: set\ntrain: images\nvalidation: images\n", "work"),
-            ("path: set\ntrain: images\nval: images\nminival: gone\ntest: gone\n", "work"),
+            ("path: {root}/here/set\ntrain: images\nval: images\n", "here"),
+            ("path: {root}/here/set\ntrain: [images/sub, train.txt]\nval: images\n", "here"),
+            ("path: set\ntrain: train.txt\nval: train.txt\n", "here"),
+            ("path: set\ntrain: images\nvalidation: images\n", "here"),
+            ("path: set\ntrain: images\nval: images\nminival: gone\ntest: gone\n", "here"),
         ],
     )
     def test_wherever_they_lie(self, sets, detector, text, place):
@@ -129,10 +129,10 @@ class TestTheSamePictures:
     def test_an_archive(self, sets, detector):
         plain(sets / "set")
         (sets / "set" / "data.yaml").write_text("train: images\nval: images\n" + NAMES)
-        with zipfile.ZipFile(sets / "work" / "set.zip", "w") as packed:
+        with zipfile.ZipFile(sets / "here" / "set.zip", "w") as packed:
             for file in (sets / "set").rglob("*.*"):
                 packed.write(file, file.relative_to(sets))
-        found = open_data(sets / "work" / "set.zip", detector, 64, 9)
+        found = open_data(sets / "here" / "set.zip", detector, 64, 9)
         assert len(found.pictures) == 3
         assert "datasets" in found.pictures[0]
 
@@ -242,7 +242,7 @@ class TestFolders:
         before = state(sets)
         found = open_data(folder, classifier, 64, 9, val=True)
         assert len(found.pictures) == 3
-        given = check_cls_dataset(str(found.validation(tmp_path / "work")), split="val")
+        given = check_cls_dataset(str(found.validation(tmp_path / "here")), split="val")
         assert given["val"].resolve() in {folder / held, folder / "test"}
         assert state(sets) == before
 

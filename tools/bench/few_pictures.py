@@ -90,9 +90,8 @@ class Bench:
         size = ["--img", self.options.imgsz, "--batch", self.options.batch, "--epochs", epochs, "--workers", 0]
         where = ["--project", run.parent, "--name", name, "--exist-ok", "--device", self.options.device, "--noplots"]
         told = ["--weights", weights, "--data", self.options.data, *size, *where, "--cache", "ram", *more]
-        if (
-            not last.is_file() or rows(run / "results.csv")[-1]["epoch"] + 1 < epochs
-        ):  # one that was cut off is there twice
+        seen = rows(run / "results.csv")  # an epoch that was cut off is there twice
+        if not last.is_file() or seen[-1]["epoch"] + 1 < epochs:
             self.run(name, "-c", INSIDE, step, *(["--resume", last] if last.is_file() else told))
         scores = [row[SCORE] for row in rows(run / "results.csv")]
         gamma = rows(run / "gamma.csv")
