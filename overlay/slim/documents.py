@@ -128,13 +128,18 @@ def _only(content: Any, split: str) -> Any:
 
 
 def _classes(content: dict[str, Any]) -> dict[str, Any]:
-    """Return as many classes as a YAML says, by names for which upstream fetches no font and no list of names."""
+    """Return as many classes as a YAML says, by names for which upstream fetches no font and no list of names.
+
+    Their number too: YOLOv5 before v6.2 asks for `nc`, which later YAMLs leave out.
+    """
     names = content.get("names")
     if isinstance(names, (list, tuple)):
-        return {"names": [str(index) for index in range(len(names))]}
-    if isinstance(names, dict):
-        return {"names": {key: str(key) for key in names}}
-    return {} if {"names", "nc"} & set(content) else CLASSES
+        found: dict[str, Any] = {"names": [str(index) for index in range(len(names))]}
+    elif isinstance(names, dict):
+        found = {"names": {key: str(key) for key in names}}
+    else:
+        return {} if {"names", "nc"} & set(content) else CLASSES
+    return found if "nc" in content else {**found, "nc": len(found["names"])}
 
 
 def _exists(place: Path) -> bool:

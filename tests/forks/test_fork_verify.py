@@ -64,6 +64,15 @@ def test_a_fork_that_lost_a_patch_is_not_verified(damaged, tmp_path, capfd):
     assert "is not wholly patched" in capfd.readouterr().err
 
 
+def test_a_fork_that_takes_a_dense_model_for_a_pruned_one_is_found_out(damaged, call, tmp_path, monkeypatch):
+    only(monkeypatch, "identity", "dense", "others", "others-baseline", "untouched")
+    fork = damaged("ultralytics/slim/architecture.py", " or not is_pruned(weights, built)", "")
+    code, checks, _ = call(fork, tmp_path / "work")
+    verdicts = {i: check["verdict"] for i, check in checks.items()}
+    assert (code, verdicts.pop("untouched")) == (1, "FAIL")
+    assert set(verdicts.values()) == {"pass"}
+
+
 @pytest.mark.slow
 def test_a_fork_that_rebuilds_pruned_models_is_found_out(damaged, call, tmp_path, monkeypatch):
     only(monkeypatch, "identity", "dense", "sparse", "prune", "finetune", "resume")

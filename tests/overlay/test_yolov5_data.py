@@ -56,6 +56,13 @@ def test_the_same_pictures_to_the_pixel(fork, data):
     assert (len(read["pictures"]), len(read["skipped"]), read["largest"]) == (5, 3, 0)
 
 
+@pytest.mark.parametrize("names", ["names: [qr]", "names:\n  0: qr"])
+def test_a_yaml_of_today_that_says_no_number_of_classes(fork, weights, data, names):
+    data.write_text(f"path: {data.parent / 'set'}\ntrain: images\nval: images\n{names}\n")
+    done = fork.prune("--weights", weights(fork), "--no-onnx", "--dry-run", "--data", data)
+    assert done["code"] == 0, done["err"]
+
+
 def test_it_is_validated_and_its_folder_stays_as_it_is(fork, weights, data):
     last = weights(fork)
     before = state(data.parent / "set")

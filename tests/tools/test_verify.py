@@ -35,7 +35,7 @@ def test_a_failed_check_is_exit_code_1_and_what_needs_it_is_not_run(verified, fo
     assert checks["off"]["detail"] == "needs dense, dense-baseline"
 
     log = tmp_path / "work" / "logs" / "dense.log"
-    assert "2 of 13 checks failed: dense, dense-baseline" in outcome.err
+    assert "2 of 16 checks failed: dense, dense-baseline" in outcome.err
     assert f"try: cat {log}" in outcome.err
     assert log.read_text().startswith("$ ")
     assert "Traceback" in log.read_text()

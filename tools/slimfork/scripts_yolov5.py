@@ -88,8 +88,9 @@ def smallest() -> Path:
     return next(file for size in "ns" if (file := HOME / "models" / f"yolov5{size}.yaml").is_file())
 
 
-def data_set(name: str, train: Path, val: Path) -> Path:
-    """Write a data set of one class as every release can read it: whole paths, and names as a list."""
+def data_set(name: str, train: Path, val: Path, names: tuple[str, ...] = ("qr",)) -> Path:
+    """Write a data set as every release can read it: whole paths, and names as a list."""
     path = WORK / f"{name}.yaml"
-    path.write_text(yaml.safe_dump({"train": str(train), "val": str(val), "nc": 1, "names": ["qr"]}), "utf-8")
+    found = {"train": str(train), "val": str(val), "nc": len(names), "names": list(names)}
+    path.write_text(yaml.safe_dump(found), "utf-8")
     return path

@@ -86,7 +86,23 @@ def step_dense() -> tuple[bool, str]:
 
 def step_off() -> tuple[bool, str]:
     """With its option off, the fork trains to the same bits as upstream."""
-    ours, theirs = (torch.load(WORK / f"off-{role}.pth", weights_only=True) for role in ("fork", "pristine"))
+    return _equal("off")
+
+
+def step_others() -> tuple[bool, str]:
+    """Train what is dense on data unlike its own; the weights go to a file named by the tree."""
+    trained, words = line.others(WORK / "dense.pt", ROLE)
+    torch.save(trained, WORK / f"others-{ROLE}.pth")
+    return bool(trained), words
+
+
+def step_untouched() -> tuple[bool, str]:
+    """A dense model trains to the same bits as upstream's on data unlike its own."""
+    return _equal("others")
+
+
+def _equal(name: str) -> tuple[bool, str]:
+    ours, theirs = (torch.load(WORK / f"{name}-{role}.pth", weights_only=True) for role in ("fork", "pristine"))
     other = [k for k in theirs if k not in ours or not torch.equal(ours[k], theirs[k])]
     detail = (
         f"{len(other)} of {len(theirs)} tensors differ, first {other[0]}" if other else f"{len(theirs)} tensors equal"

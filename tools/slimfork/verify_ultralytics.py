@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
@@ -69,12 +70,42 @@ def load(weights: Path) -> torch.nn.Module:
 
 def dense(role: str) -> tuple[Path, dict[str, torch.Tensor]]:
     """Train without the penalty; return the run and all that was trained."""
+    return trained(MODEL, f"dense-{role}")
+
+
+def trained(start: str | Path, name: str, **more: Any) -> tuple[Path, dict[str, torch.Tensor]]:
+    """Train an epoch without the penalty; return the run and all that was trained."""
     kept: dict[str, torch.Tensor] = {}
 
     def keep(trainer: Any) -> None:
         kept.update(trainer.model.state_dict())
 
-    return train(MODEL, f"dense-{role}", {"on_train_end": keep}, epochs=1), kept
+    return train(start, name, {"on_train_end": keep}, epochs=1, **more), kept
+
+
+def others(weights: Path, role: str) -> tuple[dict[str, torch.Tensor], str]:
+    """Train a dense checkpoint on more classes, and a pose model on other keypoints; return all that was trained."""
+    _, kept = trained(weights, f"classes-{role}", data=data_set(f"classes-{role}", ["qr", "ant", "bee"]))
+    if not any((Path(os.environ["SLIMFORK_TREE"]) / "ultralytics").rglob("yolov8*-pose.yaml")):
+        return kept, "1 → 3 classes"
+    people, faces = (data_set(f"points-{points}-{role}", ["qr"], points) for points in (17, 4))
+    run, _ = trained("yolov8n-pose.yaml", f"people-{role}", data=people)
+    _, posed = trained(run / "weights" / "last.pt", f"faces-{role}", data=faces)
+    return kept | {f"pose.{name}": value for name, value in posed.items()}, "1 → 3 classes, 17 → 4 keypoints"
+
+
+def data_set(name: str, names: list[str], points: int = 0) -> str:
+    """Copy the pictures as a data set of other classes, or with keypoints, all in the middle of their box."""
+    folder = WORK / name
+    shutil.copytree(WORK / "qr", folder, ignore=shutil.ignore_patterns("*.cache"))
+    for file in (folder / "labels").rglob("*.txt") if points else ():
+        boxes = [line.split() for line in file.read_text(encoding="utf-8").splitlines()]
+        rows = [" ".join([*box, *[box[1], box[2], "2"] * points]) + "\n" for box in boxes]
+        file.write_text("".join(rows), encoding="utf-8")
+    lines = [f"path: {folder}", "train: images/train", "val: images/val", f"nc: {len(names)}", f"names: {names}"]
+    lines += [f"kpt_shape: [{points}, 3]"] if points else []
+    (folder / "data.yaml").write_text("\n".join([*lines, ""]), encoding="utf-8")
+    return str(folder / "data.yaml")
 
 
 def sparse(weights: Path) -> tuple[Path, float, bool]:

@@ -39,31 +39,49 @@ def identity() -> tuple[str, str]:
     return str(module.__file__), f"YOLOv5 {getattr(sys.modules.get('yolov5'), '__version__', '')}".strip()
 
 
-def train(start: str | Path, name: str, *more: object, few: bool = False, hyp: dict[str, float] | None = None) -> Path:
+def train(
+    start: str | Path,
+    name: str,
+    *more: object,
+    few: bool = False,
+    names: tuple[str, ...] = ("qr",),
+    hyp: dict[str, float] | None = None,
+) -> Path:
     """Train and return the folder of the run."""
     pictures = WORK / "qr" / "images" / "train"
     if few:
         chosen = sorted(pictures.iterdir())[:PICTURES] * COPIES
         pictures = WORK / "qr" / "few.txt"
         pictures.write_text("".join(f"{path}\n" for path in chosen), "utf-8")
-    data = v5.data_set("few" if few else "qr", pictures, WORK / "qr" / "images" / "val")
+    data = v5.data_set(f"{'few' if few else 'qr'}-{len(names)}", pictures, WORK / "qr" / "images" / "val", names)
     run: Path = v5.train(start, name, data, IMGSZ, *more, **(hyp or {}))
     return run
 
 
 def dense(role: str) -> tuple[Path, dict[str, torch.Tensor]]:
-    """Train without the penalty; return the run and all that was trained.
+    """Train without the penalty; return the run and all that was trained."""
+    return trained(v5.smallest(), f"dense-{role}")
+
+
+def others(weights: Path, role: str) -> tuple[dict[str, torch.Tensor], str]:
+    """Train a dense checkpoint on more classes; return all that was trained."""
+    _, kept = trained(weights, f"others-{role}", ("qr", "ant", "bee"))
+    return kept, "1 → 3 classes"
+
+
+def trained(start: str | Path, name: str, names: tuple[str, ...] = ("qr",)) -> tuple[Path, dict[str, torch.Tensor]]:
+    """Train an epoch without the penalty; return the run and all that was trained.
 
     The rate is high, as it warms up from zero and the scales must differ in the half precision they are saved in.
     """
     seen: list[Any] = []
     hook = optimizers.register_optimizer_step_post_hook(lambda made, *_: seen.append(made))
-    run = train(v5.smallest(), f"dense-{role}", "--epochs", 1, "--batch-size", 8, *_adam(), hyp=ADAM)
+    run = train(start, name, "--epochs", 1, "--batch-size", 8, *_adam(), names=names, hyp=ADAM)
     hook.remove()
     groups = enumerate(seen[-1].param_groups)
-    trained = {f"{i}.{j}": p.detach().clone() for i, group in groups for j, p in enumerate(group["params"])}
+    kept = {f"{i}.{j}": p.detach().clone() for i, group in groups for j, p in enumerate(group["params"])}
     saved = load(run / "weights" / "last.pt").state_dict()
-    return run, trained | {f"ema.{name}": value for name, value in saved.items()}
+    return run, kept | {f"ema.{name}": value for name, value in saved.items()}
 
 
 def sparse(weights: Path) -> tuple[Path, float, bool]:

@@ -16,7 +16,7 @@ def main() -> None:
     """Answer each line of stdin; what upstream prints goes to stderr."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    modules = [importlib.import_module(name) for name in ("looks", "reads", "steps", "first_step")]
+    modules = [importlib.import_module(name) for name in ("looks", "reads", "steps", "first_step", "day_two")]
     for line in sys.stdin:
         name, arguments = json.loads(line)
         sys.stderr.write(f"\n=== {name} {arguments}\n")
