@@ -132,8 +132,16 @@ def table(advice: Advice) -> list[str]:
     ]
 
 
-def doubts(advice: Advice, model: nn.Module, channels: Channels, plan: Plan) -> list[str]:
-    """Say, in a line, that a plan cuts what is alive; nothing where all that goes is near zero."""
+def doubts(advice: Advice, model: nn.Module, channels: Channels, plan: Plan, *, penalised: bool = False) -> list[str]:
+    """Say, in a line, that a plan cuts what is alive; nothing where all that goes is near zero.
+
+    Args:
+        advice: What `advise` found.
+        model: The model that `channels` was made from.
+        channels: Its channels.
+        plan: What goes.
+        penalised: Whether the model was trained with the penalty.
+    """
     lost = [
         value
         for name in channels.norms
@@ -144,9 +152,8 @@ def doubts(advice: Advice, model: nn.Module, channels: Channels, plan: Plan) -> 
     if largest <= max(advice.cliff, NEAR if advice.sparse else FLOOR):
         return []
     if not advice.sparse:
-        return [
-            f"channels with |γ| up to {largest:.3g} go, and none of this model is near zero: it was not trained sparse"
-        ]
+        why = "its sparse training was too short for that" if penalised else "it was not trained sparse"
+        return [f"channels with |γ| up to {largest:.3g} go, and none of this model is near zero: {why}"]
     alive = sum(value > advice.cliff for value in lost)
     said = f"{alive} of the {len(lost)} scales that go are not near zero, up to |γ| {largest:.3g}"
     return [f"{said}; the cliff is at {advice.cliff:.3g}, and {advice.ratio:.4f} the largest share before it"]

@@ -22,7 +22,7 @@ from .channels import analyse
 from .choosing import Chooser, predicted, settle_options, settle_score
 from .interface import Files
 from .interrupt import INTERRUPTED, interruptible
-from .loading import check_options, image_size, load, open_data, read_plan
+from .loading import check_options, image_size, load, open_data, penalised, read_plan
 from .patterns import protect
 from .plan import Plan, PlanError
 from .proof import proven
@@ -158,11 +158,11 @@ def prune(line: Line, interface: Interface, options: argparse.Namespace, written
             plan, (pruned, notes) = proven(
                 allowed, choose, lambda plan: _pruned(dense, plan, channels, options, imgsz, data)
             )
-    doubted = doubts(known, dense, channels, plan)
+    doubted = doubts(known, dense, channels, plan, penalised=penalised(checkpoint))
     if target and known.sparse:  # as much was asked for, and what lives on is what fine-tuning is for
         notes += doubted
         doubted = []
-    warnings = [f"{doubt}; next: {_mend(known, interface, options)}" for doubt in doubted]
+    warnings = [f"{doubt}; next: {_mend(known, interface, options, penalised(checkpoint))}" for doubt in doubted]
     tell(*said, *replaced, *(f"WARNING: {text}" for text in warnings), *(f"note: {text}" for text in notes))
     accuracy = _reestimated(line, dense, pruned, (plan, channels, checkpoint), options, imgsz, data) if data else {}
     tell(*interface.remarks(dense, pruned, plan, imgsz))
@@ -250,11 +250,12 @@ def _next_step(interface: Interface, options: argparse.Namespace) -> Iterator[No
         raise PlanError(f"--plan {options.plan}: {error}: {new}") from error
 
 
-def _mend(known: Advice, interface: Interface, options: argparse.Namespace) -> str:
-    """Return what to type about a doubt: a look at how much can go, or the training that there was not."""
+def _mend(known: Advice, interface: Interface, options: argparse.Namespace, more: bool) -> str:
+    """Return what to type about a doubt: a look at how much can go, or the training that there was too little of."""
     if known.sparse:
         return f"python prune.py --weights {options.weights} --advice"
-    return interface.sparse.format(weights=options.weights, data=options.data or "data.yaml")
+    typed = interface.sparse.format(weights=options.weights, data=options.data or "data.yaml")
+    return f"train on, in more epochs: {typed}" if more else typed
 
 
 def _planned(options: argparse.Namespace) -> list[str]:

@@ -62,8 +62,8 @@ def image_size(line: Line, asked: int | None, model: nn.Module, checkpoint: dict
 
     It is rounded up to whole strides, as upstream's training rounds what it is given, and its validation what it is.
     """
-    trained: Any = checkpoint.get("train_args") or checkpoint.get("opt")  # YOLOv5 keeps it from v6.2 on
-    kept = (trained.get("imgsz") or trained.get("img_size")) if isinstance(trained, dict) else None
+    trained = _settings(checkpoint)
+    kept = trained.get("imgsz") or trained.get("img_size")
     sides = [side for side in (kept if isinstance(kept, (list, tuple)) else [kept]) if isinstance(side, int)]
     stride = max(32, int(max(getattr(model, "stride", [32]))))
     if asked is None:
@@ -71,6 +71,18 @@ def image_size(line: Line, asked: int | None, model: nn.Module, checkpoint: dict
     imgsz = _whole(asked, stride)
     said = f"--imgsz {asked}: rounded up to {imgsz}, a multiple of the model's stride, {stride}, as upstream does"
     return imgsz, [] if imgsz == asked else [said]
+
+
+def penalised(checkpoint: dict[str, Any]) -> bool:
+    """Tell whether a checkpoint was trained with the penalty, as far as it keeps what it was trained with."""
+    trained = _settings(checkpoint)
+    return bool(trained.get("sparsity") or trained.get("sl"))
+
+
+def _settings(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Return what a checkpoint was trained with; YOLOv5 keeps it from v6.2 on."""
+    trained = checkpoint.get("train_args") or checkpoint.get("opt")
+    return trained if isinstance(trained, dict) else {}
 
 
 def _whole(side: int, stride: int) -> int:

@@ -371,6 +371,14 @@ def test_a_target_on_a_dense_model_is_doubted(prune, weights):
     assert f"next: yolo train model={weights} data=data.yaml sparsity=auto" in out
 
 
+def test_a_model_whose_sparse_training_was_short_is_not_called_dense(prune, weights):
+    checkpoint = torch.load(weights, weights_only=False)
+    checkpoint["train_args"]["sparsity"] = "auto"
+    torch.save(checkpoint, weights)
+    _, out, _ = prune("--weights", weights, "--ratio", "0.5", "--dry-run")
+    assert "near zero: its sparse training was too short for that; next: train on, in more epochs: yolo train" in out
+
+
 def test_a_pruned_checkpoint_can_be_pruned_again(prune, weights):
     assert prune("--weights", weights, "--ratio", 0.3, "--no-onnx")[0] == 0
     once = weights.with_name("last-pruned.pt")
