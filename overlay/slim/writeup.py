@@ -102,7 +102,7 @@ def all_scales(model: nn.Module) -> Tensor:
     """Return |γ| of every BatchNorm of a model, ascending."""
     found = [m.weight.detach().float().abs() for m in model.modules() if isinstance(m, NORMS) and m.affine]
     if not found:
-        raise ValueError("the model has no BatchNorm scales to prune by: was it fused?")
+        raise ValueError("the model has no BatchNorm scales to prune by")
     return torch.cat(found).sort().values
 
 
