@@ -64,6 +64,7 @@ def test_a_fork_that_lost_a_patch_is_not_verified(damaged, tmp_path, capfd):
     assert "is not wholly patched" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_fork_that_takes_a_dense_model_for_a_pruned_one_is_found_out(damaged, call, tmp_path, monkeypatch):
     only(monkeypatch, "identity", "dense", "others", "others-baseline", "untouched")
     fork = damaged("ultralytics/slim/architecture.py", " or not is_pruned(weights, built)", "")

@@ -11,6 +11,7 @@ from torch import nn
 
 from slim.channels import Channels, analyse
 from slim.plan import Plan, PlanError, make_plan
+from tests.sampling import sampled
 
 from . import small
 from .networks import randomise, stock
@@ -101,7 +102,7 @@ def odd(plan: Plan) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["yolov8n", "yolo11n", "yolo26n", "yolov9t", "yolov5n"])
-@pytest.mark.parametrize("round_to", [8, 16, 32])
+@pytest.mark.parametrize("round_to", sampled([8, 16, 32], by_default=[16]))
 def test_kept_counts_are_multiples_or_whole(name: str, round_to: int) -> None:
     model, channels = stock(name)
     plan, plain = (make_plan(model, channels, ratio=0.6, round_to=number) for number in (round_to, 1))
@@ -114,7 +115,7 @@ def test_kept_counts_are_multiples_or_whole(name: str, round_to: int) -> None:
 
 
 @pytest.mark.parametrize("network", small.PRUNABLE)
-@pytest.mark.parametrize("round_to", [2, 3, 4, 8, 16])
+@pytest.mark.parametrize("round_to", sampled([2, 3, 4, 8, 16], by_default=[3, 8]))
 def test_counts_are_multiples_whatever_is_done_with_channels(network: type[small.Net], round_to: int) -> None:
     for seed in range(5):
         model = randomise(network(), seed)

@@ -31,6 +31,11 @@ SIDE = 64
 # Of the same modules as their smaller siblings, and several times as large.
 SIBLINGS = {"rtdetr-x", "rtdetr-resnet101", "yolov9e-seg", "yolov10l", "yolov10x", "yolov10b", "yolov3-spp"}
 SMALL = [(name, "n") for name in shipped() if name not in SIBLINGS]
+# Of each family and each task one; the others are slow.
+SAMPLE = {
+    *("yolov3-tiny", "yolov5", "yolov6", "yolov8-cls-resnet50", "yolov8-obb", "yolov8-ghost", "yolov8-worldv2"),
+    *("yolov9s", "yolov10n", "yolo11-seg", "yolo12", "yolo26-pose", "yoloe-26-seg", "rtdetr-resnet50"),
+}
 LARGE = [(name, "x") for name in scaled("x", "v8", "11", "12", "26")] + [(name, "n") for name in sorted(SIBLINGS)]
 
 
@@ -51,7 +56,7 @@ class Pruned:
 @pytest.fixture(
     scope="module",
     params=[
-        *(pytest.param(case, id=case[0]) for case in SMALL),
+        *(pytest.param(case, id=case[0], marks=() if case[0] in SAMPLE else pytest.mark.slow) for case in SMALL),
         *(pytest.param(case, id="-".join(case), marks=pytest.mark.slow) for case in LARGE),
     ],
 )

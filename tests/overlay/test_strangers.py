@@ -6,6 +6,7 @@ import copy
 import shlex
 import subprocess
 import sys
+from itertools import product
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from torch.nn.utils import prune as masks
 from slim.admission import admit
 from slim.strangers import check_content, check_network, refuse_names
 from tests.overlay.test_architecture import build
+from tests.sampling import sampled
 from ultralytics import YOLO
 
 
@@ -41,8 +43,13 @@ def test_a_bare_module_is_wrapped_by_the_line_it_is_answered_with(tmp_path):
     assert all(torch.equal(found[name], tensor) for name, tensor in model.state_dict().items())
 
 
-@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod."])
-@pytest.mark.parametrize("key", [None, "state_dict", "model_state_dict", "model"])
+@pytest.mark.parametrize(
+    ("key", "prefix"),
+    sampled(
+        product([None, "state_dict", "model_state_dict", "model"], ["", "module.", "_orig_mod."]),
+        by_default=[(None, ""), ("state_dict", "module."), ("model", "_orig_mod.")],
+    ),
+)
 def test_a_state_dict_gets_its_network_by_the_line_it_is_answered_with(tmp_path, key, prefix):
     path, model = tmp_path / "weights.pt", YOLO("yolov8n.yaml").model
     weights = {f"{prefix}{name}": tensor for name, tensor in model.state_dict().items()}

@@ -29,6 +29,7 @@ WHOLE: dict[str, Callable[[], Any]] = {
     "ScaledConcat": partial(nets.fused, nets.ScaledConcat, 2),
     "two inputs": nets.two_inputs,
 }
+LARGE = {"vgg11_bn", "resnet50", "mnasnet0_5", "convnext_tiny"}
 PART = {kind.__name__: partial(nets.block, kind) for kind in (nets.ConvNeXt, nets.WindowAttention, nets.Swin)}
 
 
@@ -47,7 +48,10 @@ def prove(model: Any, channels: Channels, inputs: int) -> None:
         assert differ(run(full, image), said), "the mask must matter"
 
 
-@pytest.mark.parametrize("make", WHOLE.values(), ids=WHOLE)
+@pytest.mark.parametrize(
+    "make",
+    [pytest.param(make, id=name, marks=pytest.mark.slow if name in LARGE else ()) for name, make in WHOLE.items()],
+)
 def test_every_batchnorm_channel_may_go(make: Callable[[], Any]) -> None:
     model = make()
     channels = analyse(model)

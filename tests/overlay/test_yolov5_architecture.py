@@ -12,10 +12,16 @@ DETECT, SEGMENT, OLD, TRANSFORMER = (
     ("5.0.10", "models/yolov5s.yaml"),
     ("v5.0", "models/hub/yolov5s-transformer.yaml"),
 )
-EVERY = [DETECT, SEGMENT, OLD, TRANSFORMER]
 
 
-@pytest.fixture(params=EVERY, ids=["detect", "segment", "with Focus", "v5.0"])
+@pytest.fixture(
+    params=[
+        pytest.param(DETECT, id="detect"),
+        pytest.param(SEGMENT, id="segment", marks=pytest.mark.slow),
+        pytest.param(OLD, id="with Focus"),
+        pytest.param(TRANSFORMER, id="v5.0"),
+    ]
+)
 def step(trees, request):
     """Call a step with a model of some release."""
     version, cfg = request.param

@@ -13,6 +13,8 @@ from slimfork.naming import is_tag, spec_of
 from tests.yolov5_clone import CLONE
 
 NOW = ("7.0.14",)  # 5.0.10 with its Focus is among the slow ones, Focus itself below
+# Of each kind one, by default.
+SAMPLE = {"yolov5n", "yolov5s", "yolov5s-ghost", "yolov5s-transformer", "yolov5-bifpn", "yolov3-tiny", "yolov5n-seg"}
 TAGS = ("v5.0", "v6.0", "v6.1", "v6.2", "v7.0", "master")
 UNREADABLE = {"models/hub/yolov5-bifpn.yaml": ("v6.0", "6.0")}  # a bracket is missing in v6.0; upstream mended it
 # What no plan may drop, and why: (block, reason). C3TR adds a Linear of its input to it; masks are an output.
@@ -38,7 +40,11 @@ def others():
 
 def cases(versions):
     return [
-        pytest.param(version, cfg, id=f"{version}-{Path(cfg).stem}") for version in versions for cfg in models(version)
+        pytest.param(
+            version, cfg, id=f"{version}-{Path(cfg).stem}", marks=() if Path(cfg).stem in SAMPLE else pytest.mark.slow
+        )
+        for version in versions
+        for cfg in models(version)
     ]
 
 

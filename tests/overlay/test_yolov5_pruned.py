@@ -35,6 +35,7 @@ class TestCheckpoint:
         said = fork.call("said_by_upstream", path=pruned)
         assert trees(fork.version).call("said_by_upstream", path=pruned, stock=True) == said
 
+    @pytest.mark.slow
     def test_of_the_official_repository_is_saved_as_the_packages_own(self, forks, weights):
         fork = forks(OLD)
         last = weights(fork, named_models=True)
@@ -91,6 +92,7 @@ class TestBlocks:
         assert new.call("is_masked", dense=str(once), pruned=str(twice), plan=plan) < 2e-2
 
 
+@pytest.mark.slow
 def test_val_says_what_each_step_costs(fork, weights, tmp_path):
     for part in ("images", "labels"):
         (tmp_path / "set" / part).mkdir(parents=True)
@@ -210,6 +212,7 @@ def test_nothing_that_no_run_wrote_is_replaced(new, weights):
 
 
 @pytest.mark.parametrize("version", [NEW, TAG])
+@pytest.mark.slow
 def test_on_the_command_line_from_another_folder(forks, weights, tmp_path, version):
     fork = forks(version)
     last = weights(fork)

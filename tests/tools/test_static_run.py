@@ -101,6 +101,7 @@ def test_a_tag_whose_repository_cannot_be_reached_fails_in_fetch_with_the_reason
     assert (cells["fetch"].verdict, cells["fetch"].detail) == ("FAIL", f"{tmp_path / 'nowhere'} does not exist")
 
 
+@pytest.mark.slow
 def test_a_release_of_yolov5_on_the_index_is_imported_as_a_package(worker):
     patches, cells = worker(pins.find("yolov5==7.0.10"))
     assert red(cells) == {}

@@ -49,7 +49,7 @@ def test_the_table_has_a_row_for_every_check_and_the_logs_are_kept(fork, call, t
     outcome = call("verify", fork)
     assert outcome.code == 1
     assert all(check.title in outcome.out for check in verify.CHECKS)
-    assert outcome.out.count("not run") == 10
+    assert outcome.out.count("not run") == 13
     work = Path(outcome.err.partition("all logs and files: ")[2].splitlines()[0])
     assert sorted(p.stem for p in (work / "logs").iterdir()) == ["dense", "dense-baseline", "identity"]
 

@@ -15,6 +15,7 @@ from slimfork.patch import load_series
 from slimfork.plan import make_plan
 from slimfork.settings import Members
 from tests.patches.cases import all_ends, check_only_marked_lines, step, variant_of
+from tests.sampling import sampled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -55,7 +56,7 @@ class Planned:
         return (edit for patch in SERIES if (variant := patch.variant(self.version)) for edit in variant.edits)
 
 
-@pytest.fixture(scope="module", params=SAMPLE)
+@pytest.fixture(scope="module", params=sampled(SAMPLE, by_default=JOURNEYS))
 def planned(release: Release, request: pytest.FixtureRequest) -> Planned:
     """Return a release of the sample; pytest runs all tests of one before it makes the next."""
     files = release(request.param)
@@ -124,6 +125,7 @@ OTHER_ENDS = [
 ]
 
 
+@pytest.mark.slow  # the matrix has them as well
 @pytest.mark.parametrize(("patch", "version"), OTHER_ENDS)
 def test_other_ends_of_ranges_take_the_patch_alone(release: Release, patch: Patch, version: str) -> None:
     done = step(patch, release(version), version)
