@@ -12,12 +12,12 @@ from typing import Any, cast
 
 from torch import nn
 
-from .log import tell, warn
-from .outputs import ArchitectureError, anchors_of, modernise, network_of, take_anchors
-from .pruned import is_pruned, shapes_of
-from .rebuilding import STRUCTURE, as_made
-from .refitting import refit
-from .sign import put_sign
+from .models.outputs import ArchitectureError, anchors_of, modernise, network_of, take_anchors
+from .models.pruned import is_pruned, shapes_of
+from .models.rebuilding import STRUCTURE, as_made
+from .models.refitting import refit
+from .models.sign import put_sign
+from .writing.log import tell, warn
 
 __all__ = ["ArchitectureError", "is_pruned", "keep_architecture"]
 

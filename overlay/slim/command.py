@@ -6,20 +6,21 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import journey, plots
-from .choosing import SCORES
-from .interface import Files, Interface, Line
-from .plan import Plan, make_plan
-from .scales import gammas, widths
-from .target import EXAMPLES
+from .analysis.scales import gammas, widths
+from .pruning.plan import Plan, make_plan
+from .pruning.target import EXAMPLES
+from .script import journey
+from .script.choosing import SCORES
+from .script.interface import Files, Interface, Line
+from .writing import plots
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import nn
 
-    from .channels import Channels
-    from .scoring import Scores
+    from .analysis.channels import Channels
+    from .pruning.scoring import Scores
 
 __all__ = ["Line", "main"]
 

@@ -17,7 +17,7 @@ import torch
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from .log import warn
+from .writing.log import warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

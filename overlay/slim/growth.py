@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .log import warn
-from .outputs import network_of
-from .pruned import is_pruned, shapes_of
+from .models.outputs import network_of
+from .models.pruned import is_pruned, shapes_of
+from .writing.log import warn
 
 if TYPE_CHECKING:
     from torch import nn

@@ -14,9 +14,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .admission import bare
-from .penalty import GammaPenalty
-from .strength import WEIGHTS, Settings, Spelling, Standing
+from .models.admission import bare
+from .training.penalty import GammaPenalty
+from .training.strength import WEIGHTS, Settings, Spelling, Standing
 
 if TYPE_CHECKING:
     import torch

@@ -16,26 +16,27 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from . import journey, plots
+from .analysis.scales import widths
 from .command import ADVICE, common_arguments, report_argument
-from .interface import Files, Interface, Line
-from .log import OFFICIAL
-from .measure import count_parameters
-from .penalty import NORMS
-from .plan import Plan, make_plan
-from .recipe import built_from
-from .scales import widths
-from .shadow import image
-from .target import EXAMPLES
-from .tracked import tensors
+from .costs.measure import count_parameters
+from .labels.tracked import tensors
+from .models.recipe import built_from
+from .passes.shadow import image
+from .pruning.plan import Plan, make_plan
+from .pruning.target import EXAMPLES
+from .script import journey
+from .script.interface import Files, Interface, Line
+from .training.penalty import NORMS
+from .writing import plots
+from .writing.log import OFFICIAL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
 
-    from .channels import Channels
-    from .scoring import Scores
+    from .analysis.channels import Channels
+    from .pruning.scoring import Scores
 
 
 def main(line: Line, arguments: Sequence[str] | None = None) -> int:

@@ -14,8 +14,8 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
-from .penalty import GammaPenalty
-from .strength import AUTO, WEIGHTS, Settings, Spelling, Standing
+from .training.penalty import GammaPenalty
+from .training.strength import AUTO, WEIGHTS, Settings, Spelling, Standing
 
 if TYPE_CHECKING:
     import torch

@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import torch
 
-from .datasets import task_of
-from .interface import Line
-from .log import upstreams
-from .outputs import modernise
-from .rebuilding import as_made
-from .whole_files import scratch
-from .yolov5_data import open_data
+from .calibration.datasets import task_of
+from .calibration.yolov5_data import open_data
+from .models.outputs import modernise
+from .models.rebuilding import as_made
+from .script.interface import Line
+from .writing.log import upstreams
+from .writing.whole_files import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -49,7 +49,9 @@ def only(monkeypatch, *ids):
 
 def test_a_fork_that_lost_the_penalty_is_found_out(damaged, call, tmp_path, monkeypatch):
     only(monkeypatch, "identity", "dense", "sparse")
-    fork = damaged("ultralytics/slim/penalty.py", "group.shrink(self.strength_now(), self.settings.bias)", "del group")
+    fork = damaged(
+        "ultralytics/slim/training/penalty.py", "group.shrink(self.strength_now(), self.settings.bias)", "del group"
+    )
     code, checks, err = call(fork, tmp_path / "work")
     assert code == 1
     verdicts = {i: check["verdict"] for i, check in checks.items()}

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from slim.channels import Channels, analyse
-from slim.tracked import tensors
+from slim.analysis.channels import Channels, analyse
+from slim.labels.tracked import tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from slim.advice import advise, doubts, table
-from slim.plan import make_plan
+from slim.pruning.advice import advise, doubts, table
+from slim.pruning.plan import make_plan
 
 from .networks import stock
 
 if TYPE_CHECKING:
-    from slim.channels import Channels
+    from slim.analysis.channels import Channels
 
 
 def scaled(share: float, *, near: float = 0.0, alive: tuple[float, float] = (0.3, 1.2), name: str = "yolov8n") -> Any:

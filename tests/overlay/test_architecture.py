@@ -12,12 +12,12 @@ from torch.nn.parallel import DistributedDataParallel
 from ultralytics.nn import tasks
 from ultralytics.utils import DEFAULT_CFG
 
+from slim.analysis.channels import analyse
 from slim.architecture import ArchitectureError, is_pruned, keep_architecture
-from slim.channels import analyse
-from slim.plan import make_plan
-from slim.refitting import resize
-from slim.sign import WORDS
-from slim.surgery import apply_plan
+from slim.models.refitting import resize
+from slim.models.sign import WORDS
+from slim.pruning.plan import make_plan
+from slim.pruning.surgery import apply_plan
 from tests.overlay.networks import photo, randomise
 
 BACKBONE = [

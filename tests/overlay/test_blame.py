@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from slim.channels import analyse
-from slim.plan import Plan, make_plan
-from slim.proof import UnprovenError, proven
-from slim.surgery import apply_plan, mask_plan
+from slim.analysis.channels import analyse
+from slim.analysis.proof import UnprovenError, proven
+from slim.pruning.plan import Plan, make_plan
+from slim.pruning.surgery import apply_plan, mask_plan
 
 from .networks import assert_same, photo, randomise, run
 

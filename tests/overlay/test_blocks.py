@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from slim.analysis.channels import Channels, analyse
 from slim.architecture import ArchitectureError, is_pruned, keep_architecture
-from slim.channels import Channels, analyse
-from slim.checkpoint import save_checkpoint
-from slim.measure import count_parameters
-from slim.patterns import protect
-from slim.plan import Plan, PlanError, make_plan
-from slim.surgery import apply_plan, mask_plan
+from slim.costs.measure import count_parameters
+from slim.files.checkpoint import save_checkpoint
+from slim.groups.patterns import protect
+from slim.pruning.plan import Plan, PlanError, make_plan
+from slim.pruning.surgery import apply_plan, mask_plan
 from tests.sampling import sampled
 
 from . import small

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from slim.calibrate import CalibrationError, reestimate
+from slim.calibration.calibrate import CalibrationError, reestimate
 
 
 def _net() -> nn.Sequential:

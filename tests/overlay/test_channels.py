@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from slim.channels import Channels, analyse, prunable_batchnorms
+from slim.analysis.channels import Channels, analyse, prunable_batchnorms
 
 from . import small
 from .networks import photo, stock

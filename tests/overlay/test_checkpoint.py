@@ -14,10 +14,10 @@ import torch
 from torch import nn
 from ultralytics.utils import DEFAULT_CFG
 
-from slim.channels import analyse
-from slim.checkpoint import save_checkpoint, write_atomically
-from slim.plan import Plan, make_plan
-from slim.surgery import apply_plan
+from slim.analysis.channels import analyse
+from slim.files.checkpoint import save_checkpoint, write_atomically
+from slim.pruning.plan import Plan, make_plan
+from slim.pruning.surgery import apply_plan
 from tests.overlay.networks import photo, randomise, run
 from tests.overlay.test_architecture import build
 from ultralytics import YOLO

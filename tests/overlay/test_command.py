@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import nn
 
+from slim.calibration.ultralytics_data import open_data
 from slim.command import Line, main
-from slim.plan import Plan
-from slim.surgery import apply_plan, mask_plan
-from slim.ultralytics_data import open_data
+from slim.pruning.plan import Plan
+from slim.pruning.surgery import apply_plan, mask_plan
 from tests.overlay.networks import assert_same, photo, randomise, run
 from tests.overlay.test_architecture import build
 from ultralytics import YOLO

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from slim.channels import analyse
-from slim.costs import Costs, penalty_weights
-from slim.fitting import lost_groups
-from slim.flops import count_flops, operations
-from slim.measure import count_parameters
-from slim.plan import make_plan
-from slim.surgery import apply_plan
+from slim.analysis.channels import analyse
+from slim.costs.costs import Costs, penalty_weights
+from slim.costs.measure import count_parameters
+from slim.passes.flops import count_flops, operations
+from slim.pruning.fitting import lost_groups
+from slim.pruning.plan import make_plan
+from slim.pruning.surgery import apply_plan
 from tests.overlay import small
 from tests.overlay.networks import randomise, stock
 

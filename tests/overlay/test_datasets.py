@@ -15,10 +15,10 @@ from ultralytics.data.dataset import ClassificationDataset, YOLODataset
 from ultralytics.data.utils import check_cls_dataset, check_det_dataset
 from ultralytics.nn.tasks import ClassificationModel, DetectionModel, OBBModel, PoseModel, SegmentationModel
 
-from slim.datasets import CalibrationError, DataSet, evenly, task_of
-from slim.interface import Line
-from slim.loading import image_size
-from slim.ultralytics_data import open_data
+from slim.calibration.datasets import CalibrationError, DataSet, evenly, task_of
+from slim.calibration.ultralytics_data import open_data
+from slim.script.interface import Line
+from slim.script.loading import image_size
 
 NAMES = "names: {0: qr}\n"
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from slim.flops import count_flops
+from slim.passes.flops import count_flops
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from slim.channels import analyse
-from slim.measure import count_parameters
-from slim.plan import make_plan
-from slim.surgery import apply_plan, mask_plan
+from slim.analysis.channels import analyse
+from slim.costs.measure import count_parameters
+from slim.pruning.plan import make_plan
+from slim.pruning.surgery import apply_plan, mask_plan
 
 from .networks import assert_same, differ, photo, randomise, run
 from .small import Net, block

@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from slim.channels import analyse
-from slim.hooks import only_looks
-from slim.plan import make_plan
-from slim.surgery import apply_plan, mask_plan
+from slim.analysis.channels import analyse
+from slim.passes.hooks import only_looks
+from slim.pruning.plan import make_plan
+from slim.pruning.surgery import apply_plan, mask_plan
 
 from . import small
 from .networks import assert_same, differ, photo, randomise, run

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from slim.command import Line, main
-from slim.interrupt import interruptible
+from slim.writing.interrupt import interruptible
 from tests.overlay.prune_script import script  # noqa: F401 - a fixture
 from tests.overlay.test_command import export, files, load, weights  # noqa: F401 - fixtures
 

@@ -12,18 +12,18 @@ import types
 import pytest
 import torch
 
-from slim.aiming import MARGIN, Outcome, Prediction, Trials, aim
-from slim.channels import analyse
-from slim.choosing import Chooser
+from slim.analysis.channels import analyse
 from slim.command import INTERFACE
-from slim.costs import Costs, penalty_weights, prices
-from slim.fitting import lost_groups
-from slim.latency import Latency
-from slim.measure import latencies, undisturbed_latency
-from slim.plan import make_plan
-from slim.single_layer import Block, channel_block, timed
-from slim.target import Target, TargetError
-from slim.timings import Timings
+from slim.costs.costs import Costs, penalty_weights, prices
+from slim.costs.latency import Latency
+from slim.costs.measure import latencies, undisturbed_latency
+from slim.costs.single_layer import Block, channel_block, timed
+from slim.costs.timings import Timings
+from slim.pruning.fitting import lost_groups
+from slim.pruning.plan import make_plan
+from slim.pruning.target import Target, TargetError
+from slim.script.aiming import MARGIN, Outcome, Prediction, Trials, aim
+from slim.script.choosing import Chooser
 from tests.overlay import small
 from tests.overlay.networks import randomise, stock
 

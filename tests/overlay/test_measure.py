@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from slim.measure import (
+from slim.costs.measure import (
     Measured,
     MeasureError,
     compare,

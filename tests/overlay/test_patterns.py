@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from slim.channels import analyse
-from slim.patterns import PatternError, protect
-from slim.plan import make_plan
+from slim.analysis.channels import analyse
+from slim.groups.patterns import PatternError, protect
+from slim.pruning.plan import make_plan
 
 from . import small
 from .networks import randomise, stock

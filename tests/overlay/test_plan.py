@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from slim.channels import Channels, analyse
-from slim.plan import Plan, PlanError, make_plan
+from slim.analysis.channels import Channels, analyse
+from slim.pruning.plan import Plan, PlanError, make_plan
 from tests.sampling import sampled
 
 from . import small

@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from slim.plan import Plan, PlanError
-from slim.plan_data import check_plan
+from slim.models.plan_data import check_plan
+from slim.pruning.plan import Plan, PlanError
 from tests.overlay.test_command import prune, weights  # noqa: F401 - fixtures
 
 GOOD = {

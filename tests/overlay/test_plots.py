@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from slim import plots
+from slim.writing import plots
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from slim.channels import Channels, analyse
-from slim.drops import shares
-from slim.plan import make_plan
-from slim.proof import UnprovenError, proven
-from slim.surgery import apply_plan, mask_plan
+from slim.analysis.channels import Channels, analyse
+from slim.analysis.proof import UnprovenError, proven
+from slim.proving.drops import shares
+from slim.pruning.plan import make_plan
+from slim.pruning.surgery import apply_plan, mask_plan
 
 from . import probe_networks as kinds
 from .networks import assert_same, differ, photo, randomise, run

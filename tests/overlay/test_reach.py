@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
-from slim.channels import analyse
-from slim.plan import make_plan
-from slim.surgery import apply_plan, mask_plan
+from slim.analysis.channels import analyse
+from slim.pruning.plan import make_plan
+from slim.pruning.surgery import apply_plan, mask_plan
 
 from . import small
 from .networks import assert_same, differ, photo, randomise, run

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from slim.channels import analyse
+from slim.analysis.channels import analyse
 from slim.command import main as command
-from slim.interface import Line
-from slim.report import report
+from slim.pruning.report import report
+from slim.script.interface import Line
 from slim.writeup import main as writeup
 
 from . import small

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from slim.command import INTERFACE
-from slim.interface import Files
-from slim.whole_files import part_of, scratch, sweep, whole
+from slim.script.interface import Files
+from slim.writing.whole_files import part_of, scratch, sweep, whole
 from tests.overlay.prune_script import script  # noqa: F401 - a fixture
 from tests.overlay.test_command import export, files, load, prune, weights  # noqa: F401 - fixtures
 

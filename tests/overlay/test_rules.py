@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from slim.channels import analyse
-from slim.plan import make_plan
-from slim.surgery import apply_plan, mask_plan
+from slim.analysis.channels import analyse
+from slim.pruning.plan import make_plan
+from slim.pruning.surgery import apply_plan, mask_plan
 
 from . import norm_networks as norms
 from . import picture_networks as pictures

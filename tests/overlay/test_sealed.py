@@ -13,9 +13,9 @@ import pytest
 import torch
 import yaml
 
-from slim.datasets import CalibrationError
-from slim.sealed import sealed
-from slim.ultralytics_data import open_data
+from slim.calibration.datasets import CalibrationError
+from slim.calibration.ultralytics_data import open_data
+from slim.files.sealed import sealed
 from tests.overlay.test_architecture import build
 from tests.overlay.test_command import data, prune, weights  # noqa: F401 - fixtures
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from slim.channels import Channels, analyse
-from slim.checkpoint import save_checkpoint
-from slim.measure import count_parameters
-from slim.plan import Plan, make_plan
-from slim.surgery import apply_plan, mask_plan
+from slim.analysis.channels import Channels, analyse
+from slim.costs.measure import count_parameters
+from slim.files.checkpoint import save_checkpoint
+from slim.pruning.plan import Plan, make_plan
+from slim.pruning.surgery import apply_plan, mask_plan
 
 from .networks import assert_same, differ, photo, randomise, run
 from .shipped import build, same_choices, scaled, shipped, targets

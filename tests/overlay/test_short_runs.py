@@ -9,9 +9,9 @@ import re
 import pytest
 import torch
 
-from slim.ending import fallen
 from slim.sparsity import SPELLING, Penalty, note_end
-from slim.strength import STEP, TRAVEL
+from slim.training.ending import fallen
+from slim.training.strength import STEP, TRAVEL
 from tests.overlay.sparse_run import LR0, Net, Run
 from tests.overlay.test_yolov5_sparsity import Run as RunV5
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from slim.architecture import is_pruned, keep_architecture
-from slim.checkpoint import save_checkpoint
-from slim.sign import WORDS
+from slim.files.checkpoint import save_checkpoint
+from slim.models.sign import WORDS
 from tests.overlay.networks import photo, randomise, run
 from tests.overlay.test_architecture import HEADS, build
 from tests.overlay.test_checkpoint import CAME_FROM, path, pruned  # noqa: F401 - fixtures

@@ -9,10 +9,10 @@ from typing import Any, Callable
 import pytest
 import torch
 
-from slim.channels import analyse
-from slim.plan import make_plan
-from slim.sizes import Size, Source, part_of, terms_of
-from slim.surgery import apply_plan, mask_plan
+from slim.analysis.channels import analyse
+from slim.labels.sizes import Size, Source, part_of, terms_of
+from slim.pruning.plan import make_plan
+from slim.pruning.surgery import apply_plan, mask_plan
 
 from .networks import assert_same, differ, photo, randomise, run
 from .size_networks import CUTS, HEADS, IN_PLACE, SHUFFLES, SPOILED, WIDTH, Around, Piece

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 from torch.nn.utils import prune as masks
 
-from slim.admission import admit
-from slim.strangers import check_content, check_network, refuse_names
+from slim.files.strangers import check_content, check_network, refuse_names
+from slim.models.admission import admit
 from tests.overlay.test_architecture import build
 from tests.sampling import sampled
 from ultralytics import YOLO

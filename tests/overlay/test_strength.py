@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from slim.channels import analyse
-from slim.costs import penalty_weights
-from slim.gamma_log import rows_of
+from slim.analysis.channels import analyse
+from slim.costs.costs import penalty_weights
 from slim.sparsity import SPELLING, Penalty
-from slim.strength import TRAVEL, Settings, Standing
+from slim.training.gamma_log import rows_of
+from slim.training.strength import TRAVEL, Settings, Standing
 from tests.overlay.sparse_run import LR0, Run
 
 

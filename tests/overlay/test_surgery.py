@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import nn
 
-from slim.channels import analyse
-from slim.measure import count_parameters
-from slim.plan import Plan, PlanError, make_plan
-from slim.surgery import apply_plan, mask_plan
+from slim.analysis.channels import analyse
+from slim.costs.measure import count_parameters
+from slim.pruning.plan import Plan, PlanError, make_plan
+from slim.pruning.surgery import apply_plan, mask_plan
 from tests.sampling import sampled
 
 from . import small

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from slim.costs import Costs
-from slim.fitting import lost_groups
-from slim.flops import count_flops
-from slim.measure import count_parameters
-from slim.plan import make_plan
-from slim.scoring import Scores
-from slim.surgery import apply_plan
-from slim.target import Target, TargetError, reach
+from slim.costs.costs import Costs
+from slim.costs.measure import count_parameters
+from slim.passes.flops import count_flops
+from slim.pruning.fitting import lost_groups
+from slim.pruning.plan import make_plan
+from slim.pruning.scoring import Scores
+from slim.pruning.surgery import apply_plan
+from slim.pruning.target import Target, TargetError, reach
 from tests.overlay.networks import stock
 from tests.sampling import sampled
 

@@ -19,9 +19,9 @@ from torch import nn
 from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils import IterableSimpleNamespace
 
-from slim import trust
-from slim.pickles import NotACheckpointError, names_in
-from slim.trust import UntrustedError, read_checkpoint
+from slim.files import trust
+from slim.files.pickles import NotACheckpointError, names_in
+from slim.files.trust import UntrustedError, read_checkpoint
 from tests.overlay.networks import photo, run
 from tests.overlay.test_command import prune, weights  # noqa: F401 - fixtures
 

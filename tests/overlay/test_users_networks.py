@@ -9,9 +9,9 @@ from typing import Any, Callable
 import pytest
 import torch
 
-from slim.channels import Channels, analyse
-from slim.plan import make_plan
-from slim.surgery import apply_plan, mask_plan
+from slim.analysis.channels import Channels, analyse
+from slim.pruning.plan import make_plan
+from slim.pruning.surgery import apply_plan, mask_plan
 
 from . import users_networks as nets
 from .networks import assert_same, differ, randomise, run

@@ -11,11 +11,11 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations, prune
 
-from slim.channels import analyse
-from slim.penalty import GammaPenalty
-from slim.plan import make_plan
-from slim.strength import Settings, Spelling, Standing
-from slim.surgery import apply_plan, mask_plan
+from slim.analysis.channels import analyse
+from slim.pruning.plan import make_plan
+from slim.pruning.surgery import apply_plan, mask_plan
+from slim.training.penalty import GammaPenalty
+from slim.training.strength import Settings, Spelling, Standing
 
 from . import small
 from .networks import assert_same, differ, photo, randomise, run

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from slim.gamma_log import rows_of
-from slim.strength import TRAVEL
+from slim.training.gamma_log import rows_of
+from slim.training.strength import TRAVEL
 from slim.yolov5 import keep_out_of_evolution, penalize, sparse_arguments
 from tests.overlay.sparse_run import LR0, Net, no_loss, state
 

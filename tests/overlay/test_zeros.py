@@ -8,16 +8,16 @@ import pytest
 import torch
 from torch import nn
 
-from slim.channels import analyse
-from slim.choosing import Chooser
+from slim.analysis.channels import analyse
 from slim.command import INTERFACE
-from slim.costs import Costs
-from slim.fitting import lost_groups
-from slim.plan import make_plan
-from slim.scoring import Scores
-from slim.surgery import apply_plan
-from slim.target import Target, reach
-from slim.weighing import carried, squares
+from slim.costs.costs import Costs
+from slim.pruning.fitting import lost_groups
+from slim.pruning.plan import make_plan
+from slim.pruning.scoring import Scores
+from slim.pruning.surgery import apply_plan
+from slim.pruning.target import Target, reach
+from slim.pruning.weighing import carried, squares
+from slim.script.choosing import Chooser
 from tests.overlay import small
 from tests.overlay.networks import randomise, stock
 

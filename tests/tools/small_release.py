@@ -82,7 +82,7 @@ PATCHES: dict[str, bytes] = {
 }
 OVERLAY: dict[str, bytes] = {
     "overlay/slim/__init__.py": b'"""Slim."""\n',
-    "overlay/slim/plan.py": b"RATIO = 0.5\nROUND = 8\n",
+    "overlay/slim/pruning/plan.py": b"RATIO = 0.5\nROUND = 8\n",
     "overlay/ultralytics/8.9.0..8.9.9/prune.py": b"print('prune')\n",
 }
 PATCHED_STEP = b"""\

@@ -83,7 +83,7 @@ CONTENT: dict[str, bytes] = {
     ).encode(),
     "patches/yolov5/trapz.py": _PATCH.format(id="trapz", title="Integrate", compat=True, variants=TRAPZ).encode(),
     "overlay/slim/__init__.py": b'"""Slim."""\n',
-    "overlay/slim/plan.py": b"RATIO = 0.5\n",
+    "overlay/slim/pruning/plan.py": b"RATIO = 0.5\n",
     "overlay/yolov5/v1.0..trunk/prune.py": b"print('prune')\n",
     "overlay/yolov5/1.0.0..2.0.0/prune.py": b"print('another layout')\n",
 }

@@ -21,9 +21,9 @@ import stages
 from stages import Arm, Stage, Workshop
 from training import Training
 
-from slim.automatic import Reach
 from slim.sparsity import SPELLING
-from slim.strength import STEP, Settings, Standing
+from slim.training.automatic import Reach
+from slim.training.strength import STEP, Settings, Standing
 from slimfork.errors import UsageError
 from slimfork.place import StageError
 from slimfork.recipe import ULTRALYTICS

@@ -79,7 +79,7 @@ def test_dry_run_and_json_tell_the_same_commits(clone, call, git):
 
 def test_only_what_is_missing_is_applied(fork, call, git):
     call("revert", fork, "--patch", "penalty")
-    git(fork, "rm", "-q", "ultralytics/slim/plan.py")
+    git(fork, "rm", "-q", "ultralytics/slim/pruning/plan.py")
     git(fork, "commit", "-q", "-m", "without a plan")
     assert [c["subject"] for c in call("apply", fork, "--json").json["commits"]] == [
         "Add a penalty",
@@ -94,21 +94,21 @@ def test_a_newer_toolkit_updates_the_overlay_but_not_what_the_user_changed_in_it
     write(
         world, {"overlay/ultralytics/8.9.0..8.9.9/prune.py": b"print('newer')\n", "overlay/slim/new.py": b"NEW = 1\n"}
     )
-    (world / "overlay/slim/plan.py").unlink()
+    (world / "overlay/slim/pruning/plan.py").unlink()
     assert call("status", fork, "--json").json["overlay"]["files"] == {
         "prune.py": "modified",
         "ultralytics/slim/__init__.py": "present",
         "ultralytics/slim/new.py": "missing",
         "ultralytics/slim/overlay.sha256": "outdated",
-        "ultralytics/slim/plan.py": "dropped",
+        "ultralytics/slim/pruning/plan.py": "dropped",
     }
     assert call("apply", fork, "--json").json["commits"][0]["files"] == [
         "ultralytics/slim/new.py",
         "ultralytics/slim/overlay.sha256",
-        "ultralytics/slim/plan.py",
+        "ultralytics/slim/pruning/plan.py",
     ]
     assert b"my own prune" in (fork / "prune.py").read_bytes()
-    assert not (fork / "ultralytics/slim/plan.py").exists()
+    assert not (fork / "ultralytics/slim/pruning/plan.py").exists()
     assert call("status", fork).code == 0
 
 
@@ -125,16 +125,16 @@ def test_untracked_files_do_not_matter_unless_they_are_in_the_way(clone, call, g
     write(clone, {"runs/best.pt": b"\0", "ultralytics/__pycache__/x.pyc": b"\0"})
     assert call("apply", clone).code == 0
     call("revert", clone)
-    write(clone, {"ultralytics/slim/plan.py": b"mine"})
-    refused(git, call, clone, "untracked files are in the way: ultralytics/slim/plan.py")
-    assert (clone / "ultralytics/slim/plan.py").read_bytes() == b"mine"
+    write(clone, {"ultralytics/slim/pruning/plan.py": b"mine"})
+    refused(git, call, clone, "untracked files are in the way: ultralytics/slim/pruning/plan.py")
+    assert (clone / "ultralytics/slim/pruning/plan.py").read_bytes() == b"mine"
 
 
 def test_tracked_files_in_the_overlays_place_are_refused(clone, call, git):
-    write(clone, {"ultralytics/slim/plan.py": b"mine"})
+    write(clone, {"ultralytics/slim/pruning/plan.py": b"mine"})
     git(clone, "add", "-A")
     git(clone, "commit", "-q", "-m", "a slim of my own")
-    refused(git, call, clone, "ultralytics/slim/plan.py", code=3)
+    refused(git, call, clone, "ultralytics/slim/pruning/plan.py", code=3)
 
 
 def test_patches_that_do_not_fit_are_all_explained(clone, call, git):

@@ -32,12 +32,12 @@ def test_nothing_to_do_is_an_empty_diff(fork, call):
 
 def test_json_has_a_diff_a_file(fork, call, world):
     call("revert", fork, "--patch", "penalty")
-    (world / "overlay/slim/plan.py").unlink()
+    (world / "overlay/slim/pruning/plan.py").unlink()
     told = call("diff", fork, "--json")
     assert told.code == 1
-    assert list(told.json["diffs"]) == [TRAINER, "ultralytics/slim/overlay.sha256", "ultralytics/slim/plan.py"]
+    assert list(told.json["diffs"]) == [TRAINER, "ultralytics/slim/overlay.sha256", "ultralytics/slim/pruning/plan.py"]
     assert "+        self.penalty()\n" in told.json["diffs"][TRAINER]
-    assert "deleted file mode 100644" in told.json["diffs"]["ultralytics/slim/plan.py"]
+    assert "deleted file mode 100644" in told.json["diffs"]["ultralytics/slim/pruning/plan.py"]
 
 
 @pytest.mark.usefixtures("world")

@@ -31,7 +31,7 @@ def test_one_commit_a_patch_then_the_overlay(fork, git):
     assert git(fork, "symbolic-ref", "HEAD") == "refs/heads/slim"
     assert git(fork, "status", "--porcelain", "--ignored") == ""
     assert PATCHED_STEP in (fork / TRAINER).read_bytes()
-    assert (fork / "ultralytics/slim/plan.py").exists()
+    assert (fork / "ultralytics/slim/pruning/plan.py").exists()
     assert (fork / "prune.py").exists()
     git(fork, "fsck", "--strict")
 

@@ -22,7 +22,7 @@ from tests.tools.conftest import IDENTITY, in_child, write
 from tests.tools.small_release import LOSS, PATCHED_STEP, TRAINER
 
 MOVING = {module.__file__ for module in (landing, swap, journal, index_file, workshop)}
-NEW = "ultralytics/slim/plan.py"
+NEW = "ultralytics/slim/pruning/plan.py"
 
 
 def apply_and_die(path, point, verb="apply"):

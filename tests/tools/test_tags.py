@@ -305,7 +305,7 @@ def test_diff_and_dry_run_tell_what_apply_does(checkout, call, git):
     assert git(path, "status", "--porcelain") == ""
 
 
-@pytest.mark.parametrize("name", ["slim/own.py", "slim/plan.py"])
+@pytest.mark.parametrize("name", ["slim/own.py", "slim/pruning/plan.py"])
 def test_a_slim_of_the_users_own_is_in_the_way(checkout, call, git, name):
     path = checkout("v2.0")
     own_commit(git, path, name, b"MINE = 1\n")

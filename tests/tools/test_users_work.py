@@ -108,17 +108,17 @@ def test_what_desktops_and_notebooks_leave_is_in_nobodys_way(fork, call):
 
 
 def test_an_edited_file_stays_and_is_ours_again_when_the_edit_is_taken_back(fork, world, call, git):
-    plan, ours = fork / "ultralytics/slim/plan.py", (fork / "ultralytics/slim/plan.py").read_bytes()
+    plan, ours = fork / "ultralytics/slim/pruning/plan.py", (fork / "ultralytics/slim/pruning/plan.py").read_bytes()
     plan.write_bytes(ours + b"# mine\n")
     git(fork, "commit", "-q", "-a", "-m", "mine")
-    write(world, {"overlay/slim/plan.py": ours + b"NEWER = 1\n", "overlay/slim/new.py": b"NEW = 1\n"})
+    write(world, {"overlay/slim/pruning/plan.py": ours + b"NEWER = 1\n", "overlay/slim/new.py": b"NEW = 1\n"})
     applied = call("apply", fork)
     assert applied.code == 0
     assert "kept as you have changed them" in applied.err
     assert plan.read_bytes() == ours + b"# mine\n"
     assert call("status", fork).code == 0
     git(fork, "revert", "--no-edit", "HEAD~1")
-    assert call("status", fork, "--json").json["overlay"]["files"]["ultralytics/slim/plan.py"] == "outdated"
+    assert call("status", fork, "--json").json["overlay"]["files"]["ultralytics/slim/pruning/plan.py"] == "outdated"
     assert call("apply", fork).code == 0
     assert plan.read_bytes() == ours + b"NEWER = 1\n"
     assert call("revert", fork).code == 0
@@ -126,7 +126,7 @@ def test_an_edited_file_stays_and_is_ours_again_when_the_edit_is_taken_back(fork
 
 
 def test_files_that_a_newer_toolkit_has_dropped_are_taken_out_too(fork, world, call, git):
-    (world / "overlay/slim/plan.py").unlink()
+    (world / "overlay/slim/pruning/plan.py").unlink()
     assert call("revert", fork).code == 0
     assert git(fork, "rev-parse", "HEAD^{tree}") == git(fork, "rev-parse", "upstream^{tree}")
 

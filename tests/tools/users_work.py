@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Git = Callable[..., str]
     Work = Callable[[Git, Path], None]
 
-PLAN = "ultralytics/slim/plan.py"
+PLAN = "ultralytics/slim/pruning/plan.py"
 SLIM = "ultralytics/slim"
 MINE = b"# mine\n"
 PATCH_COMMIT = "--grep=Patch-Id: zclip"

@@ -17,8 +17,8 @@ from ultralytics.nn.modules import DFL
 from slimfork.content import overlay_root
 
 sys.path.insert(0, str(overlay_root()))
+from slim.costs.measure import latencies
 from slim.integral import integral
-from slim.measure import latencies
 
 BINS, RUNS = 16, 200
 

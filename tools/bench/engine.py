@@ -106,10 +106,10 @@ def built(name: str) -> Any:
 
 def ours(name: str) -> dict[str, Any]:
     """Prune with this project's engine, several times, and compare with the masked model."""
-    from slim.channels import analyse  # noqa: PLC0415
-    from slim.measure import count_parameters  # noqa: PLC0415
-    from slim.plan import make_plan  # noqa: PLC0415
-    from slim.surgery import apply_plan, mask_plan  # noqa: PLC0415
+    from slim.analysis.channels import analyse  # noqa: PLC0415
+    from slim.costs.measure import count_parameters  # noqa: PLC0415
+    from slim.pruning.plan import make_plan  # noqa: PLC0415
+    from slim.pruning.surgery import apply_plan, mask_plan  # noqa: PLC0415
     from tests.overlay.networks import photo, run  # noqa: PLC0415
 
     model = built(name)
@@ -166,7 +166,7 @@ def torch_pruning(name: str) -> dict[str, Any]:
         import torch_pruning as tp  # type: ignore[import-not-found] # noqa: PLC0415
     except ImportError:
         return {"error": "not installed: pip install torch-pruning==1.6.1"}
-    from slim.measure import count_parameters  # noqa: PLC0415
+    from slim.costs.measure import count_parameters  # noqa: PLC0415
     from tests.overlay.networks import photo  # noqa: PLC0415
 
     parameters = count_parameters(model)

@@ -28,7 +28,7 @@ from slimfork.inside import environment
 
 INSIDE = """
 import runpy, sys
-from yolov5.slim import automatic
+from yolov5.slim.training import automatic
 automatic.STEP = float(sys.argv.pop(1))
 runpy.run_module("yolov5.train", run_name="__main__", alter_sys=True)
 """

@@ -52,9 +52,9 @@ def train(name: str, *, clip: bool = True, travel: float | None = None, **argume
         plain = torch.nn.utils.clip_grad_norm_
         torch.nn.utils.clip_grad_norm_ = lambda p, *_, **__: plain(p, math.inf)
     if travel is not None:
-        slim("automatic").TRAVEL = travel
+        slim("training.automatic").TRAVEL = travel
     demo_steps.train({"name": name, **arguments})
-    rows = slim("gamma_log").rows_of(WORK / "runs" / name)
+    rows = slim("training.gamma_log").rows_of(WORK / "runs" / name)
     return {"gamma": rows[-1]} if rows else {}
 
 
@@ -81,7 +81,7 @@ def scratch(name: str, *, weights: str) -> dict[str, Any]:
     frozen = [p for n, p in load(weights).named_parameters() if ".dfl" in n]
     for parameter, value in zip((p for n, p in model.named_parameters() if ".dfl" in n), frozen, strict=True):
         parameter.data.copy_(value.data)  # it holds the numbers 0 to 15
-    slim("checkpoint").save_checkpoint(WORK / f"{name}.pt", model, checkpoint(weights))
+    slim("files.checkpoint").save_checkpoint(WORK / f"{name}.pt", model, checkpoint(weights))
     return {}
 
 
@@ -116,8 +116,8 @@ def nearest(shares: list[float], goal: float, costs: Callable[[float], float]) -
 def cost(model: nn.Module, kind: str, imgsz: int) -> float:
     """Return a model's parameters or FLOPs."""
     if kind == "params":
-        return float(slim("measure").count_parameters(model))
-    return float(slim("flops").count_flops(model, imgsz))
+        return float(slim("costs.measure").count_parameters(model))
+    return float(slim("passes.flops").count_flops(model, imgsz))
 
 
 def rival(name: str, *, weights: str, like: str, importance: str, imgsz: int, tp: str) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def rival(name: str, *, weights: str, like: str, importance: str, imgsz: int, tp
     prune_as_rivals = importlib.import_module("torch_pruning_arm").prune
     goal = cost(load(like), "flops", imgsz)
     model, facts = prune_as_rivals(load(weights), goal, importance, imgsz, lambda m: cost(m, "flops", imgsz))
-    slim("checkpoint").save_checkpoint(WORK / f"{name}.pt", model, checkpoint(weights))
+    slim("files.checkpoint").save_checkpoint(WORK / f"{name}.pt", model, checkpoint(weights))
     return {**facts, "goal": goal}
 
 
@@ -136,7 +136,7 @@ def measure(name: str, *, weights: str, imgsz: int, **arguments: Any) -> dict[st
     path = WORK / f"{weights}.pt"
     scores = line.validate(path, {**arguments, "imgsz": imgsz})
     onnx = line.export(path, imgsz)
-    found = slim("measure").measure(line.load(path).float(), imgsz=imgsz, pt=path, onnx=onnx)
+    found = slim("costs.measure").measure(line.load(path).float(), imgsz=imgsz, pt=path, onnx=onnx)
     return {
         "parameters": found.parameters,
         "gflops": found.gflops,
@@ -151,7 +151,7 @@ def latency(name: str, *, weights: list[str], imgsz: int, threads: list[int], ru
     """Time ONNX files in turns, so that whatever else the machine does falls on all of them."""
     del name
     files = [WORK / f"{each}.onnx" for each in weights]
-    found = {str(t): slim("measure").latencies(files, imgsz=imgsz, threads=t, runs=runs) for t in threads}
+    found = {str(t): slim("costs.measure").latencies(files, imgsz=imgsz, threads=t, runs=runs) for t in threads}
     return {each: {t: times[index] for t, times in found.items()} for index, each in enumerate(weights)}
 
 

@@ -41,7 +41,7 @@ def train(arguments: dict[str, Any]) -> None:
 
 def report(arguments: dict[str, Any]) -> None:
     """Compare the dense model with the pruned, fine-tuned one, and draw the plots."""
-    measure = importlib.import_module(f"{line.SLIM}.measure")
+    measure = importlib.import_module(f"{line.SLIM}.costs.measure")
     weights = {"dense": WORK / "dense.pt", "slim": WORK / "slim.pt"}
     scores = {name: line.validate(path, arguments) for name, path in weights.items()}
     exports = {name: line.export(path, arguments["imgsz"]) for name, path in weights.items()}
@@ -63,7 +63,7 @@ def report(arguments: dict[str, Any]) -> None:
 
 
 def _draw(weights: dict[str, Path], scores: dict[str, Any]) -> list[Path]:
-    plots, scales = (importlib.import_module(f"{line.SLIM}.{name}") for name in ("plots", "scales"))
+    plots, scales = (importlib.import_module(f"{line.SLIM}.{name}") for name in ("writing.plots", "analysis.scales"))
     models = {name: line.load(path).float() for name, path in (*weights.items(), ("sparse", WORK / "sparse.pt"))}
     gamma = {name: scales.gammas(models[name]) for name in ("dense", "sparse")}
     width = {name: scales.widths(models[name]) for name in weights}

@@ -124,7 +124,8 @@ def step_masked() -> tuple[bool, str]:
     from copy import deepcopy
 
     channels, measure, plan, surgery = (
-        importlib.import_module(f"{line.SLIM}.{name}") for name in ("channels", "measure", "plan", "surgery")
+        importlib.import_module(f"{line.SLIM}.{name}")
+        for name in ("analysis.channels", "costs.measure", "pruning.plan", "pruning.surgery")
     )
     model = line.load(WORK / "sparse.pt").float().eval()
     chosen = plan.Plan.from_json((WORK / "sparse-pruned.json").read_text())

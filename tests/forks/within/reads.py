@@ -21,7 +21,7 @@ def upstream(name):
 
 def reads(source, model="yolov8n.yaml", imgsz=64):
     """Compare; upstream reads second, because it may write where the pictures lie."""
-    from ultralytics.slim.ultralytics_data import open_data  # the pristine tree has none
+    from ultralytics.slim.calibration.ultralytics_data import open_data  # the pristine tree has none
 
     ours = open_data(Path(source), YOLO(model).model, imgsz, 999)
     theirs = (classes if model.endswith("-cls.yaml") else boxes)(source, imgsz)

@@ -15,7 +15,7 @@ class Watch:
 
     def start(self, trainer):
         """Find the scales that the penalty is to move, and listen to the optimizer before it does."""
-        from ultralytics.slim.channels import prunable_batchnorms
+        from ultralytics.slim.analysis.channels import prunable_batchnorms
 
         wrapper = trainer.model
         model = getattr(wrapper, "student_model", wrapper)

@@ -23,7 +23,9 @@ def reads(source, cfg, imgsz=64):
     """Compare; upstream reads second, because it may write where the pictures lie."""
     general = upstream("utils.general")
     package = general.__name__.rpartition("utils.general")[0].rstrip(".")
-    own = importlib.import_module(f"{package}.slim.yolov5_data" if package else "slim.yolov5_data")
+    own = importlib.import_module(
+        f"{package}.slim.calibration.yolov5_data" if package else "slim.calibration.yolov5_data"
+    )
     ours = own.open_data(Path(source), build(cfg, nc=1), imgsz, 999, package=package)
     theirs = loaders().LoadImagesAndLabels(general.check_dataset(source)["train"], img_size=imgsz, batch_size=1)
     files = list(getattr(theirs, "im_files", None) or theirs.img_files)

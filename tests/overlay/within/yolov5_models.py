@@ -54,13 +54,13 @@ def prune(cfg, out, make="build"):
     """Analyse, prune and mask a model of random scales, write it, and say how far the two are apart."""
     from networks import differ, photo, randomise, run
 
-    from slim.channels import analyse
-    from slim.costs import Costs
-    from slim.fitting import lost_groups
-    from slim.flops import count_flops
-    from slim.measure import count_parameters
-    from slim.plan import make_plan
-    from slim.surgery import apply_plan, mask_plan
+    from slim.analysis.channels import analyse
+    from slim.costs.costs import Costs
+    from slim.costs.measure import count_parameters
+    from slim.passes.flops import count_flops
+    from slim.pruning.fitting import lost_groups
+    from slim.pruning.plan import make_plan
+    from slim.pruning.surgery import apply_plan, mask_plan
 
     masked = randomise(globals()[make](cfg))
     pruned, side = copy.deepcopy(masked), 32 * max(2, int(masked.stride.max()) // 32)

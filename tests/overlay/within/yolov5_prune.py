@@ -79,7 +79,7 @@ def rename(model):
 def logger():
     """Name the logger that the fork's `slim` writes to."""
     package = upstream("models").__name__.rpartition(".")[0]
-    return importlib.import_module(f"{package}.slim.log" if package else "slim.log").LOGGER.name
+    return importlib.import_module(f"{package}.slim.writing.log" if package else "slim.writing.log").LOGGER.name
 
 
 def norms(model):

@@ -1,0 +1,1 @@
+"""The channels of a model that can go, proved."""

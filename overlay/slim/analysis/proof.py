@@ -1,0 +1,220 @@
+"""The proof of a plan: before a model is changed, it is compared pruned with itself masked, on its own weights."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ..groups.blocks import within
+from ..labels.kept import Kept, expected
+from ..labels.labels import FIXED
+from ..models.plan_data import PlanError
+from ..passes.passes import Pass
+from ..passes.shadow import one_thread
+from ..proving.probe import FLOAT32, UnfitError, probe
+from ..proving.walks import Drop
+from .channels import Channels, traced
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..passes.trace import Trace
+    from ..proving.walks import Finding
+    from ..pruning.plan import Plan
+
+Pruned = TypeVar("Pruned")
+
+OTHER = (0.5, 1.5, 2.0)  # times as wide as high, for the second size, the cheapest that the model runs on
+ROUNDS = 8  # plans that are made anew at most, each without what the last one could not lose
+
+
+class UnprovenError(PlanError):
+    """A plan with which the pruned model does not say what the masked one does.
+
+    Attributes:
+        module: In whose code that begins, "" for the model's own.
+        groups: What this module touches.
+    """
+
+    def __init__(self, module: str, said: str, groups: set[int]) -> None:
+        super().__init__(
+            f"pruned by this plan, the model says something else than with the dropped channels silent: that begins in "
+            f"{module or 'the model'} ({said}); make a plan that keeps what it touches whole"
+        )
+        self.module, self.said, self.groups = module, said, groups
+
+
+def prove_plan(
+    model: nn.Module,
+    channels: Channels,
+    lost: set[int],
+    removed: Mapping[str, list[str]],
+    imgsz: int | None = None,
+) -> None:
+    """Compare a model pruned with itself masked, on several images of noise, of two sizes or three.
+
+    Args:
+        model: The model; it is only copied.
+        channels: Its channels.
+        lost: Groups that go.
+        removed: Blocks that go as a whole.
+        imgsz: Side in pixels of the pictures that the model is for, since code may take another way with large ones.
+
+    Raises:
+        UnprovenError: They differ.
+    """
+    if not lost and not removed:
+        return
+    with one_thread():
+        _prove_small(model, channels, lost, removed)
+    *_, width = channels.example
+    if imgsz is not None and imgsz > width:
+        shape = (*channels.example[:2], imgsz, imgsz)
+        with suppress(UnfitError):
+            _compare(model, channels, Drop(lost, None, [Pass(shape)], removed, lambda name, _: not name))
+
+
+def _prove_small(model: nn.Module, channels: Channels, lost: set[int], removed: Mapping[str, list[str]]) -> None:
+    batch, *rest, width = channels.example
+    first, *others = (2 * batch, *rest, width), *((batch, *rest, int(width * times)) for times in OTHER)
+    for shapes in (*((first, other) for other in others), (first,)):
+        ways = [Pass(shape) for shape in shapes]
+        drop = Drop(lost, None, ways, removed, lambda name, m: not name or isinstance(m, (_BatchNorm, nn.Linear)))
+        with suppress(UnfitError):
+            return _compare(model, channels, drop)
+    return None
+
+
+def _compare(model: nn.Module, channels: Channels, drop: Drop) -> None:
+    quick = probe(model, channels, drop, partial(_wanted, model, channels, drop))
+    if quick.worst <= FLOAT32:
+        return
+    trace, _ = traced(model, torch.zeros(channels.example))
+    kept = Kept.by_layer(trace, channels, drop.lost)
+    for way in drop.ways:
+        found = _found(model, channels, replace(drop, ways=[way]), (trace, kept))
+        if found is not None:
+            raise UnprovenError(found.module, found.said, _touched(trace, channels, drop.lost, found))
+    if quick.failed:
+        found = quick.findings[0]
+        raise UnprovenError(found.module, found.said, _touched(trace, channels, drop.lost, found))
+
+
+def _found(model: nn.Module, channels: Channels, drop: Drop, known: tuple[Trace, Kept]) -> Finding | None:
+    """Return where a difference begins, if there is one."""
+    trace, kept = known
+    in_flight = _in_flight(trace, channels)
+
+    def wanted(name: str, *at: Any) -> list[Tensor]:
+        inside = any(within(name, block) for block in drop.removed)
+        return [] if inside else expected(trace, kept, in_flight, name, *at)
+
+    for exact in (True, False):
+        with suppress(UnfitError):
+            found = probe(model, channels, drop, wanted, thorough=True, exact=exact).findings
+            return found[0] if found else None
+    return None
+
+
+def _in_flight(trace: Trace, channels: Channels) -> set[object]:
+    layers = {layer for layer, *_ in channels.rescaled}
+    keys = {key for key, use in trace.factors.uses.items() if not layers.isdisjoint(use.readers)}
+    return {*(layer for layer in layers if layer in channels.norms), *keys}
+
+
+def _wanted(
+    model: nn.Module,
+    channels: Channels,
+    drop: Drop,
+    name: str,
+    call: int,
+    side: str,
+    place: int,
+    masked: Tensor,
+    ours: Tensor,
+) -> list[Tensor]:
+    """Return what a tensor of the pruned model must be, where that is known: what layers read and make, and the end."""
+    del call, place
+    if name == "" and side == "leaving":
+        return [_end(masked, ours)]
+    if name not in channels.outputs or any(within(name, block) for block in drop.removed):
+        return []
+    if any(layer == name and (side == "leaving") == (name in channels.norms) for layer, *_ in channels.rescaled):
+        return []
+    row = (channels.outputs if side == "leaving" or name in channels.norms else channels.inputs)[name]
+    layer: Any = model.get_submodule(name)
+    dim: int = 1 if isinstance(layer, _BatchNorm) else -1 if isinstance(layer, nn.Linear) else 1 - layer.weight.ndim
+    if masked.shape[dim] != len(row):
+        return []
+    kept = [index for index, group in enumerate(row) if group not in drop.lost]
+    return [masked if len(kept) == len(row) else masked.index_select(dim, torch.tensor(kept, device=masked.device))]
+
+
+def _end(masked: Tensor, ours: Tensor) -> Tensor:
+    """Return what the model must say in the end: a feature map may lack channels that are silent in the other."""
+    if masked.shape == ours.shape or masked.ndim != ours.ndim or masked.ndim == 1:
+        return masked
+    speaking, other = (t.abs().transpose(0, 1).flatten(1).amax(1) > 0 for t in (masked, ours))
+    if masked[:, speaking].shape != ours[:, other].shape:
+        return masked
+    wanted = torch.zeros_like(ours)
+    wanted[:, other] = masked[:, speaking]
+    return wanted
+
+
+def _touched(trace: Trace, channels: Channels, lost: set[int], found: Finding) -> set[int]:
+    """Return the groups of what enters and leaves a module, or of its layers, or of more around it; some are lost."""
+    number = {
+        root: group
+        for name, row in channels.outputs.items()
+        for root, group in zip(trace.labels.find_all(trace.outputs[name].numpy()), row)
+    }
+    module, step = found.module, 0
+    while True:
+        visits = [] if step else trace.visits.get(module, [])
+        labels = [plane for visit in visits for mark in (*visit.entering, *visit.leaving) for plane in mark.planes]
+        labels += [row for name, row in trace.outputs.items() if step and within(name, module)]
+        roots = {root for row in labels for root in trace.labels.find_all(row.flatten().numpy())}
+        groups = {number[root] for root in roots if root in number} - {FIXED}
+        if not groups.isdisjoint(lost):
+            return groups
+        if step and not module:
+            return set(lost)
+        module, step = (module, 1) if not step else (module.rpartition(".")[0], 0)
+
+
+def proven(
+    channels: Channels, choose: Callable[[Channels], Plan], apply: Callable[[Plan], Pruned]
+) -> tuple[Plan, Pruned]:
+    """Choose a plan and apply it; where that is refused, keep what was to blame and choose anew.
+
+    Args:
+        channels: What may go.
+        choose: Makes a plan.
+        apply: Applies it to a copy of the model.
+
+    Returns:
+        The plan, with a note of what stays, and what applying it has returned.
+
+    Raises:
+        UnprovenError: No plan holds.
+    """
+    notes: list[str] = []
+    while True:
+        try:
+            plan = choose(channels)
+            plan = replace(plan, notes=[*notes, *plan.notes])
+            return plan, apply(plan)
+        except UnprovenError as error:  # noqa: PERF203 - a plan takes far longer
+            if len(notes) == ROUNDS or error.groups <= channels.frozen.keys():
+                raise
+            reason = f"differs in {error.module or 'the model'}"
+            stay = error.groups - channels.frozen.keys()
+            channels = replace(channels, frozen={**dict.fromkeys(stay, reason), **channels.frozen})
+            notes.append(f"{reason} ({error.said}): {len(stay)} channels that it touches stay")

@@ -1,0 +1,196 @@
+"""Where a split of a data set lies, by upstream's own reading of its YAML; nothing that the YAML says is run."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable
+
+from ..writing.log import first_line
+from .datasets import CalibrationError, takes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REMOTE = re.compile(r"[a-z0-9]{2,}:/", re.IGNORECASE)
+LEFT_OUT = ("download", "test", "minival", "validation")
+CLASSES = {"names": {0: "thing"}, "nc": 1}  # of a YAML that says none, which calibration does without
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split of a data set.
+
+    Attributes:
+        content: The YAML as it says.
+        resolved: What upstream makes of it, the split as its `train`.
+        places: Its folders, list files and pictures, whole paths.
+    """
+
+    content: dict[str, Any]
+    resolved: dict[str, Any]
+    places: list[Path]
+
+
+def split_of(source: Path, check: Callable[[str], Any], split: str, task: str) -> Split:
+    """Find a split of a data set.
+
+    Args:
+        source: The data set, as the user named it.
+        check: Upstream's function that reads a data set's YAML, by name, and resolves its paths.
+        split: `train` or `val`.
+        task: What the model is for, for what is said.
+
+    Raises:
+        CalibrationError: There is no such YAML, it does not say where, or nothing is there.
+    """
+    refuse_remote(source)
+    seen: list[Any] = []
+    try:
+        with _first_document(seen, split):
+            resolved = check(str(source))
+    except Exception as error:  # upstream raises anything, SyntaxError among it
+        fault = _fault(seen[0], split) if seen else ""
+        if seen and not fault and isinstance(error, OSError):  # a name that no file system has
+            raise CalibrationError(nothing_at(source, [_named(seen[0], split)], split, seen[0])) from error
+        raise CalibrationError(f"{source}: {fault or _unread(source, error, bool(seen), task)}") from error
+    fault = _fault(seen[0], split)
+    if fault:
+        raise CalibrationError(f"{source}: {fault}")
+    entries = resolved["train"]
+    places = [Path(entry).absolute() for entry in (entries if isinstance(entries, list) else [entries])]
+    missing = [place for place in places if not _exists(place)]
+    if missing:
+        raise CalibrationError(nothing_at(source, missing, split, seen[0]))
+    return Split(seen[0], resolved, places)
+
+
+def refuse_remote(source: Path) -> None:
+    """Refuse an address.
+
+    Raises:
+        CalibrationError: It is one.
+    """
+    if REMOTE.match(str(source)):
+        raise CalibrationError(f"{source}: no data set YAML can be read there (an address): get the data set first")
+
+
+def nothing_at(source: Path, places: list[Any], split: str, content: dict[str, Any], *, what: str = "pictures") -> str:
+    """Say where there are no pictures, of which split, and what is not done about it."""
+    hint = "; its `download:` is not run: get the pictures first" if content.get("download") else ""
+    return f"{source}: no {what} at {', '.join(map(str, places))} (`{split}:`){hint}"
+
+
+def check_there(source: Path, split: Split, files: list[str]) -> None:
+    """Refuse a split to validate on that lacks a picture.
+
+    Raises:
+        CalibrationError: It does; names the first.
+    """
+    gone = next((file for file in files if not Path(file).is_file()), None)
+    if gone is not None:
+        raise CalibrationError(nothing_at(source, [gone], "val", split.content, what="picture"))
+
+
+def for_validation(source: Path, split: Split, train: Split, folder: Path) -> Path:
+    """Write a data set's YAML for upstream: with the paths that it found itself, and without `download:`.
+
+    Args:
+        source: The user's YAML, or its name.
+        split: Where its `val` lies.
+        train: Where its `train` does.
+        folder: Where to write the other YAML, under the same name.
+    """
+    import yaml  # noqa: PLC0415 - upstream requires it
+
+    kept = {key: value for key, value in split.content.items() if key not in LEFT_OUT}
+    places: dict[str, Any] = {}
+    for name, found in (("train", train.places), ("val", split.places)):
+        lines = [str(place) for place in found]
+        places[name] = lines if len(lines) > 1 else lines[0]
+    root = split.resolved.get("path")
+    whole = {"path": str(Path(root).absolute())} if root else {}
+    written = folder / (source.stem + ".yaml")
+    written.write_text(yaml.safe_dump({**kept, **whole, **places}), encoding="utf-8")  # escaped: some read no UTF-8
+    return written
+
+
+def _unread(source: Path, error: Exception, read: bool, task: str) -> str:
+    """Say why upstream does not take a YAML."""
+    if read:
+        return f"upstream does not take it ({first_line(error)})"
+    kind = "is a folder" if source.is_dir() else first_line(error)
+    return f"no data set YAML can be read there ({kind}); this model takes {takes(task)}"
+
+
+def _fault(content: Any, split: str) -> str:
+    """Say what is missing in a YAML, or is no path."""
+    if not isinstance(content, dict) or not content.get("train"):
+        return "has no `train:` entry"
+    named = _named(content, split)
+    if not named:
+        return f"has no `{split}:` entry"
+    entries = named if isinstance(named, list) else [named]
+    if all(isinstance(entry, str) for entry in entries) and isinstance(content.get("path"), (str, type(None))):
+        return ""
+    return f"`{split}:` and `path:` are to be paths, or `{split}:` a list of them"
+
+
+def _named(content: dict[str, Any], split: str) -> Any:
+    return content.get(split) or (content.get("validation") if split == "val" else None)  # as today's upstream has it
+
+
+def _only(content: Any, split: str) -> Any:
+    """Put a split where upstream resolves a path without asking what is there, and leave out what else it would do."""
+    if _fault(content, split):
+        return {"train": ".", "val": None, **CLASSES}  # refused afterwards: upstream may catch what is raised in it
+    kept = {key: value for key, value in content.items() if key not in LEFT_OUT}
+    return {**kept, **_classes(content), "train": _named(content, split), "val": None}
+
+
+def _classes(content: dict[str, Any]) -> dict[str, Any]:
+    """Return as many classes as a YAML says, by names for which upstream fetches no font and no list of names.
+
+    Their number too: YOLOv5 before v6.2 asks for `nc`, which later YAMLs leave out.
+    """
+    names = content.get("names")
+    if isinstance(names, (list, tuple)):
+        found: dict[str, Any] = {"names": [str(index) for index in range(len(names))]}
+    elif isinstance(names, dict):
+        found = {"names": {key: str(key) for key in names}}
+    else:
+        return {} if {"names", "nc"} & set(content) else CLASSES
+    return found if "nc" in content else {**found, "nc": len(found["names"])}
+
+
+def _exists(place: Path) -> bool:
+    try:
+        return place.exists()
+    except (OSError, ValueError):  # a name that no file system has
+        return False
+
+
+@contextmanager
+def _first_document(seen: list[Any], split: str) -> Iterator[None]:
+    """Note the first YAML that is read meanwhile, and let its reader have but one split of it.
+
+    It is `yaml.load` that every release calls, by itself or in `safe_load`.
+    """
+    import yaml  # noqa: PLC0415 - upstream requires it
+
+    load = yaml.load
+
+    def read(*arguments: Any, **options: Any) -> Any:
+        found = load(*arguments, **options)
+        if seen:
+            return found
+        seen.append(dict(found) if isinstance(found, dict) else found)
+        return _only(found, split)
+
+    yaml.load = read
+    try:
+        yield
+    finally:
+        yaml.load = load

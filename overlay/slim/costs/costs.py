@@ -1,0 +1,273 @@
+"""What channels cost: parameters and FLOPs of every layer as they follow from how many channels it keeps.
+
+A convolution costs taps times the pairs of kept inputs and outputs, so a plan's cost is known without surgery, and
+equals what `count_parameters` and `count_flops` say of the pruned model.
+
+Weights by cost are MorphNet's idea (Gordon et al., arXiv:1711.06798): there γ's penalty is weighed with what its
+channel costs as output of one layer and as input of the next. Without them the late, wide layers, which hold most of
+the channels, give most; FLOPs and latency are in the early ones, where pictures are large.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+
+from ..groups.blocks import within
+from ..passes.flops import operations
+from ..pruning.scoring import why_none
+from ..rules.slicing import is_depthwise
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ..analysis.channels import Channels
+    from ..passes.flops import Operation
+
+KINDS = ("params", "flops", "latency")
+CHEAP = 0.01  # of the mean is the least that a group is said to cost
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What a model costs, or a part of one: parameters, and floating-point operations a picture."""
+
+    params: int
+    flops: int
+
+    def __add__(self, other: Totals) -> Totals:
+        return Totals(self.params + other.params, self.flops + other.flops)
+
+    def __sub__(self, other: Totals) -> Totals:
+        return Totals(self.params - other.params, self.flops - other.flops)
+
+    def of(self, kind: str) -> int:
+        """Return the one or the other."""
+        return self.params if kind == "params" else self.flops
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one layer does with its channels.
+
+    Attributes:
+        taps: Weights a pair of channels: the kernel's size, 1 in a Linear, 0 in a BatchNorm.
+        groups: Of a convolution; a pair lies within one.
+        depthwise: Whether each output reads one input alone.
+        positions: How often a picture meets each weight: pixels, over all calls.
+        vectors: Parameters an output channel has beside them: 1 with a bias, 2 in a BatchNorm.
+        folded: Whether folding gives it a bias as soon as it loses an input.
+    """
+
+    taps: int
+    groups: int
+    depthwise: bool
+    positions: int
+    vectors: int
+    folded: bool
+
+    def cost(self, entering: int, leaving: int, *, lighter: bool = False) -> Totals:
+        """Return the cost at so many input and output channels; `lighter` says that inputs have gone."""
+        weights = self.taps * leaving * (1 if self.depthwise else entering // self.groups)
+        vectors = self.vectors + (1 if self.folded and lighter else 0)
+        return Totals(params=weights + vectors * leaving, flops=2 * self.positions * weights)
+
+    def an_output(self, entering: int) -> Totals:
+        """Return what one output channel costs."""
+        return self.cost(entering, 1)
+
+    def an_input(self, leaving: int) -> Totals:
+        """Return what one input channel costs; in a depthwise layer it is an output."""
+        weights = 0 if self.depthwise else self.taps * leaving // self.groups
+        return Totals(params=weights, flops=2 * self.positions * weights)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a model costs.
+
+    Attributes:
+        layers: Layer -> what it does with its channels.
+        products: Product of activations, by its name in `Channels` -> FLOPs for each channel that it takes longer for.
+        tensors: Parameter of no layer that follows channels -> how many numbers it has.
+        fixed: What there is, however few channels are kept.
+    """
+
+    layers: dict[str, Work]
+    products: dict[str, int]
+    tensors: dict[str, int]
+    fixed: Totals
+
+    @classmethod
+    def of(cls, model: nn.Module, channels: Channels, imgsz: int) -> Costs:
+        """Read the costs off one forward pass without values.
+
+        Args:
+            model: The bare model that `channels` was made from.
+            channels: Its channels.
+            imgsz: Side of the picture in pixels.
+        """
+        found = operations(model, imgsz)
+        calls: defaultdict[str, list[Operation]] = defaultdict(list)
+        for operation in found:
+            calls[operation.layer].append(operation)
+        batched = [2 * operation.multiply_adds for operation in found if operation.batched]
+        products = {
+            name: batched[int(name.rpartition(":")[2]) - 1] // len(row) for name, row in channels.products.items()
+        }
+        layers = {name: _work(model.get_submodule(name), name, channels, calls[name]) for name in channels.outputs}
+        whole = Totals(
+            params=sum(parameter.numel() for parameter in model.parameters()),
+            flops=2 * sum(operation.multiply_adds for operation in found),
+        )
+        tensors = {name: p.numel() for name, p in model.named_parameters() if name in channels.tensors}
+        flexible = cls(layers, products, tensors, Totals(0, 0)).total(channels, ())
+        return cls(layers, products, tensors, whole - flexible)
+
+    def total(
+        self, channels: Channels, lost: Iterable[int], removed: Iterable[str] = (), *, fold: bool = True
+    ) -> Totals:
+        """Return what the model costs without some groups of channels.
+
+        Args:
+            channels: The model's channels.
+            lost: The groups that are dropped.
+            removed: The blocks that go as a whole.
+            fold: Whether the constants of dropped channels are folded, which may cost a bias.
+        """
+        gone, blocks = set(lost), list(removed)
+        total = self.fixed
+        for name, work in self.layers.items():
+            if any(within(name, block) for block in blocks):
+                continue
+            entering = channels.inputs.get(name, ())
+            kept = sum(group not in gone for group in entering)
+            leaving = sum(group not in gone for group in channels.outputs[name])
+            total += work.cost(kept, leaving, lighter=fold and kept < len(entering))
+        for name, numel in self.tensors.items():
+            if not any(within(name, block) for block in blocks):
+                total += Totals(_kept_of(numel, [row for _, row in channels.tensors[name]], gone), 0)
+        for row, each, name in self._rows(channels):
+            if not any(within(name, block) for block in blocks):
+                number = sum(group not in gone for group in row)
+                total += Totals(number * each.params, number * each.flops)
+        return total
+
+    def _rows(self, channels: Channels) -> list[tuple[tuple[int, ...], Totals, str]]:
+        """Return what costs in proportion to a row of channels: the row, each of its channels, and where it is."""
+        return [
+            (channels.products[name], Totals(0, flops), name.rpartition(":")[0])
+            for name, flops in self.products.items()
+        ]
+
+    def of_groups(self, channels: Channels) -> dict[int, Totals]:
+        """Return what each prunable group costs: what its channels cost as outputs and as inputs, at full width."""
+        found: defaultdict[int, Totals] = defaultdict(lambda: Totals(0, 0))
+        for name, work in self.layers.items():
+            leaving, entering = channels.outputs[name], channels.inputs.get(name, ())
+            for groups, each in (
+                (leaving, work.an_output(len(entering))),
+                (entering, work.an_input(len(leaving))),
+            ):
+                for group in groups:
+                    found[group] += each
+        tensors = [
+            (row, Totals(numel // len(row), 0), name)
+            for name, numel in self.tensors.items()
+            for _, row in channels.tensors[name]
+        ]
+        for row, each, _ in (*self._rows(channels), *tensors):
+            for group in row:
+                found[group] += each
+        return {group: total for group, total in found.items() if group not in channels.frozen}
+
+
+def _work(layer: Any, name: str, channels: Channels, calls: list[Operation]) -> Work:
+    convolution, linear = isinstance(layer, _ConvNd), isinstance(layer, nn.Linear)
+    transposed = isinstance(layer, _ConvTransposeNd)
+    width = channels.inputs.get(name, ()) if transposed else channels.outputs[name]
+    values = sum(_numel(call.entering if transposed else call.leaving) for call in calls)
+    return Work(
+        taps=_numel(layer.kernel_size) if convolution else int(linear),
+        groups=layer.groups if convolution else 1,
+        depthwise=is_depthwise(layer),
+        positions=values // max(1, len(width)),
+        vectors=sum(getattr(layer, part, None) is not None for part in ("weight", "bias")) - (convolution or linear),
+        folded=(convolution or linear) and layer.bias is None and name not in channels.followed_by,
+    )
+
+
+def _kept_of(numel: int, rows: Iterable[Sequence[int]], gone: set[int]) -> int:
+    """Return how many of a tensor's numbers stay without some groups along its dimensions."""
+    for row in rows:
+        numel = numel // len(row) * sum(group not in gone for group in row)
+    return numel
+
+
+def _numel(shape: Iterable[int]) -> int:
+    product = 1
+    for size in shape:
+        product *= size
+    return product
+
+
+def prices(model: nn.Module, channels: Channels, kind: str, imgsz: int) -> dict[int, float]:
+    """Return what each prunable group costs, in parameters, FLOPs, or milliseconds on this machine; never nothing.
+
+    What only training runs, such as the second head of an end-to-end detector, costs next to nothing.
+
+    Raises:
+        ValueError: If the kind is none of `KINDS`, or latency cannot be measured here.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"{kind} is not one of {', '.join(KINDS)}")
+    if kind == "latency":
+        from .latency import Latency  # noqa: PLC0415 - the one kind that takes seconds and needs ONNX Runtime
+
+        latency = Latency.of(model, channels, imgsz)
+        latency.measure()
+        found = latency.of_groups(channels)
+    else:
+        costs = Costs.of(model, channels, imgsz).of_groups(channels)
+        found = {group: float(total.of(kind)) for group, total in costs.items()}
+    prunable = {group for name in channels.norms for group in channels.outputs[name]} - channels.frozen.keys()
+    least = CHEAP * sum(found.get(group, 0.0) for group in prunable) / max(1, len(prunable))
+    return {group: max(least, found.get(group, 0.0)) for group in sorted(prunable)}
+
+
+def penalty_weights(model: nn.Module, channels: Channels, kind: str, *, imgsz: int = 640) -> dict[str, float]:
+    """Return how much to penalise the scales of each BatchNorm, so that what costs more is pressed more.
+
+    A group of channels that residuals tie together can only go as a whole: what it costs is shared by its scales. Of
+    that the square root is taken, as in scores (`Scores.weighed`): pressed in proportion to its FLOPs the demo came to
+    mAP50 0.61 at GFLOPs / 12.6, with the root to 0.81 at / 11.2.
+
+    Args:
+        model: The bare model that `channels` was made from.
+        channels: Its channels.
+        kind: One of `KINDS`.
+        imgsz: Side of the picture in pixels.
+
+    Returns:
+        BatchNorm -> weight, for every one with prunable channels; the mean over all those channels is 1.
+
+    Raises:
+        ValueError: If the kind is not known, latency cannot be measured, or nothing can be pruned.
+    """
+    members = {name: [g for g in channels.outputs[name] if g not in channels.frozen] for name in channels.norms}
+    members = {name: groups for name, groups in members.items() if groups}
+    scales: defaultdict[int, int] = defaultdict(int)
+    for groups in members.values():
+        for group in groups:
+            scales[group] += 1
+    if not scales:
+        raise ValueError(f"no BatchNorm channel can be pruned: {why_none(channels)}")
+    costs = prices(model, channels, kind, imgsz)
+    shares = {name: [math.sqrt(costs[g] / scales[g]) for g in groups] for name, groups in members.items()}
+    mean = sum(map(sum, shares.values())) / sum(map(len, shares.values()))
+    return {name: sum(share) / len(share) / mean for name, share in shares.items()}

@@ -1,0 +1,143 @@
+"""Let upstream read a data set, and let nothing that it brings along run, and nothing in its folders change.
+
+Upstream runs what a YAML's `download:` says where pictures are missing, `YOLO_OFFLINE` or not, unpickles the caches of
+labels that lie in a data set's folders and writes others, mends JPEGs in place, installs what it misses, and fetches
+fonts. It is given a YAML without `download:`, whose pictures are there; caches count as not there; and no connection is
+made.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+CACHE = ".cache"
+KEPT = (CACHE, ".npy")  # what upstream writes among a user's pictures
+HEIF = (".heic", ".heif")
+FETCHERS = frozenset({"bash", "curl", "pip", "uv", "wget"})
+STALE: dict[str, Any] = {"hash": None, "version": None}  # what every release takes for a cache of another data set
+
+
+@contextmanager
+def sealed() -> Iterator[None]:
+    """Let pickles in a data set's folders count as not there, and connections, installers and writing there fail."""
+    from PIL import Image  # noqa: PLC0415 - upstream requires it
+
+    with swapped(
+        *_pickles(),
+        (socket.socket, "connect", _refusing(socket.socket.connect)),
+        (subprocess, "run", _fetching_nothing(subprocess.run)),
+        (Image, "open", _installing_nothing(Image.open)),
+        (Image.Image, "save", _mending_nothing(Image.Image.save)),
+        (Path, "unlink", _removing_nothing(Path.unlink)),
+        *_writers(),
+    ):
+        yield
+
+
+@contextmanager
+def swapped(*others: tuple[Any, str, Any]) -> Iterator[None]:
+    """Let names of modules and classes stand for something else meanwhile: owner, name, value."""
+    with ExitStack() as stack:
+        for owner, name, value in others:
+            stack.callback(setattr, owner, name, getattr(owner, name))
+            setattr(owner, name, value)
+        yield
+
+
+def _pickles() -> Iterator[tuple[Any, str, Any]]:
+    array, kept, pickled, written = np.load, np.save, torch.load, torch.save
+
+    def read_array(file: Any, *arguments: Any, **options: Any) -> Any:
+        if str(file).endswith(CACHE):
+            raise FileNotFoundError(f"{file}: is a pickle, and not read")
+        return array(file, *arguments, **options)
+
+    def read_pickle(file: Any, *arguments: Any, **options: Any) -> Any:
+        return dict(STALE) if str(file).endswith(CACHE) else pickled(file, *arguments, **options)
+
+    def write_array(file: Any, *arguments: Any, **options: Any) -> Any:
+        if str(file).endswith(CACHE):
+            raise PermissionError(f"{file}: is not written")
+        return None if str(file).endswith(KEPT) else kept(file, *arguments, **options)
+
+    def write_pickle(value: Any, file: Any, *arguments: Any, **options: Any) -> Any:
+        return None if str(file).endswith(CACHE) else written(value, file, *arguments, **options)
+
+    yield np, "load", read_array
+    yield np, "save", write_array
+    yield torch, "load", read_pickle
+    yield torch, "save", write_pickle
+
+
+def _writers() -> Iterator[tuple[Any, str, Any]]:
+    """Yield what upstream's modules have of their own for writing into a data set's folders."""
+    modules = [module for name, module in list(sys.modules.items()) if name.endswith((".data.utils", ".data.dataset"))]
+    for name, value in (
+        ("save_dataset_cache_file", _versioned),
+        ("_replace_image", lambda *_: None),
+        ("is_dir_writeable", lambda *_: False),  # all that early releases have
+    ):
+        yield from ((module, name, value) for module in modules if hasattr(module, name))
+
+
+def _versioned(_: str, __: Path, cache: dict[str, Any], version: str = "") -> None:
+    """Do of `save_dataset_cache_file` what is read later."""
+    cache["version"] = version
+
+
+def _refusing(connect: Any) -> Any:
+    def refuse(self: socket.socket, address: Any) -> None:
+        if self.family in {socket.AF_INET, socket.AF_INET6}:
+            raise OSError(f"{address}: prune.py makes no connection")
+        connect(self, address)
+
+    return refuse
+
+
+def _fetching_nothing(run: Any) -> Any:
+    def check(command: Any, *arguments: Any, **options: Any) -> Any:
+        words = command.split() if isinstance(command, str) else [str(word) for word in command]
+        if FETCHERS & {Path(word.strip("\"'")).name for word in words[:4]}:
+            raise subprocess.CalledProcessError(1, command, "prune.py fetches and installs nothing")
+        return run(command, *arguments, **options)
+
+    return check
+
+
+def _installing_nothing(start: Any) -> Any:
+    """Open as PIL does: what today's upstream has in its place installs a package for pictures of an unknown format."""
+    plain = getattr(sys.modules.get(start.__module__), "_image_open", start)
+
+    def start_either(file: Any, *arguments: Any, **options: Any) -> Any:
+        chosen = start if str(file).lower().endswith(HEIF) else plain
+        return chosen(file, *arguments, **options)
+
+    return start_either
+
+
+def _mending_nothing(save: Any) -> Any:
+    def write(self: Any, file: Any, *arguments: Any, **options: Any) -> None:
+        if not (isinstance(file, (str, Path)) and Path(file).is_file()):  # what is there is a picture of the user's
+            save(self, file, *arguments, **options)
+
+    return write
+
+
+def _removing_nothing(unlink: Any) -> Any:
+    def remove(self: Path, *arguments: Any, **options: Any) -> None:
+        if self.suffix not in KEPT:
+            unlink(self, *arguments, **options)
+
+    return remove

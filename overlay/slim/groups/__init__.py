@@ -1,0 +1,1 @@
+"""What lives and dies together: channel groups, their counts, whole blocks, masks."""

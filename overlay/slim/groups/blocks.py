@@ -1,0 +1,149 @@
+"""Whole blocks that can go: what a residual path carries on without.
+
+A block x + branch(x) whose branch says the same everywhere, since a BatchNorm in it lost all its scales, is the
+identity but for a constant, which `folding` moves on. Which blocks are so is not read off their classes but observed,
+on a copy of the model whose fallen BatchNorms are zero. In its place comes `nn.Identity`, which every upstream loads,
+and which a `ModuleList` that is walked through (C2f) or a `Sequential` (C3) runs as it ran the block. Whether it serves
+there is tried (`serving`), for other parents may know their blocks better; else the block stays, at its least.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+
+from ..labels.tracked import LAYERS
+from ..passes.shadow import shadow, undisturbed
+from .masking import silence_norms
+from .patterns import KEPT, OTHERS
+from .serving import serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ..analysis.channels import Channels
+
+TOLERANCE = 1e-5  # relative to the largest value: float32 error of a sum is 1e-7
+ATTACHED = ("f", "i", "np", "type")  # what upstream's forward reads of each layer of a model
+
+
+def removable_blocks(model: nn.Module, channels: Channels, fallen: Iterable[str]) -> dict[str, list[str]]:
+    """Return the outermost blocks that can go, each with the BatchNorms in it that lost everything.
+
+    Args:
+        model: The model that `channels` was made from.
+        channels: Its channels; what `--keep` protects stays.
+        fallen: BatchNorms all of whose scales fell under the threshold.
+    """
+    spared = {
+        name for name, row in channels.outputs.items() if any(channels.frozen.get(g) in {KEPT, OTHERS} for g in row)
+    }
+    fallen = [name for name in fallen if name not in spared]
+    around = dict.fromkeys(place for name in fallen for place in _around(name))
+    blocks = {
+        block: [name for name in fallen if within(name, block)]
+        for block in around
+        if not isinstance(model.get_submodule(block), LAYERS) and not any(within(name, block) for name in spared)
+    }
+    removed: list[str] = []
+    carried = carried_on(model, channels, blocks) if blocks else set()
+    while carried:  # what lies in a block that cannot go may go by itself
+        outermost = [block for block in blocks if block in carried and not _inside(block, carried)]
+        removed += serving(model, channels, outermost, remove_blocks, removed)
+        carried = {block for block in carried - set(outermost) if not _inside(block, removed)}
+    return {block: norms for block, norms in blocks.items() if block in removed}
+
+
+def _inside(block: str, others: Iterable[str]) -> bool:
+    return any(block != other and within(block, other) for other in others)
+
+
+def carried_on(model: nn.Module, channels: Channels, blocks: Mapping[str, list[str]]) -> set[str]:
+    """Return those of some blocks that give out what they take and no more when these BatchNorms are zero.
+
+    And what they take plus a constant when only gamma is, since that is what can be folded. Each is given noise like
+    what the model gives it, since what an untrained model says in its last layers is all but constant itself.
+    """
+    noise = _noise(model, channels, blocks)
+    for shift in (True, False):
+        twin = shadow(model)
+        silence_norms(twin, dict.fromkeys(name for norms in blocks.values() for name in norms), shift=shift)
+        keep_constants(twin, noise)
+        with undisturbed(twin):
+            noise = {name: x for name, x in noise.items() if _passes_on(twin.get_submodule(name), x)}
+    return set(noise)
+
+
+def _noise(model: nn.Module, channels: Channels, blocks: Iterable[str]) -> dict[str, Tensor]:
+    """Return noise for each block that takes one feature map, (2, C, H, W), negative only where that may be."""
+    twin = shadow(model)
+    made: dict[str, Tensor] = {}
+    generator = torch.Generator().manual_seed(0)
+
+    def note(name: str, arguments: tuple[Any, ...]) -> None:
+        x = arguments[0] if len(arguments) == 1 else None
+        if isinstance(x, Tensor) and x.ndim == 4:  # noqa: PLR2004 - (B, C, H, W)
+            noise = torch.randn((2, *x.shape[1:]), generator=generator).to(x)
+            made[name] = noise if bool((x < 0).any()) else noise.abs()
+
+    for name in blocks:
+        twin.get_submodule(name).register_forward_pre_hook(lambda _, args, name=name: note(name, args))
+    with undisturbed(twin):
+        twin(torch.rand(channels.example, generator=generator).to(next(twin.parameters()).device))
+    return made
+
+
+def keep_constants(twin: nn.Module, blocks: Iterable[str]) -> None:
+    """Let convolutions in these blocks pad with what is there, so that a constant stays one, as in the interior."""
+    for block in blocks:
+        for module in twin.get_submodule(block).modules():
+            if isinstance(module, _ConvNd) and not isinstance(module, _ConvTransposeNd) and pads_with_zeros(module):
+                module.padding_mode = "replicate"
+
+
+def pads_with_zeros(layer: Any) -> bool:
+    """Whether a convolution meets zeros at the border."""
+    padding = getattr(layer, "_reversed_padding_repeated_twice", ())  # also right where `padding` is a word
+    return any(padding) and layer.padding_mode == "zeros"
+
+
+def _passes_on(block: nn.Module, x: Tensor) -> bool:
+    """Whether a block gives out what it takes, plus a constant for each channel."""
+    result = block(x.clone())
+    if not isinstance(result, Tensor) or result.shape != x.shape:
+        return False
+    return _spread(result - x) <= TOLERANCE * float(result.abs().max())
+
+
+def _spread(values: Tensor) -> float:
+    """Return how far the values of a channel, (B, C, H, W), are apart, at most."""
+    flat = values.transpose(0, 1).flatten(1)
+    return float((flat.amax(1) - flat.amin(1)).max())
+
+
+def remove_blocks(model: nn.Module, names: Iterable[str]) -> None:
+    """Put the identity in the place of these modules, wherever they stand, with what upstream has attached to them."""
+    for name in names:
+        gone: Any = model.get_submodule(name)
+        identity = nn.Identity().train(gone.training)
+        for attribute in ATTACHED:
+            if attribute in vars(gone):
+                setattr(identity, attribute, vars(gone)[attribute])
+        for parent in list(model.modules()):
+            for own, child in list(parent._modules.items()):  # noqa: SLF001 - `named_children` tells each once
+                if child is gone:
+                    setattr(parent, own, identity)
+
+
+def within(name: str, block: str) -> bool:
+    """Whether a module lies in a block, or is it."""
+    return name == block or name.startswith(f"{block}.")
+
+
+def _around(name: str) -> list[str]:
+    """Return the modules around a layer, the model itself not among them."""
+    parts = name.split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts))]

@@ -1,0 +1,50 @@
+"""Silencing channels through BatchNorms: gamma to zero, and beta with it or not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..analysis.channels import Channels
+
+
+def silence_channels(model: nn.Module, channels: Channels, lost: set[int], *, shift: bool) -> None:
+    """Zero the gamma of dropped channels, and with `shift` the beta, in Parameters of the model's own.
+
+    Args:
+        model: A model at full width; what shares its weights, as a shadow's original, does not change.
+        channels: Its channels.
+        lost: The groups that are dropped.
+        shift: Whether they say nothing at all, or still act(beta).
+    """
+    for name in channels.norms:
+        gone = [index for index, group in enumerate(channels.outputs[name]) if group in lost]
+        if gone:
+            _zero(model.get_submodule(name), gone, shift=shift)
+
+
+def silence_norms(model: nn.Module, names: Iterable[str], *, shift: bool) -> None:
+    """Zero all of these BatchNorms, as `silence_channels`."""
+    for name in names:
+        norm: Any = model.get_submodule(name)
+        _zero(norm, range(norm.num_features), shift=shift)
+
+
+def silence_blocks(model: nn.Module, blocks: Iterable[str]) -> None:
+    """Zero all BatchNorms within these blocks, as if the blocks were gone from what carries on without them."""
+    for block in blocks:
+        inside = [name for name, m in model.get_submodule(block).named_modules() if isinstance(m, _BatchNorm)]
+        silence_norms(model, [f"{block}.{name}" if name else block for name in inside], shift=True)
+
+
+def _zero(norm: Any, gone: Iterable[int], *, shift: bool) -> None:
+    for name in ("weight", "bias") if shift else ("weight",):
+        old: Tensor = getattr(norm, name)
+        values = old.detach().index_fill(0, torch.tensor(list(gone), device=old.device), 0)
+        setattr(norm, name, nn.Parameter(values, requires_grad=old.requires_grad))

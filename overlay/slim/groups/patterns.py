@@ -1,0 +1,67 @@
+"""Layers by pattern: which ones keep all their channels, whatever their scales say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from ..labels.labels import FIXED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ..analysis.channels import Channels
+
+KEPT, OTHERS = "kept by --keep", "not in --only"  # why a group is frozen
+NEAREST = 3
+
+
+class PatternError(ValueError):
+    """A pattern that no layer answers to, the nearest being named, or patterns that leave nothing to prune."""
+
+
+def protect(channels: Channels, *, keep: Sequence[str] = (), only: Sequence[str] = ()) -> Channels:
+    """Return the channels of a model with fewer that may go.
+
+    A layer loses no channel, nor do those that must lose the same ones, as behind a residual, when it matches `keep`,
+    or when `only` is given and it matches none of that. A pattern is a shell's, of a layer's name or of any module's
+    around it: `model.22` is the whole of that module, `*.cv1` every layer in a module of that name.
+
+    Raises:
+        PatternError: A pattern matches nothing, or nothing may go.
+    """
+    names = list(channels.outputs)
+    spared = dict.fromkeys(matching(names, keep, "--keep"), KEPT)
+    if only:
+        wanted = matching(names, only, "--only")
+        spared.update({name: OTHERS for name in names if name not in wanted and name not in spared})
+    frozen = {group: reason for name, reason in spared.items() for group in channels.outputs[name]}
+    found = replace(channels, frozen={**channels.frozen, **frozen, FIXED: channels.frozen[FIXED]})
+    if spared and not any(any(found.prunable(name)) for name in found.norms):
+        raise PatternError("--keep and --only leave no channel that may go: name fewer layers, or others")
+    return found
+
+
+def matching(names: Sequence[str], patterns: Iterable[str], option: str) -> set[str]:
+    """Return the layers that match any of these patterns, by their own name or that of a module around them."""
+    found: set[str] = set()
+    for pattern in patterns:
+        mine = {name for name in names if any(fnmatchcase(place, pattern) for place in _places(name))}
+        if not mine:
+            raise PatternError(f"{option} {pattern}: no layer is called so; {_nearest(names, pattern)}")
+        found |= mine
+    return found
+
+
+def _places(name: str) -> list[str]:
+    """Return the names of a layer and of every module around it."""
+    parts = name.split(".")
+    return [".".join(parts[: end + 1]) for end in range(len(parts))]
+
+
+def _nearest(names: Sequence[str], pattern: str) -> str:
+    places = list(dict.fromkeys(place for name in names for place in _places(name)))
+    near = get_close_matches(pattern.replace("*", ""), places, n=NEAREST, cutoff=0.0)
+    return f"the nearest are {', '.join(near)}"

@@ -1,0 +1,142 @@
+"""What follows from a finished trace: missing scores, frozen siblings, parts that counting cannot keep even."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ..labels.labels import FIXED, core
+from .bundles import bundle_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..labels.labels import Array
+    from ..labels.tracked import Cut
+    from ..passes.trace import Trace
+    from .bundles import Bundle
+
+
+def settle(trace: Trace) -> None:
+    """Freeze and unite until nothing more follows."""
+    for name, reason in trace.tainted.items():
+        for labels in (trace.outputs.get(name), trace.inputs.get(name)):
+            if labels is not None:
+                trace.labels.freeze(labels, reason)
+    _freeze_unscored(trace)
+    trace.cuts = {key: cut for key, cut in trace.cuts.items() if not _stays(trace, cut)}
+    while _settle_cuts(trace):
+        pass
+
+
+def _freeze_unscored(trace: Trace) -> None:
+    norms = [name for name in trace.outputs if isinstance(trace.layers[name], _BatchNorm)]
+    scored = {root for name in norms for root in _roots(trace, trace.outputs[name].numpy())}
+    for name, labels in trace.outputs.items():
+        bare = [root for root in _roots(trace, labels.numpy()) if root not in scored]
+        trace.labels.freeze(torch.tensor(bare, dtype=torch.long), f"no BatchNorm after {name}", plainer=True)
+    for name, rows in trace.vectors.items():
+        for labels in rows.values():
+            bare = [root for root in _roots(trace, labels.numpy()) if root not in scored]
+            trace.labels.freeze(torch.tensor(bare, dtype=torch.long), f"no BatchNorm after {name}")
+
+
+def _stays(trace: Trace, cut: Cut) -> bool:
+    """Whether nothing of a cut can go, so that it demands nothing."""
+    return all(trace.labels.reason(label) for part in cut.parts for label in part)
+
+
+def _freeze_siblings(trace: Trace, cut: Cut) -> bool:
+    """A part that can lose nothing keeps the parts beside it whole; return whether that was news."""
+    whole = [part for part in cut.parts if all(trace.labels.reason(label) for label in part)]
+    if len(whole) in {0, len(cut.parts)}:
+        return False
+    reason = f"{cut.reason} beside {trace.labels.reason(whole[0][0])}"
+    for part in cut.parts:
+        trace.labels.freeze(torch.tensor(part), reason)
+    return True
+
+
+def _settle_cuts(trace: Trace) -> bool:
+    """Look at every cut once; return whether anything changed."""
+    rows = [[_roots(trace, part) for part in cut.parts] for cut in trace.cuts.values()]
+    bundles = bundle_of({name: _roots(trace, row.numpy()) for name, row in trace.outputs.items()}, rows)
+    changed = False
+    for cut, parts in zip(trace.cuts.values(), rows):
+        if _freeze_siblings(trace, cut):
+            changed = True
+        elif _tie(trace, cut, parts, bundles):
+            return True  # the bundles are others now
+    return changed
+
+
+def _tie(trace: Trace, cut: Cut, parts: list[list[int]], bundles: dict[int, Bundle]) -> bool:
+    """Tie parts one to one unless each is one bundle, which can be counted; return whether that was news."""
+    if cut.tied or len(cut.parts) == 1 or all(_countable(part, bundles) for part in parts):
+        return False
+    size = _block(parts, bundles)
+    if size:  # parts of parts, such as what attention gives the shape of its heads, can be counted as well
+        cut.refine(len(cut.parts[0]) // size)
+        return True
+    for part in cut.parts[1:]:
+        trace.labels.unite(torch.tensor(cut.parts[0]), torch.tensor(part), cut.reason)
+    cut.tied = True
+    return True
+
+
+def _block(parts: list[list[int]], bundles: dict[int, Bundle]) -> int:
+    """Return the size of equal blocks of all parts that can be counted, or 0."""
+    mixed = next(part for part in parts if not _countable(part, bundles))
+    size = next((i for i, root in enumerate(mixed) if bundles.get(root) != bundles.get(mixed[0])), 0)
+    if not size or len(mixed) % size:
+        return 0
+    blocks = [part[i : i + size] for part in parts for i in range(0, len(part), size)]
+    return size if all(_countable(block, bundles) for block in blocks) else 0
+
+
+def link_width(trace: Trace, module: str) -> bool:
+    """Demand that what enters a module keeps as many channels as what the module views in the same shape.
+
+    Attention gives its output the shape of its input, so that every head must keep its share of the input's width.
+
+    Returns:
+        Whether there is anything of that width.
+    """
+    found = False
+    for rows in trace.shaped[module]:
+        width, size = len(rows) * len(rows[0]), len(rows[0])
+        for labels in trace.entering[module]:
+            entering = core(labels).flatten()
+            same = _roots(trace, entering.tolist()) == _roots(trace, [label for row in rows for label in row])
+            if len(entering) == width and not same:
+                parts = [*torch.split(entering, size), *(torch.tensor(row) for row in rows)]
+                trace.cut((f"width of {module}", ""), f"view in {module}", parts)
+                found = True
+    return found
+
+
+def _countable(part: list[int], bundles: dict[int, Bundle]) -> bool:
+    return FIXED not in part and len(set(part)) == len(part) and len({bundles[root] for root in part}) == 1
+
+
+def follower_of(trace: Trace) -> dict[str, str]:
+    """Return for a convolution or Linear the BatchNorm that reads its output, if nothing else does."""
+    readers: defaultdict[str, set[str]] = defaultdict(set)
+    sources: defaultdict[str, set[str]] = defaultdict(set)
+    for known in trace.raw:
+        alone = len(known.readers) == 1
+        readers[known.made_by].add(known.readers[0] if alone else "")
+        for reader in known.readers:
+            sources[reader].add(known.made_by)
+    return {
+        name: reader
+        for name, (reader, *others) in readers.items()
+        if not others and isinstance(trace.layers.get(reader), _BatchNorm) and sources[reader] == {name}
+    }
+
+
+def _roots(trace: Trace, labels: Sequence[int] | Array) -> list[int]:
+    return trace.labels.find_all(labels)

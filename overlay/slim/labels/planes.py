@@ -1,0 +1,231 @@
+"""Weights that code computes with: a tensor whose dimensions follow several rows of channels at once.
+
+An activation has channels along one dimension. A weight, (out, in, *kernel), has them along two, and experts that are
+mixed into one have them along three. So a Parameter or buffer that meets an operator is given *planes*: label tensors
+in its own shape, each of which varies along one dimension. An operator does to each plane what it does to an
+activation's labels; what it may not do to one, such as taking a mean over the channels that enter, freezes that one
+and leaves the others. A plane that meets an activation's channels is united with them, and sliced where these go.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvTransposeNd
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from .labels import FIXED, core, fit, varying
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..passes.trace import Trace
+    from .tracked import Call
+
+KERNEL = 4  # dimensions from which on a tensor's last two, if equal, are taken for a kernel's, which no channel is
+LAYERS_OWN = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}
+WHOLE = (nn.MultiheadAttention,)  # hands its weights to operators whose sizes it checks: they stay as they are
+
+
+def holders(model: nn.Module) -> dict[int, tuple[str, str]]:
+    """Return for the id of each Parameter and buffer the module that has it and its name there.
+
+    What two modules have is left out, and so stays as it is.
+    """
+    found: dict[int, tuple[str, str]] = {}
+    twice: set[int] = set()
+    for name, module in model.named_modules():
+        if isinstance(module, WHOLE):
+            continue
+        for own, tensor in (*module._parameters.items(), *module._buffers.items()):  # noqa: SLF001 - with those shared
+            if tensor is not None:
+                twice |= {id(tensor)} & found.keys()
+                found[id(tensor)] = (name, own)
+    return {key: place for key, place in found.items() if key not in twice}
+
+
+class Planes:
+    """Knows which tensors have several rows of channels, and makes those of Parameters and buffers."""
+
+    def __init__(self, trace: Trace, model: nn.Module) -> None:
+        self.trace = trace
+        self._held: Any = WeakTensorKeyDictionary()  # tensor -> its planes, where they are several
+        self._holders = holders(model)
+
+    def __contains__(self, tensor: Any) -> bool:
+        return tensor in self._held
+
+    def know(self, tensor: Any) -> bool:
+        """Whether a tensor has several rows of channels, or may be given some."""
+        return tensor in self._held or id(tensor) in self._holders
+
+    def of(self, tensor: Any) -> list[Tensor]:
+        """Return the labels of all rows of channels that a tensor has, each in its own shape."""
+        labels = self.trace.labels_of(tensor)
+        return list(self._held.get(tensor, ())) if labels is None else [labels]
+
+    def put(self, tensor: Tensor, planes: list[Tensor]) -> None:
+        """Note the rows of channels that a tensor has: one, as an activation has, or several."""
+        self.trace.forget(tensor)
+        self._held.pop(tensor, None)
+        if len(planes) == 1:
+            self.trace.note(tensor, planes[0])
+        elif planes:
+            self._held[tensor] = planes
+
+    def rows(self, tensor: Tensor) -> dict[int, Tensor]:
+        """Return the labels along each dimension along which one plane varies alone."""
+        planes = [(varying(plane), plane) for plane in self.of(tensor)]
+        return {dims[0]: core(plane).flatten() for dims, plane in planes if len(dims) == 1}
+
+    def along(self, tensor: Tensor, dim: int, reason: str) -> Tensor | None:
+        """Return the labels of a tensor along one dimension, shape (size,), or None; freeze whatever else varies."""
+        found = None
+        for plane in self.of(tensor):
+            if varying(plane) == [dim % tensor.ndim] and found is None:
+                found = core(plane).flatten()
+            else:
+                self.trace.labels.freeze(plane, reason)
+        return found
+
+    def meet(self, tensors: list[Tensor]) -> None:
+        """Give planes to the Parameters and buffers among the tensors that an operator reads."""
+        for tensor in tensors:
+            place = self._holders.get(id(tensor))
+            if place is not None and not self.of(tensor):
+                of_layer = place[0] in self.trace.layers and place[1] in LAYERS_OWN
+                self.put(tensor, (_of_layer if of_layer else _of_its_own)(self.trace, place, tensor))
+
+    def follow(self, call: Call, inputs: list[Tensor]) -> None:
+        """Give planes to the outputs of an operator; what it may not do to a plane of its inputs freezes that."""
+        found: list[list[Tensor]] = [[] for _ in call.outputs]
+        for chosen in _classes(self.trace, call, inputs):
+            with self._only(inputs, chosen):
+                labels = self.trace.apply(call)
+            if labels is None:
+                for plane in chosen.values():
+                    self.trace.labels.freeze(plane, call.reason)
+            for planes, label in zip(found, labels or []):
+                if label is not None and varying(label):
+                    planes.append(label)
+        for output, planes in zip(call.outputs, found):
+            self.put(output, planes)
+
+    @contextmanager
+    def _only(self, inputs: list[Tensor], chosen: dict[int, Tensor]) -> Iterator[None]:
+        """Let some tensors carry one plane each, by its id, and no other labels."""
+        before = {id(tensor): (tensor, self.trace.forget(tensor)) for tensor in inputs}
+        for key, plane in chosen.items():
+            self.trace.note(before[key][0], plane)
+        try:
+            yield
+        finally:
+            for tensor, known in before.values():
+                self.trace.forget(tensor)
+                if known is not None:
+                    self.trace.tracked[tensor] = known
+
+
+def _of_its_own(trace: Trace, place: tuple[str, str], tensor: Tensor) -> list[Tensor]:
+    """Make new labels for each dimension of a Parameter or buffer that no layer has; its values are not zero."""
+    name = ".".join(part for part in place if part)
+    square = tensor.ndim >= KERNEL and tensor.shape[-1] == tensor.shape[-2]
+    dims = [dim for dim, size in enumerate(tensor.shape[: -2 if square else None]) if size > 1]
+    rows = {dim: trace.labels.new(tensor.shape[dim]) for dim in dims}
+    trace.vectors[name] = rows
+    return [-along(rows[dim], dim, tensor.shape) for dim in dims]
+
+
+def _of_layer(trace: Trace, place: tuple[str, str], tensor: Tensor) -> list[Tensor]:
+    """Return the planes of what a layer has. A BatchNorm's scale and shift are zero where its channel is silent."""
+    name, own = place
+    layer: Any = trace.layers[name]
+    if isinstance(layer, _BatchNorm):
+        if tensor.ndim != 1:
+            return []
+        labels = trace.own_labels(name, layer.num_features)
+        return [labels if own in {"weight", "bias"} else -labels]
+    leaving = trace.own_labels(name, layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels)
+    if own != "weight":
+        return [-leaving] if own == "bias" else []
+    if isinstance(layer, nn.Linear) or layer.groups == 1:
+        width = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
+        entering = trace.inputs.setdefault(name, trace.labels.new(width))
+        dims = (1, 0) if isinstance(layer, _ConvTransposeNd) else (0, 1)
+        return [-along(row, dim, tensor.shape) for row, dim in zip((leaving, entering), dims)]
+    trace.tainted.setdefault(name, f"weight of {name} in {trace.where}")  # groups would have to be told apart
+    return []
+
+
+def along(row: Tensor, dim: int, shape: Any) -> Tensor:
+    """Expand labels, shape (size,), along a dimension to a shape."""
+    return row.view([-1 if d == dim else 1 for d in range(len(shape))]).expand(tuple(shape))
+
+
+def _classes(trace: Trace, call: Call, inputs: list[Tensor]) -> Iterator[dict[int, Tensor]]:
+    """Sort planes into those that an operator brings together; each class has at most one of each tensor, by its id."""
+    planes = [(tensor, plane) for tensor in _distinct(inputs) for plane in trace.planes.of(tensor)]
+    ndim = max(output.ndim for output in call.outputs) if call.outputs else 0
+    waiting = [(id(tensor), plane, {dim - tensor.ndim + ndim for dim in varying(plane)}) for tensor, plane in planes]
+    while waiting:
+        key, plane, dims = waiting.pop(0)
+        chosen, across = {key: plane}, {key: dims}
+        for other in list(waiting):
+            if other[2] & dims and other[0] not in chosen:
+                chosen[other[0]], across[other[0]] = other[1:]
+                waiting = [one for one in waiting if one is not other]
+        # One that lies across two of another tensor would bring these together.
+        crossing = [o for o in waiting if any(o[2] & its for k, its in across.items() if k != o[0])]
+        if dims and not crossing:
+            yield chosen
+            continue
+        for one in (*chosen.values(), *(other[1] for other in crossing)):  # or a single channel, spread over all
+            trace.labels.freeze(one, call.reason)
+        waiting = [other for other in waiting if not any(other is one for one in crossing)]
+
+
+def _distinct(tensors: list[Tensor]) -> list[Tensor]:
+    return list({id(tensor): tensor for tensor in tensors}.values())
+
+
+def multiply(trace: Trace, call: Call, left: Tensor, right: Tensor) -> list[Tensor]:
+    """Return the planes of a product of matrices, (*, n, m) and (*, m, p): those of m go, the others stay.
+
+    What is summed over must be sliced on both sides alike, and be worth nothing on one of them where it goes.
+    """
+    shape = call.outputs[-1].shape
+    sides = []
+    for tensor, summed in ((left, left.ndim - 1), (right, max(right.ndim - 2, 0))):
+        inner = [plane for plane in trace.planes.of(tensor) if summed in varying(plane)]
+        outer = [plane for plane in trace.planes.of(tensor) if summed not in varying(plane)]
+        sides.append((inner, outer, summed))
+    _unite_summed(trace, call, sides)
+    found = []
+    for _, outer, summed in sides:
+        for plane in outer:
+            spread = fit(core(plane).narrow(summed, 0, 1), shape) if plane.ndim == len(shape) else None
+            if spread is None or not varying(plane):
+                trace.labels.freeze(plane, call.reason)
+            else:
+                found.append(spread)
+    return found
+
+
+def _unite_summed(trace: Trace, call: Call, sides: list[tuple[list[Tensor], list[Tensor], int]]) -> None:
+    (one, _, _), (other, _, _) = sides
+    if len(one) == len(other) == 1:
+        a, b = core(one[0]), core(other[0])
+        a = a.transpose(-1, -2) if a.ndim > 1 else a.unsqueeze(-1)
+        b = b if b.ndim > 1 else b.unsqueeze(-1)
+        if a.ndim == b.ndim and a.shape[-1] == b.shape[-1] == 1:  # neither lies across a dimension that stays
+            shape = [max(sizes) for sizes in zip(a.shape, b.shape)]
+            a, b = a.expand(shape), b.expand(shape)
+            trace.labels.unite(a, b, call.reason)
+            trace.unfolded[call.where] += core(a).flatten().tolist()
+            trace.labels.freeze(a[(a < FIXED) & (b < FIXED)], f"no BatchNorm before {call.reason}")
+            return
+    for plane in (*one, *other):
+        trace.labels.freeze(plane, call.reason)

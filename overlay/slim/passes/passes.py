@@ -1,0 +1,227 @@
+"""Passes that together reach all of a model: inference, training, its own loss, and images of other sizes.
+
+What no pass reaches keeps its input width, so that what feeds it must too. Each pass that reaches something new is
+followed with labels, and tried again at other widths.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from ..labels.labels import core
+from ..labels.made_up import batches, hyperparameters
+from ..labels.tracked import tensors
+from .caller import Caller
+from .copying import FAILURES
+from .flops import unconvolved
+from .shadow import train_branches, undisturbed, watched, whole_pass
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from .trace import Trace
+
+# Height and width in pixels of images that may take another way: small, larger, of another shape, and not even at
+# stride 32. The largest is last, since time grows with the area.
+SIZES = ((32, 32), (96, 160), (128, 128), (256, 256), (640, 640))
+BATCH = 2  # images, where more than one is shown
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One way to run a model.
+
+    Attributes:
+        shape: Of the image, (B, C, H, W).
+        training: Whether to take the branches of training.
+        batch: Number of the made-up batch to run the model's own `loss` on, or None for its forward pass.
+        calls: How many modules ran before it failed at full width; None if it did not fail.
+    """
+
+    shape: tuple[int, ...]
+    training: bool = False
+    batch: int | None = None
+    calls: int | None = None
+
+
+def run_pass(twin: nn.Module, way: Pass, shown: Tensor | None = None) -> Any:
+    """Run a copy of a model in one way, on a black image where none of that shape is given."""
+    if way.training:
+        train_branches(twin)
+    else:
+        twin.eval()
+    if shown is None or tuple(shown.shape) != way.shape:
+        shown = torch.zeros(way.shape, device=next(twin.parameters()).device)
+    if way.batch is None:
+        return whole_pass(twin, shown)
+    whole: Any = twin
+    with hyperparameters(twin):
+        return whole.loss(batches(twin, shown)[way.batch])
+
+
+def dry_run(twin: nn.Module, shown: Tensor) -> None:
+    """Run a copy in inference and, as far as it goes, in training."""
+    with undisturbed(twin):
+        run_pass(twin, Pass(tuple(shown.shape)), shown)
+        with suppress(*FAILURES):
+            run_pass(twin, Pass(tuple(shown.shape), training=True), shown)
+
+
+def follow(twin: nn.Module, trace: Trace, shown: Tensor, opaque: Sequence[str] = ()) -> list[Pass]:
+    """Run a model in inference and, where that misses layers, in whatever other ways reach more; return the ways.
+
+    Args:
+        twin: A shadow of the model.
+        trace: Follows the labels.
+        shown: The image.
+        opaque: Modules of which nobody knows what they give out.
+    """
+    first = Pass(tuple(shown.shape))
+    ways, tried = [first], [first]
+    with _frozen(twin, trace, opaque), undisturbed(twin):
+        _followed(twin, trace, shown, first, [])
+        for way in _more_ways(twin, trace, shown):
+            if way.batch is not None and _lost(tried):
+                continue
+            missing, visited = _unreached(trace), trace.visited()
+            tried.append(_attempted(twin, trace, shown, way))
+            if way.batch is None or _unreached(trace) != missing:
+                ways.append(tried[-1])
+            else:  # a loss that reaches nothing new would only take time in each trial
+                trace.unvisit(visited)
+    if _unreached(trace) and not _whole(twin, tried):
+        _freeze_readable(trace)
+    return ways
+
+
+def _more_ways(twin: nn.Module, trace: Trace, shown: Tensor) -> Iterator[Pass]:
+    """Give one way after the other to reach what is still missing."""
+    shape = tuple(shown.shape)
+    if _unreached(trace):
+        yield Pass(shape, training=True)
+    for number, _ in enumerate(batches(twin, shown) if _unreached(trace) and hasattr(twin, "loss") else ()):
+        yield Pass((BATCH, *shape[1:]), training=True, batch=number)
+        if not _unreached(trace):
+            break
+    for way in _reaching(twin, trace, shape) if _unreached(trace) else ():
+        if _unreached(trace):
+            yield way
+
+
+def _lost(ways: Sequence[Pass]) -> bool:
+    """Whether a loss ran to its end."""
+    return any(way.batch is not None and way.calls is None for way in ways)
+
+
+def _whole(twin: nn.Module, ways: Sequence[Pass]) -> bool:
+    """Whether training ran to its end, with the model's own loss where it has one: what is missing then is not used."""
+    return _lost(ways) if hasattr(twin, "loss") else any(way.training and way.calls is None for way in ways)
+
+
+def _attempted(twin: nn.Module, trace: Trace, shown: Tensor, way: Pass) -> Pass:
+    calls: list[str] = []
+    try:
+        _followed(twin, trace, shown, way, calls)
+    except FAILURES:  # training wants targets as well, and another size may suit nobody
+        trace.abandon()
+        return replace(way, calls=len(calls))
+    return way
+
+
+def _followed(twin: nn.Module, trace: Trace, shown: Tensor, way: Pass, calls: list[str]) -> None:
+    """Run a model in one way with labels, and note which modules are called."""
+
+    def enter(name: str, module: nn.Module, arguments: Any) -> None:
+        calls.append(name)
+        trace.enter(name, module, arguments)
+
+    with watched(twin, enter, trace.leave), Caller(trace), trace:
+        result = run_pass(twin, way, shown)
+    if way.batch is not None:  # a loss
+        return
+    for tensor in tensors(result):  # what later layers read as well is a feature map, and free to narrow
+        known = trace.tracked.get(tensor)
+        if known is not None and not known.readers:
+            trace.labels.freeze(known.labels, "output of the model")
+
+
+@contextmanager
+def _frozen(twin: nn.Module, trace: Trace, opaque: Iterable[str]) -> Iterator[None]:
+    """Freeze what these modules take and give."""
+
+    def freeze(name: str, *values: Any) -> None:
+        for tensor in tensors(values):
+            known = trace.tracked.get(tensor)
+            if known is not None:
+                trace.labels.freeze(known.labels, f"hook in {name or 'the model'}")
+
+    with ExitStack() as stack:
+        for name in opaque:
+            module = twin.get_submodule(name)
+            handle = module.register_forward_hook(lambda _, args, output, name=name: freeze(name, args, output))
+            stack.callback(handle.remove)
+        yield
+
+
+def _unreached(trace: Trace) -> list[str]:
+    """Name the layers that no pass has used, whole or in any other way."""
+    return [name for name in trace.layers if name not in trace.outputs and name not in trace.tainted]
+
+
+def _reaching(twin: nn.Module, trace: Trace, shape: tuple[int, ...]) -> list[Pass]:
+    """Return ways to reach layers that are still missing, of several that reach the same the first."""
+    missing = {id(trace.layers[name].weight): name for name in _unreached(trace)}
+    ways = [Pass((batch, shape[1], *size)) for size in SIZES for batch in ((BATCH,) if size == SIZES[1] else (1,))]
+    ways.insert(0, Pass((BATCH, *shape[1:])))
+    found = []
+    for way in [Pass(way.shape, training=training) for way in ways for training in (False, True)]:
+        with _Seen(missing) as seen, suppress(*FAILURES):
+            run_pass(twin, way)
+        if seen.names:
+            found.append(way)
+            missing = {key: name for key, name in missing.items() if name not in seen.names}
+        if not missing:
+            break
+    return found
+
+
+class _Seen(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes which weights are used, and convolves nothing: only the way matters that the code takes."""
+
+    def __init__(self, weights: dict[int, str]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # PyTorch's own
+        self.weights = weights
+        self.names: set[str] = set()
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # as in `trace`
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        del types
+        self.names |= {self.weights[id(arg)] for arg in args if id(arg) in self.weights}
+        convolves = str(func).startswith("aten.convolution.")
+        return unconvolved(*args) if convolves else func(*args, **(kwargs or {}))
+
+
+def _freeze_readable(trace: Trace) -> None:
+    """Freeze every feature map that a layer which nobody could reach might read."""
+    widths: defaultdict[int, str] = defaultdict(str)
+    for name in _unreached(trace):
+        layer: Any = trace.layers[name]
+        width = getattr(layer, "in_channels", getattr(layer, "in_features", 0))
+        widths[width] = widths[width] or name
+    entering = [core(labels).flatten() for rows in trace.entering.values() for labels in rows]
+    for labels in [*entering, *trace.outputs.values()]:
+        name = widths.get(len(labels), "")
+        if name:
+            trace.labels.freeze(labels, f"no pass in {name}")

@@ -1,0 +1,49 @@
+"""Which channels a copy of the model lacks when it is tried: few or many, and unevenly from bundle to bundle.
+
+Uneven, because what two widths have in common cannot be told from what one of them has; and many, since code may do
+one thing above a width and another below.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from ..groups.counting import bundles
+
+if TYPE_CHECKING:
+    from ..analysis.channels import Channels
+
+GOLDEN = 0.618  # multiples of it, without their whole part, lie as far apart as so many numbers can
+LEAST, SPREAD = 0.2, 0.3  # of each bundle the first drop lacks so much, and up to so much more
+UNEVEN = 3  # the second lacks the rest, and up to two that the first has lacked as well
+
+
+def shares(channels: Channels, place: int) -> set[int]:
+    """Return groups to drop: of each bundle that is counted apart another share, at random; together the two drops all.
+
+    Args:
+        channels: The channels.
+        place: 0 for the first drop, of a fifth to a half, or 1 for the second, of what that leaves.
+    """
+    counts = list(bundles(channels).values())
+    spare = {count.bundle: [g for g in count.groups if g not in channels.frozen] for count in counts}
+    room = {id(count.even): count.even.size - 1 for count in counts}
+    for count in counts:
+        room[id(count.even)] = min(room[id(count.even)], len(spare[count.bundle]))
+    sizes = {id(count.even): count.even.size for count in counts}
+    first = {
+        key: max(1, round(size * (LEAST + SPREAD * (number * GOLDEN % 1))))
+        for number, (key, size) in enumerate(sizes.items())
+    }
+    many = {
+        key: (size - first[key] + number % UNEVEN) if place else first[key]
+        for number, (key, size) in enumerate(sizes.items())
+    }
+    chance = random.Random(0)  # noqa: S311 - the same every time, and in both
+    lost: set[int] = set()
+    for count in counts:
+        groups, drop = spare[count.bundle], min(room[id(count.even)], many[id(count.even)])
+        chance.shuffle(groups)
+        lost.update(groups[len(groups) - drop :] if place else groups[:drop])
+    return lost

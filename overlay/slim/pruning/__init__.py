@@ -1,0 +1,1 @@
+"""Which channels go, and the surgery."""

@@ -1,0 +1,220 @@
+"""Which channels to keep: scores, a threshold, and the counts that layers need; a plan is plain data.
+
+The score of a channel is the largest |gamma| of all the BatchNorms it passes (Liu et al., arXiv:1708.06519, for one
+BatchNorm): channels that a residual ties together go only when every one of them may. The largest, because then an
+absolute threshold means the same everywhere, and because a sum would spare the long chains of residuals.
+
+A channel whose scale is exactly zero says a constant, and costs no accuracy, kept or not. A threshold takes them all; a
+ratio takes no more than its share, the lightest first (`scoring`), and no block that fell with them but where all of
+its channels are in that share. What is kept can come back in fine-tuning: the loss has a gradient on a scale of zero.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from ..groups.blocks import removable_blocks, within
+from ..groups.counting import keep_counts, unrounded
+from ..groups.patterns import KEPT, OTHERS
+from ..labels.labels import FIXED
+from ..models.admission import bare
+from ..models.plan_data import FORMAT, PlanError, check_plan, read_json
+from .scoring import Scores, drop_below, drop_ratio, fallen_norms
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import nn
+
+    from ..analysis.channels import Channels
+
+__all__ = ["Plan", "PlanError", "make_plan", "some"]
+
+FEW = 3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to keep of one particular model; ints, floats, strings, lists and dicts only.
+
+    Attributes:
+        keep: Layer (convolution, BatchNorm, Linear) -> kept output channels, ascending. A layer that is not here
+            has no channel that may go, and keeps all its outputs.
+        widths: Layer -> output channels before pruning; a model with others is refused.
+        removed: Block that goes as a whole, since a residual path carries on -> the BatchNorms in it that lost all.
+        threshold: The highest score that was dropped, or the threshold asked for.
+        ratio: The ratio asked for, or None.
+        round_to: Kept counts were rounded up to multiples of this.
+        min_channels: The least that any layer, or part of one, keeps.
+        notes: What a reader should know, a line each.
+    """
+
+    keep: dict[str, list[int]]
+    widths: dict[str, int]
+    removed: dict[str, list[str]]
+    threshold: float
+    ratio: float | None
+    round_to: int
+    min_channels: int
+    notes: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, for a checkpoint."""
+        return {"format": FORMAT, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Plan:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            PlanError: If it is not a plan, or one of another format.
+        """
+        check_plan(data)
+        return cls(**{field.name: data[field.name] for field in fields(cls)})
+
+    def to_json(self) -> str:
+        """Return JSON with a layer on each line, so that two plans can be compared; the same bytes every time."""
+        rows = [f"  {json.dumps(key)}: {_json(value)}" for key, value in self.to_dict().items()]
+        return "{\n" + ",\n".join(rows) + "\n}\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """Read what `to_json` wrote.
+
+        Raises:
+            PlanError: If it is not JSON, or not a plan.
+        """
+        return cls.from_dict(read_json(text))
+
+
+def make_plan(
+    model: nn.Module,
+    channels: Channels,
+    *,
+    ratio: float | None = None,
+    threshold: float | None = None,
+    round_to: int = 1,
+    min_channels: int = 1,
+    strictly: bool = False,
+    scores: Scores | None = None,
+) -> Plan:
+    """Choose the channels to keep.
+
+    Args:
+        model: The model that `channels` was made from.
+        channels: What may be dropped, from `analyse`.
+        ratio: Drop this share of all prunable BatchNorm channels, 0 <= ratio < 1, lowest scores first; of equal ones,
+            such as exact zeros, the lightest first, and an equal share of each layer.
+        threshold: Or drop every channel whose score is at most this; 0 drops what is exactly zero.
+        round_to: Round kept counts up to a multiple of this, or to the full width.
+        min_channels: Keep at least this many channels a layer (and half of a chunked one).
+        strictly: Keep what is exactly at the threshold, as the second write-up does.
+        scores: Those to choose by; |gamma| when None.
+
+    Raises:
+        ValueError: If an argument is out of range, not exactly one of ratio and threshold is given, nothing can be
+            pruned, or a gamma is not finite.
+    """
+    _check(ratio, threshold, round_to, min_channels)
+    model = bare(model)
+    scores = scores or Scores.of(model, channels)
+    if ratio is not None:
+        dropped = drop_ratio(scores, ratio)
+        threshold = max((scores.of_group[group] for group in dropped), default=0.0)
+    else:
+        threshold = float(threshold or 0.0)
+        dropped = drop_below(scores, threshold, strictly=strictly)
+    including = threshold == 0 if ratio else ratio is None and not strictly  # equal scales must not condemn a block
+    fallen = fallen_norms(model, channels, threshold, including=including, factors=scores.factors)
+    if ratio is not None and threshold == 0:  # it may have left some of what is exactly zero
+        fallen = [name for name in fallen if dropped.issuperset(set(channels.outputs[name]) - channels.frozen.keys())]
+    removed = removable_blocks(model, channels, fallen)
+    counts, notes = keep_counts(channels, dropped, removed, round_to=round_to, min_channels=min_channels)
+    lost = {group for count in counts for group in scores.ranked(count.groups)[count.even.keep :]}
+    prunable = [name for name in channels.outputs if any(channels.prunable(name))]
+    keep = {name: [i for i, g in enumerate(channels.outputs[name]) if g not in lost] for name in prunable}
+    odd = unrounded(channels, keep, round_to)
+    if odd:
+        notes.append(f"no multiple of {round_to}, and so whole: {some(odd)}")
+    return Plan(
+        keep=keep,
+        widths=channels.widths,
+        removed=removed,
+        threshold=threshold,
+        ratio=ratio,
+        round_to=round_to,
+        min_channels=min_channels,
+        notes=[*_summary(channels, scores, dropped, lost, removed), *_gone(removed), *notes],
+    )
+
+
+def _check(ratio: float | None, threshold: float | None, round_to: int, min_channels: int) -> None:
+    if (ratio is None) == (threshold is None):
+        raise ValueError("give either a ratio or a threshold, and not both")
+    if ratio is not None and not 0 <= ratio < 1:
+        raise ValueError(f"ratio is {ratio}: it is the share of channels to drop, at least 0 and less than 1")
+    if threshold is not None and not 0 <= threshold < float("inf"):
+        raise ValueError(f"threshold is {threshold}: it is compared with |gamma|, so it must be finite and at least 0")
+    if round_to < 1:
+        raise ValueError(f"round_to is {round_to}: it must be at least 1 (8 suits fp16, 16 or 32 int8)")
+    if min_channels < 1:
+        raise ValueError(f"min_channels is {min_channels}: a layer without channels computes nothing; use at least 1")
+
+
+def _summary(
+    channels: Channels, scores: Scores, dropped: set[int], lost: set[int], removed: dict[str, list[str]]
+) -> list[str]:
+    total = sum(scores.weight.values())
+    below = sum(scores.weight[group] for group in dropped)
+    gone = sum(
+        may and (group in lost or any(within(name, block) for block in removed))
+        for name in channels.norms
+        for group, may in zip(channels.outputs[name], channels.prunable(name))
+    )
+    notes = [f"{gone} of {total} prunable BatchNorm channels dropped ({gone / total:.1%})"]
+    if scores.by != "gamma":
+        notes.append(f"chosen by |γ| weighed with {scores.by}: what costs more goes at a larger |γ|")
+    if gone < below:
+        notes.append(f"{below - gone} more fell under the threshold and stay, for round_to, even parts or the minimum")
+    if len(set(scores.of_group.values())) == 1:
+        notes.append("all scores are equal: the choice is arbitrary; train with a sparsity penalty first")
+    staying = stay(channels)
+    if staying:
+        notes.append(f"{staying}; --report lists what stays, and why")
+    if channels.unreached:
+        notes.append(f"no forward pass reached these layers, which stay as they are: {some(channels.unreached)}")
+    return notes
+
+
+def stay(channels: Channels) -> str:
+    """Say in one line how many BatchNorm channels stay that a BatchNorm has a scale for, and what keeps them."""
+    kept = Counter(
+        channels.frozen[group]
+        for name in channels.norms
+        for group in channels.outputs[name]
+        if group in channels.frozen and group != FIXED and channels.frozen[group] not in {KEPT, OTHERS}
+    )
+    those = [f"{reason} ({count})" for reason, count in kept.most_common()]
+    return f"{sum(kept.values())} BatchNorm channels must stay: {some(those)}" if kept else ""
+
+
+def _gone(removed: dict[str, list[str]]) -> list[str]:
+    return [
+        f"{block}: goes as a whole, for all scales of {some(norms)} fell under the threshold, and a residual carries on"
+        for block, norms in removed.items()
+    ]
+
+
+def some(names: Sequence[str]) -> str:
+    """Name a few layers, or the first and how many."""
+    return ", ".join(names) if len(names) <= FEW else f"{names[0]} and {len(names) - 1} more"
+
+
+def _json(value: Any) -> str:
+    if not isinstance(value, dict):
+        return json.dumps(value)
+    rows = [f"    {json.dumps(key)}: {json.dumps(item)}" for key, item in value.items()]
+    return "{\n" + ",\n".join(rows) + "\n  }" if rows else "{}"

@@ -1,0 +1,145 @@
+"""Scores of channel groups, and which of them fall under a ratio or a threshold.
+
+A score can weigh |γ| with what its channel costs: |γ|·sqrt(typical cost / cost). To take channels in the order of these
+is to take them by γ² / cost, the loss a channel means (which grows with γ² near zero, as in LeCun et al., "Optimal
+Brain Damage", 1989) over what it frees: the greedy answer to a knapsack. The square root leaves a score in the unit of
+|γ|, and a channel of typical cost its own |γ|, so thresholds mean what they meant. Zero stays zero: channels that do
+nothing go first, whatever they cost.
+
+Where scores are equal, as those of all channels whose scale is exactly zero, the weights that make and read a channel
+decide, layer by layer: of each the same share goes, the lightest first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from .weighing import carried
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from torch import nn
+
+    from ..analysis.channels import Channels
+
+
+@dataclass(frozen=True)
+class Scores:
+    """For every prunable group: its score, how many BatchNorm channels it has, and where in a layer it lies.
+
+    Attributes:
+        of_group: Group -> largest |gamma|, weighed or not.
+        weight: Group -> number of BatchNorm channels that go with it.
+        place: Group -> minus its position in the first of its BatchNorms, by score and then by what weights carry, in
+            (-1, 0]: breaks ties so that layers lose equal shares, the lightest first, and the same ones every time.
+        by: What they are weighed with, "gamma" if with nothing.
+        factors: Group -> what |gamma| is multiplied by, where that is not 1.
+    """
+
+    of_group: dict[int, float]
+    weight: dict[int, int]
+    place: dict[int, float]
+    by: str = "gamma"
+    factors: dict[int, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, model: nn.Module, channels: Channels) -> Scores:
+        """Read the gammas of a model.
+
+        Raises:
+            ValueError: If no channel can be pruned, or a gamma is not finite.
+        """
+        score: defaultdict[int, float] = defaultdict(float)
+        weight: defaultdict[int, int] = defaultdict(int)
+        for name in channels.norms:
+            for group, gamma in zip(channels.outputs[name], gammas(model, name)):
+                if group not in channels.frozen:
+                    score[group] = max(score[group], gamma)
+                    weight[group] += 1
+        if not score:
+            raise ValueError(f"no BatchNorm channel can be pruned: {why_none(channels)}")
+        return cls(dict(score), dict(weight), _places(channels, score, carried(model, channels)))
+
+    def weighed(self, prices: Mapping[int, float], by: str) -> Scores:
+        """Return |gamma|·sqrt(typical price / price); typical is the geometric mean over BatchNorm channels.
+
+        Args:
+            prices: Prunable group -> what it costs, in any unit, more than zero.
+            by: The name of the price.
+        """
+        logs = {group: math.log(prices[group]) for group in self.of_group}
+        typical = sum(logs[group] * number for group, number in self.weight.items()) / sum(self.weight.values())
+        factors = {group: math.exp((typical - log) / 2) for group, log in logs.items()}
+        scores = {group: score * factors[group] for group, score in self.of_group.items()}
+        return replace(self, of_group=scores, by=by, factors=factors)
+
+    def ranked(self, groups: Iterable[int]) -> list[int]:
+        """Sort groups, those to keep first; frozen ones have no score and lead."""
+        return sorted(groups, key=lambda g: (-self.of_group.get(g, float("inf")), -self.place.get(g, 0.0), g))
+
+
+def _places(channels: Channels, score: Mapping[int, float], carried: Mapping[int, float]) -> dict[int, float]:
+    """Return where each group stands in the first of its BatchNorms, those to keep first."""
+    place: dict[int, float] = {}
+    for name in channels.norms:
+        groups = channels.outputs[name]
+        own = dict.fromkeys(group for group in groups if group in score)
+        order = sorted(own, key=lambda g: (-score[g], -carried.get(g, 0.0)))  # stable: else as they stand
+        for index, group in enumerate(order):
+            place.setdefault(group, -index / len(groups))
+    return place
+
+
+def why_none(channels: Channels) -> str:
+    """Say why nothing can be pruned."""
+    reasons = Counter(channels.reasons().values()).most_common(1)
+    return f"{reasons[0][0]} keeps most" if reasons else "is the model fused, or built without BatchNorm?"
+
+
+def gammas(model: nn.Module, name: str) -> list[float]:
+    """Return |gamma| of a BatchNorm, per channel."""
+    weight = model.get_submodule(name).weight
+    if not isinstance(weight, torch.Tensor):
+        return []  # without a scale it is frozen
+    values = weight.detach().float().abs()
+    if not bool(values.isfinite().all()):
+        raise ValueError(f"{name} has a gamma that is not finite: the training diverged, take an earlier checkpoint")
+    return [float(value) for value in values.tolist()]
+
+
+def drop_ratio(scores: Scores, ratio: float) -> set[int]:
+    """Return the lowest-scoring groups that together have at most this share of all BatchNorm channels."""
+    room = int(ratio * sum(scores.weight.values()))
+    dropped: set[int] = set()
+    for group in reversed(scores.ranked(scores.of_group)):
+        room -= scores.weight[group]
+        if room < 0:
+            break
+        dropped.add(group)
+    return dropped
+
+
+def drop_below(scores: Scores, threshold: float, *, strictly: bool = False) -> set[int]:
+    """Return the groups whose score is at most the threshold, or strictly less than it."""
+    return {
+        group for group, score in scores.of_group.items() if score < threshold or (score == threshold and not strictly)
+    }
+
+
+def fallen_norms(
+    model: nn.Module, channels: Channels, threshold: float, *, including: bool, factors: Mapping[int, float]
+) -> list[str]:
+    """Return the BatchNorms all of whose |gamma|, times their groups' factors, lie below a threshold, or at it."""
+    found = []
+    for name in channels.norms:
+        rows = zip(gammas(model, name), channels.outputs[name])
+        values = [value * factors.get(group, 1.0) for value, group in rows]
+        if values and all(value < threshold or (including and value == threshold) for value in values):
+            found.append(name)
+    return found

@@ -1,0 +1,1 @@
+"""What each kind of layer and operator does with channels, one table."""

@@ -1,0 +1,1 @@
+"""The journey of prune.py: options, targets, results."""

@@ -1,0 +1,139 @@
+"""The plan that the options of `prune.py` ask for: by a ratio or threshold, or whatever reaches a target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..costs.costs import KINDS, Costs, prices
+from ..costs.latency import Latency
+from ..costs.single_layer import channel_block
+from ..pruning.fitting import lost_groups
+from ..pruning.scoring import Scores
+from ..pruning.target import TargetError, reach
+from ..writing.whole_files import scratch
+from .aiming import Trials, aim
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from torch import nn
+
+    from ..analysis.channels import Channels
+    from ..pruning.plan import Plan
+    from ..pruning.target import Target
+    from .comparing import Export
+    from .interface import Interface
+
+SCORES = ("gamma", *KINDS)
+
+
+@dataclass(frozen=True)
+class Chooser:
+    """What plans are made from; `choose` takes a ratio, or None for what the options say."""
+
+    model: nn.Module
+    channels: Channels
+    imgsz: int
+    scores: Scores
+    choose: Callable[[float | None], Plan]
+    fold: bool
+
+    @classmethod
+    def of(
+        cls, interface: Interface, options: argparse.Namespace, model: nn.Module, channels: Channels, imgsz: int
+    ) -> Chooser:
+        """Read the scores of a model.
+
+        Raises:
+            ValueError: Nothing can be pruned.
+        """
+        scores = Scores.of(model, channels)
+        if options.score != "gamma":
+            scores = scores.weighed(prices(model, channels, options.score, imgsz), options.score)
+
+        def choose(ratio: float | None = None) -> Plan:
+            return interface.choose(model, channels, scores, options, ratio)
+
+        return cls(model, channels, imgsz, scores, choose, fold=not options.no_fold)
+
+    @cached_property
+    def costs(self) -> Costs:
+        """What the model costs; a forward pass that only targets need."""
+        return Costs.of(self.model, self.channels, self.imgsz)
+
+    def price(self, plan: Plan, kind: str) -> int:
+        """Return what a plan leaves, of parameters or FLOPs."""
+        lost = lost_groups(plan, self.channels)
+        return self.costs.total(self.channels, lost, plan.removed, fold=self.fold).of(kind)
+
+    def plan_for(self, target: Target | None, export: Export, checkpoint: dict[str, Any]) -> Plan:
+        """Return the plan that the options ask for, or that reaches a target.
+
+        Raises:
+            TargetError: It cannot be reached.
+            ValueError: An option is out of range, the export failed, or a package is missing.
+        """
+        if target is None:
+            return self.choose(None)
+        return self._fast(target, export, checkpoint) if target.kind == "latency" else self._small(target)
+
+    def _small(self, target: Target) -> Plan:
+        """Reach a target in parameters or FLOPs."""
+        dense = self.costs.total(self.channels, ()).of(target.kind)
+        limit = target.limit(dense)
+        plan = reach(target, self.scores, self.choose, lambda tried: self.price(tried, target.kind), limit)
+        left = self.price(plan, target.kind)
+        note = f"target {target.text}: {target.said(left)} are left of {target.said(dense)} ({left / dense:.1%})"
+        return replace(plan, notes=[note, *self._asleep(plan), *plan.notes])
+
+    def _asleep(self, plan: Plan) -> list[str]:
+        """Say how many scales at exactly zero a plan keeps."""
+        kept = {self.channels.outputs[name][i] for name, rows in plan.keep.items() for i in rows}
+        zeros = sum(n for group, n in self.scores.weight.items() if group in kept and self.scores.of_group[group] == 0)
+        said = f"{zeros} scales that stay are exactly zero, the heaviest of each layer: the target leaves room for them"
+        return [f"{said}, and fine-tuning can bring them back"] if zeros else []
+
+    def _fast(self, target: Target, export: Export, checkpoint: dict[str, Any]) -> Plan:
+        """Reach a target in latency."""
+        with scratch() as folder:
+            trials = Trials(export, self.model, checkpoint, self.channels, self.imgsz, Path(folder))
+            return aim(target, self, Latency.of(self.model, self.channels, self.imgsz), trials)
+
+
+def settle_options(options: argparse.Namespace, target: Target | None) -> None:
+    """Choose what to round to, where the user has not.
+
+    Raises:
+        TargetError: A latency is asked for, and no ONNX file.
+        ValueError: A latency is asked for, and a package is missing.
+    """
+    fast = target is not None and target.kind == "latency"
+    if fast and options.no_onnx:
+        raise TargetError(f"--target {options.target}: is measured on the ONNX file; leave out --no-onnx")
+    if options.round_to is None:
+        options.round_to = channel_block() if fast else 1
+
+
+def settle_score(options: argparse.Namespace, target: Target | None, *, sparse: bool) -> None:
+    """Choose the score, where the user has not.
+
+    What is to be saved weighs the scores of a sparse model: by plain |γ| a small share of the FLOPs is reached at the
+    cost of all late layers, which hardly count (`tools/bench/scores.py`). Where scales are much alike, as in a model
+    that was not trained sparse, costs would decide alone, and the dearest layers go whole (`tools/bench/penalties.py`:
+    mAP50-95 0.39 instead of 0.71).
+    """
+    if options.score is None:
+        options.score = target.kind if target is not None and sparse else "gamma"
+
+
+def predicted(model: nn.Module, channels: Channels, plan: Plan, imgsz: int) -> list[str]:
+    """Say what the layers take before and after, if this machine's table has them all."""
+    latency = Latency.of(model, channels, imgsz)
+    if not latency.known:
+        return []
+    before, after = latency.total(channels, ()), latency.total(channels, lost_groups(plan, channels), plan.removed)
+    return [f"this machine's table of layers predicts {before:.2f} ms before, {after:.2f} ms after, for layers alone"]

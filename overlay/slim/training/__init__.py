@@ -1,0 +1,1 @@
+"""The penalty on BatchNorm scales."""

@@ -1,0 +1,48 @@
+"""What there is to warn of when a sparse training ends: layers that have nothing left, or a model that has not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ..pruning.plan import some
+from .gamma_log import NEAR_ZERO
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from .strength import Spelling
+
+MOST = 0.9  # of all scales: a strong penalty that went well leaves more of them alive
+LESS = 3.0  # times less is what the next try should take
+
+
+@torch.no_grad()
+def fallen(named: Mapping[str, tuple[Any, Tensor]], strength: float, spelling: Spelling, folder: Path | None) -> str:
+    """Return one line about layers all of whose penalised scales are at zero, or most scales; empty where neither is.
+
+    Args:
+        named: BatchNorm -> itself, and the weight of each channel in the penalty, 0 for one that stays, (C,).
+        strength: λ of the run.
+        spelling: How its options are written.
+        folder: The run folder, where it is known.
+    """
+    zero = {
+        name: norm.weight.detach().abs()[mask.to(norm.weight.device) > 0] < NEAR_ZERO
+        for name, (norm, mask) in named.items()
+    }
+    layers = [name for name, row in zero.items() if bool(row.all())]
+    share = float(torch.cat([row.cpu() for row in zero.values()]).float().mean())
+    if not layers and share < MOST:
+        return ""
+    which = f", all of {some(layers)} among them" if layers else ""
+    last = f"{folder or '.'}/weights/last.pt"
+    return (
+        f"slim: {share:.1%} of the scales are at zero{which}: what lies there has to be learnt anew; next: "
+        f"python prune.py --weights {last} --advice, or train again from the model that this began with, "
+        f"{spelling.name}{spelling.equals}{strength / LESS:.2g}"
+    )

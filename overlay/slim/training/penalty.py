@@ -1,0 +1,265 @@
+"""The sparsity penalty itself: what it does to the scales of a model between an optimizer's steps.
+
+`sparsity` (ultralytics) and `yolov5` bind it to upstream's trainers; this module knows a model, an optimizer, settings
+and where the run stands, and no trainer.
+
+`decoupled` shrinks γ by soft-thresholding after each step that the optimizer really made, with the step's own learning
+rate: γ ← sign(γ)·max(|γ| - lr·λ, 0), the proximal step of λ‖γ‖₁ (Parikh and Boyd, "Proximal Algorithms", 2014).
+Neither clipping, loss scale, accumulation nor the optimizer's rule touches it, and γ becomes exactly zero.
+
+`gradient` and `loss` are the write-ups' ways, here to reproduce them: sign(γ) joins γ's gradient, or the mean over all
+BatchNorms of ‖γ‖₁ joins the loss. Both then pass whatever a gradient passes on its way to a step. `unclipped` is
+`gradient` right before the step, where neither clipping nor the loss scale comes after it; the optimizer still does.
+
+λ may be weighed by what a BatchNorm's channels cost (`costs`); `strength` has how it changes over the run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable
+
+import torch
+from torch import Tensor, nn
+
+from ..analysis.channels import analyse
+from ..costs.costs import penalty_weights
+from ..models.admission import admit
+from ..writing.log import tell, warn
+from .automatic import Reach, begun, short
+from .ending import fallen
+from .gamma_log import NEAR_ZERO, GammaLog, Row, leads
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .strength import Settings, Standing
+
+NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)
+
+
+class GammaPenalty:
+    """The penalty of one training run on one optimizer."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        settings: Settings,
+        standing: Callable[[], Standing],
+        *,
+        imgsz: int = 640,
+        folder: Path | None = None,
+    ) -> None:
+        """Find the scales to penalise and settle how strongly.
+
+        Args:
+            model: What is trained, in whatever wrappers.
+            optimizer: Its optimizer.
+            settings: What the user asked for.
+            standing: Tells where the run stands.
+            imgsz: Side of a picture in pixels, for weights by cost.
+            folder: The run folder, for `gamma.csv` and its like; None keeps none.
+
+        Raises:
+            ValueError: There is no scale to act on, or nothing that `auto` could go by; or the model is one that cannot
+                be pruned after, as `analyse` says.
+        """
+        self.optimizer, self.settings, self.standing = optimizer, settings, standing
+        self.named = _penalised(admit(model), settings, imgsz)
+        self.norms = list(self.named.values())
+        if not self.norms:
+            raise ValueError("sparsity has nothing to act on: no BatchNorm scale that can be pruned is being trained")
+        self.groups = [_Group(group, self.norms) for group in optimizer.param_groups]
+        self.epoch = -1
+        self.log = GammaLog(folder if leads() else None, known=folder)
+        self.strength = self._automatic() if settings.strength is None else settings.strength
+        self.hook = self._hook()
+
+    def _hook(self) -> Any:
+        if self.settings.mode == "decoupled":
+            return self.optimizer.register_step_post_hook(self._after_step)
+        if self.settings.mode == "unclipped":
+            return self.optimizer.register_step_pre_hook(lambda *_: self.add_gradient())
+        return None
+
+    def detach(self) -> None:
+        """Let the optimizer go."""
+        self.log.close()
+        if self.hook is not None:
+            self.hook.remove()
+
+    def strength_now(self) -> float:
+        """λ of the current epoch."""
+        standing = self.standing()
+        return self._strength_at(standing.epoch, standing.epochs)
+
+    def _strength_at(self, epoch: int, epochs: int) -> float:
+        return self.strength * self.settings.shape(epoch, epochs)
+
+    def _automatic(self) -> float:
+        """Return the strength of `auto`: from what is left of the run, or the one that a resumed run began with."""
+        known = begun(self.log.rows, self.standing(), self.settings)
+        if known is not None:
+            return known
+        reach = self._reach()
+        if not reach.budget > 0:
+            raise ValueError(
+                f"{self.settings.spelling.name}{self.settings.spelling.equals}auto: the learning rate is zero"
+            )
+        return reach.strength
+
+    def _reach(self) -> Reach:
+        rates = [_rate(g.group) * float(mask.max()) for g in self.groups for _, mask in g.gammas]
+        largest = self.standing().largest(max(rates), self.settings)
+        return Reach(distance=self.distance(), budget=self._budget(), largest=largest)
+
+    def _budget(self) -> float:
+        most = max(self.groups, key=lambda g: sum(weight.numel() for weight, _ in g.gammas)).group  # MuSGD has several
+        return self.standing().budget(_rate(most), self.settings)
+
+    def travel(self) -> float:
+        """Return how far the penalty alone can move a γ of weight 1 in the rest of the run: Σ lr·λ over its steps."""
+        return self.strength * self._budget()
+
+    @torch.no_grad()
+    def distance(self) -> float:
+        """Return the median of |γ| ÷ weight: the `travel` that takes half of the channels to zero."""
+        ways = [(n.weight.detach().float().abs().cpu() / m.cpu())[m.cpu() > 0] for n, m in self.norms]
+        return float(torch.cat(ways).median())
+
+    def say_travel(self) -> None:
+        """Say how far the run can take the scales, and warn when that is not to zero."""
+        travel, distance, settings = self.travel(), self.distance(), self.settings
+        if settings.weight == "none":
+            tell(f"slim: the penalty can move each scale by {travel:.3g} in this run; their median is {distance:.3g}")
+        else:
+            way = f"{travel:.3g} times its weight by {settings.weight}"
+            tell(
+                f"slim: the penalty can move each scale by {way} in this run; {distance:.3g} takes half of them to zero"
+            )
+        if settings.strength is None:
+            self._say_short(travel)
+        elif 0 < travel < distance:
+            self._say_too_short(self.strength * 1.5 * distance / travel)  # half again: the loss pulls the other way
+
+    def _say_too_short(self, wanted: float) -> None:
+        """Warn that the scales stay away from zero; a resumed run takes neither more epochs nor another strength."""
+        option = f"{self.settings.spelling.name}{self.settings.spelling.equals}{wanted:.2g}"
+        if self.standing().epoch:
+            warn(f"slim: too short to reach zero; let it end, then train its last.pt on with {option}")
+        else:
+            warn(f"slim: too short to reach zero; more epochs, or {option} for this length")
+
+    def _say_short(self, travel: float) -> None:
+        """Say how long the whole way takes where `auto` goes a part of it; a resumed run cannot be made longer."""
+        standing = self.standing()
+        text = "" if standing.epoch else short(self._reach(), travel, standing, self.settings)
+        if text:
+            warn(text)
+
+    def say_end(self) -> None:
+        """Warn at the end of the run where the scales of a layer, or nearly all, are at zero."""
+        text = fallen(self.named, self.strength, self.settings.spelling, self.log.place) if leads() else ""
+        if text:
+            warn(text)
+
+    def record(self, done: int) -> Row:
+        """Note in the run folder where the scales stand after so many epochs; return the row."""
+        strength = self._strength_at(done - 1, self.standing().epochs) if done else 0.0
+        return self.log.record(done, strength, self.magnitudes())
+
+    def say_epoch(self) -> bool:
+        """Say once an epoch how the run stands; return whether this was the first batch of one."""
+        epoch = self.standing().epoch
+        if epoch == self.epoch:
+            return False
+        self.epoch = epoch
+        tell(self.report())
+        return True
+
+    def add_gradient(self) -> None:
+        """Modes `gradient` and `unclipped`: add λ·sign(γ) to the gradients as they stand."""
+        for group in self.groups:
+            group.add_gradient(self.strength_now(), self.settings.bias)
+
+    def term(self, device: torch.device) -> Tensor:
+        """Mode `loss`: λ times the mean over all BatchNorms of ‖γ‖₁, a float32 scalar whatever autocast is on."""
+        sums = [(norm.weight.float().abs() * mask.to(norm.weight.device)).sum() for norm, mask in self.norms]
+        return self.strength_now() * torch.stack(sums).mean().to(device)
+
+    @torch.no_grad()
+    def _after_step(self, *_: object) -> None:
+        found_inf = getattr(self.optimizer, "found_inf", None)
+        if found_inf is not None and bool(found_inf):  # fp16's scaler calls fused optimizers for a step to skip as well
+            return
+        for group in self.groups:
+            group.shrink(self.strength_now(), self.settings.bias)
+
+    @torch.no_grad()
+    def magnitudes(self) -> Tensor:
+        """|γ| of every channel that is penalised, in one vector."""
+        return torch.cat([n.weight.detach()[m.to(n.weight.device) > 0].abs().float() for n, m in self.norms])
+
+    def report(self) -> str:
+        """One line for the training log: λ and where the scales stand."""
+        gamma = self.magnitudes()
+        zero = (gamma < NEAR_ZERO).float().mean().item()
+        return (
+            f"slim: sparsity {self.strength_now():.4g} ({self.settings.mode}), {gamma.numel()} prunable channels, "
+            f"|γ| median {gamma.median().item():.4f}, {zero:.1%} below {NEAR_ZERO:g}"
+        )
+
+
+def _rate(group: dict[str, Any]) -> float:
+    """Return the learning rate that a parameter group's schedule multiplies."""
+    return float(group.get("initial_lr", group["lr"]))
+
+
+class _Group:
+    """The penalised scales and biases of one parameter group, and the weight of each: 0 for a channel that stays."""
+
+    def __init__(self, group: dict[str, Any], norms: list[tuple[Any, Tensor]]) -> None:
+        members = {id(p) for p in group["params"] if p.requires_grad}
+        self.group = group
+        self.gammas = [(n.weight, m.to(n.weight)) for n, m in norms if id(n.weight) in members]
+        self.betas = [(n.bias, m.to(n.bias)) for n, m in norms if id(n.bias) in members]
+
+    def shrink(self, strength: float, bias: float) -> None:
+        lr = float(self.group["lr"])
+        _soft_threshold(self.gammas, lr * strength)
+        _soft_threshold(self.betas, lr * bias)
+
+    @torch.no_grad()
+    def add_gradient(self, strength: float, bias: float) -> None:
+        for pairs, scale in ((self.gammas, strength), (self.betas, bias)):
+            for parameter, weight in pairs:
+                if parameter.grad is not None and scale:
+                    parameter.grad.addcmul_(torch.sign(parameter), weight, value=scale)
+
+
+def _soft_threshold(pairs: list[tuple[nn.Parameter, Tensor]], amount: float) -> None:
+    """Set w ← w - clamp(w, ±amount·weight), which is sign(w)·max(|w| - amount·weight, 0); a few kernels for all."""
+    if not pairs or not amount:
+        return
+    weights = [parameter.data for parameter, _ in pairs]
+    bounds = torch._foreach_mul([mask for _, mask in pairs], amount)  # noqa: SLF001 - torch.optim is written with these
+    below = torch._foreach_minimum(weights, bounds)  # noqa: SLF001
+    inside = torch._foreach_maximum(below, torch._foreach_neg(bounds))  # noqa: SLF001
+    torch._foreach_sub_(weights, inside)
+
+
+def _penalised(model: nn.Module, settings: Settings, imgsz: int) -> dict[str, tuple[Any, Tensor]]:
+    """Return the BatchNorms to penalise with the weight of each channel; the write-ups' modes take them all."""
+    norms: dict[str, Any] = {name: m for name, m in model.named_modules() if isinstance(m, NORMS) and m.affine}
+    norms = {name: m for name, m in norms.items() if m.weight.requires_grad}
+    everything = settings.mode in {"gradient", "loss"}
+    if not norms or (everything and settings.weight == "none"):
+        return {name: (m, torch.ones(m.num_features)) for name, m in norms.items()}
+    channels = analyse(model)
+    weights = {} if settings.weight == "none" else penalty_weights(model, channels, settings.weight, imgsz=imgsz)
+    masks = {n: torch.tensor([1.0 if everything else float(p) for p in channels.prunable(n)]) for n in channels.norms}
+    return {
+        name: (norms[name], mask * weights.get(name, 1.0))
+        for name, mask in masks.items()
+        if name in norms and mask.any()
+    }
