@@ -5,8 +5,7 @@ Only training of YOLO-World uses it. A stand-in imports it when something of it 
 
 from __future__ import annotations
 
-from slimfork.codemod import Replace
-from slimfork.patch import Patch, Variant
+from slimfork.codemods import Patch, Replace, Variant
 
 PATCH = Patch(
     id="clip_import",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from slimfork.codemod import Import, Replace
-from slimfork.patch import Patch, Variant
+from slimfork.codemods import Import, Patch, Replace, Variant
 
 
 def edits(file: str) -> tuple[Import | Replace, ...]:

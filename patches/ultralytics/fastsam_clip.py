@@ -5,8 +5,7 @@ Only FastSAM's text prompt uses it. A stand-in imports it when something of it i
 
 from __future__ import annotations
 
-from slimfork.codemod import Replace
-from slimfork.patch import Patch, Variant
+from slimfork.codemods import Patch, Replace, Variant
 
 PATCH = Patch(
     id="fastsam_clip",

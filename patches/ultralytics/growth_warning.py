@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from slimfork.codemod import Import, Insert
-from slimfork.patch import Patch, Variant
+from slimfork.codemods import Import, Insert, Patch, Variant
 
 
 def edits(package: str) -> tuple[Import | Insert, ...]:

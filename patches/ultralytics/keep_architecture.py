@@ -6,9 +6,8 @@ through `setup_model` where `YOLO(...).train()` goes through `model.py`.
 
 from __future__ import annotations
 
-from slimfork.codemod import Import, Insert
-from slimfork.handmade_forms import KEPT_IN_ULTRALYTICS
-from slimfork.patch import Patch, Variant
+from slimfork.codemods import Import, Insert, Patch, Variant
+from slimfork.handmade.forms import KEPT_IN_ULTRALYTICS
 
 KEEP = "from ultralytics.slim.architecture import keep_architecture"
 NAME = "slim_keep_architecture"  # a name that cannot meet one of upstream's; ours was once imported without it

@@ -6,9 +6,8 @@ write-up 1, section 6; Torch-Pruning#147, #191, #308, #324.
 
 from __future__ import annotations
 
-from slimfork.codemod import Insert
-from slimfork.handmade_model import Moved
-from slimfork.patch import Patch, Variant
+from slimfork.codemods import Insert, Patch, Variant
+from slimfork.handmade.model import Moved
 
 
 def edits(file: str, count: int) -> tuple[Insert, ...]:

@@ -5,9 +5,7 @@ Ultralytics 8.3.215 and later ask for the tracing exporter themselves.
 
 from __future__ import annotations
 
-from slimfork.calls import Argument
-from slimfork.codemod import Import, Replace
-from slimfork.patch import Patch, Variant
+from slimfork.codemods import Argument, Import, Patch, Replace, Variant
 
 NEWEST = "max(int(k[14:]) for k in vars(torch.onnx) if 'symbolic_opset' in k)"
 

@@ -6,10 +6,8 @@ the one that works after every optimizer step; `ultralytics/slim/sparsity.py` sa
 
 from __future__ import annotations
 
-from slimfork.codemod import Import, Insert
-from slimfork.handmade_penalty import Penalty
-from slimfork.patch import Patch, Variant
-from slimfork.settings import Members, YamlKeys
+from slimfork.codemods import Import, Insert, Members, Patch, Variant, YamlKeys
+from slimfork.handmade.penalty import Penalty
 
 PENALIZE = "from ultralytics.slim.sparsity import penalize"  # once without a name that cannot meet one of upstream's
 ARGUMENTS = (

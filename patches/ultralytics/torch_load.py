@@ -5,8 +5,7 @@ Ultralytics 8.2.64 and later ask for `weights_only=False` themselves. SAM's load
 
 from __future__ import annotations
 
-from slimfork.calls import Argument
-from slimfork.patch import Patch, Variant
+from slimfork.codemods import Argument, Patch, Variant
 
 
 def edit(file: str, count: int = 1) -> Argument:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from slimfork.patch import Patch, Variant
-from slimfork.settings import LocalVersion
+from slimfork.codemods import LocalVersion, Patch, Variant
 
 PATCH = Patch(
     id="version",

@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from slimfork.codemod import Import, Replace
-from slimfork.patch import Patch, Variant
+from slimfork.codemods import Import, Patch, Replace, Variant
 
 
 def edits(file: str, root: str = "", slim: str = "slim") -> tuple[Import | Replace, ...]:

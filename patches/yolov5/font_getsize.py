@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from slimfork.codemod import Replace
-from slimfork.patch import Patch, Variant
+from slimfork.codemods import Patch, Replace, Variant
 
 
 def edits(root: str = "", font: str = "self.font", texts: tuple[str, ...] = ("label", "text")) -> tuple[Replace, ...]:

@@ -5,8 +5,7 @@ A fork is a git repository of its own: upstream's tags would be fetched into it,
 
 from __future__ import annotations
 
-from slimfork.codemod import Replace
-from slimfork.patch import Patch, Variant
+from slimfork.codemods import Patch, Replace, Variant
 
 
 def edits(root: str = "") -> tuple[Replace, ...]:

@@ -5,8 +5,7 @@ That needs huggingface_hub below 0.25 and a network to train, validate or export
 
 from __future__ import annotations
 
-from slimfork.codemod import Import, Replace
-from slimfork.patch import Patch, Variant
+from slimfork.codemods import Import, Patch, Replace, Variant
 
 FILE = "yolov5/utils/downloads.py"
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from slimfork.codemod import Import, Insert
-from slimfork.handmade_forms import KEPT_IN_YOLOV5
-from slimfork.patch import Patch, Variant
+from slimfork.codemods import Import, Insert, Patch, Variant
+from slimfork.handmade.forms import KEPT_IN_YOLOV5
 
 NAME = "slim_keep_architecture"  # a name that cannot meet one of upstream's; ours was once imported without it
 

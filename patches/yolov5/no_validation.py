@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from slimfork.codemod import Insert
-from slimfork.patch import Patch, Variant
+from slimfork.codemods import Insert, Patch, Variant
 
 START = Insert(file="yolov5/train.py", within=("train",), anchor="maps = np.zeros(nc)", code="map50s = np.zeros(nc)")
 

@@ -5,9 +5,7 @@ Master exports through ultralytics, which asks for the tracing exporter itself.
 
 from __future__ import annotations
 
-from slimfork.calls import Argument
-from slimfork.codemod import Import
-from slimfork.patch import Patch, Variant
+from slimfork.codemods import Argument, Import, Patch, Variant
 
 
 def edits(file: str = "export.py", root: str = "", slim: str = "slim") -> tuple[Import | Argument, ...]:

@@ -5,8 +5,7 @@ Training asks `check_amp` on every device, and the classifier's trainer compares
 
 from __future__ import annotations
 
-from slimfork.codemod import Replace
-from slimfork.patch import Patch, Variant
+from slimfork.codemods import Patch, Replace, Variant
 
 
 def edit(file: str, names: str) -> Replace:

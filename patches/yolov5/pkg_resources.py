@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from slimfork.codemod import Replace
-from slimfork.patch import Patch, Variant
+from slimfork.codemods import Patch, Replace, Variant
 
 OWN = {"within": ("check_requirements",), "anchor": "pkg.require(r)", "code": "pkg.report(r)"}
 ULTRALYTICS = {  # from 7.0.12 on, ultralytics checks and installs; 7.0.12 means a module that it no longer has

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from slimfork.codemod import Insert
-from slimfork.handmade_forms import penalty_in_yolov5
-from slimfork.patch import Patch, Variant
-from slimfork.settings import YamlKeys
+from slimfork.codemods import Insert, Patch, Variant, YamlKeys
+from slimfork.handmade.forms import penalty_in_yolov5
 
 SL = "sl: 0.0  # strength of the sparsity penalty on BatchNorm scales, 0 disables (network slimming; --sl goes before)"
 OURS = "slim_yolov5"  # a name that cannot meet one of upstream's: what is in it was once imported without it

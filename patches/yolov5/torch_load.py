@@ -5,8 +5,7 @@ Master loads with ultralytics' `torch_load`, which asks for that. v5.0 keeps its
 
 from __future__ import annotations
 
-from slimfork.calls import Argument
-from slimfork.patch import Patch, Variant
+from slimfork.codemods import Argument, Patch, Variant
 
 
 def edits(files: str, root: str = "") -> tuple[Argument, ...]:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from slimfork import inside, qr
 from slimfork.cli import run
+from slimfork.inside import inside
+from slimfork.qr import qr
 from tests.sampling import sampled
 
 NEW, OLD = "8.4.190", "8.0.100"

@@ -9,7 +9,8 @@ import subprocess
 
 import pytest
 
-from slimfork import cli, verify
+from slimfork import cli
+from slimfork.verify import verify
 
 
 @pytest.fixture

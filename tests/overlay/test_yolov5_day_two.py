@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from slimfork import qr
-from slimfork.naming import is_tag
+from slimfork.qr import qr
+from slimfork.terminal.naming import is_tag
 from tests.overlay.yolov5_forks import NEW, TAG
 
 pytestmark = pytest.mark.slow

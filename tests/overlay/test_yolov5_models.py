@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from slimfork import pins
-from slimfork.fetch import release_files
-from slimfork.naming import is_tag, spec_of
+from slimfork.releases import pins
+from slimfork.releases.fetch import release_files
+from slimfork.terminal.naming import is_tag, spec_of
 from tests.yolov5_clone import CLONE
 
 NOW = ("7.0.14",)  # 5.0.10 with its Focus is among the slow ones, Focus itself below

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from slimfork.naming import is_tag
+from slimfork.terminal.naming import is_tag
 from tests.overlay.yolov5_forks import NEW, OLD, TAG, names
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from slimfork import cli
-from slimfork.naming import spec_of
+from slimfork.terminal.naming import spec_of
 from tests.overlay.yolov5_trees import Tree, needs_source, one_of_each
 from tests.sampling import sampled
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import matplotlib as mpl
 import pytest
 
-from slimfork import pins
-from slimfork.fetch import release_files
-from slimfork.naming import is_tag, spec_of
+from slimfork.releases import pins
+from slimfork.releases.fetch import release_files
+from slimfork.terminal.naming import is_tag, spec_of
 from tests.yolov5_clone import CLONE, WHY
 
 HERE = Path(__file__).parent

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from slimfork import pins
-from slimfork.codemod import Import
-from slimfork.patch import load_series
-from slimfork.plan import make_plan
+from slimfork.codemods.codemod import Import
+from slimfork.codemods.patch import load_series
+from slimfork.codemods.plan import make_plan
+from slimfork.releases import pins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from slimfork.codemod import Edit
-    from slimfork.patch import Patch, Variant
-    from slimfork.plan import Step
+    from slimfork.codemods.codemod import Edit
+    from slimfork.codemods.patch import Patch, Variant
+    from slimfork.codemods.plan import Step
 
 FRAGMENTS = ("ultralytics",)  # the releases of YOLOv5 are few: its patches are tried on all of them, whole
 

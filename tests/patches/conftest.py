@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from slimfork import pins
-from slimfork.archive import read_sdist
-from slimfork.fetch import fetch
+from slimfork.releases import pins
+from slimfork.releases.archive import read_sdist
+from slimfork.releases.fetch import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Callable

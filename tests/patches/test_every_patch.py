@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from slimfork.codemod import BOM, Import, Source
+from slimfork.codemods.codemod import BOM, Import, Source
 from tests.patches.cases import (
     Case,
     all_cases,
@@ -23,8 +23,8 @@ from tests.patches.cases import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from slimfork.codemod import Edit
-    from slimfork.patch import Patch
+    from slimfork.codemods.codemod import Edit
+    from slimfork.codemods.patch import Patch
 
 
 def edits_of(patch: Patch, case: Case) -> tuple[Edit, ...]:

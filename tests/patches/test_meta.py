@@ -10,13 +10,13 @@ import pytest
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from slimfork.content import patches_root
-from slimfork.exclusions import reason
-from slimfork.patch import UPSTREAMS, load_series
+from slimfork.codemods.patch import UPSTREAMS, load_series
+from slimfork.releases.exclusions import reason
+from slimfork.terminal.content import patches_root
 from tests.patches.cases import FRAGMENTS, all_ends, coverage, ends_of, releases, tags
 
 if TYPE_CHECKING:
-    from slimfork.patch import Patch
+    from slimfork.codemods.patch import Patch
 
 PATCHES = [
     pytest.param(upstream, patch, id=f"{upstream}-{patch.id}")

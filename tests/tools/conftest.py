@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from slimfork import content, pins
 from slimfork.cli import run
-from slimfork.fetch import cache_root
-from slimfork.patch import load_series
+from slimfork.codemods.patch import load_series
+from slimfork.releases import pins
+from slimfork.releases.fetch import cache_root
+from slimfork.terminal import content
 from tests.tools import small_repository
 from tests.tools.small_release import CLONED, OVERLAY, PATCHES, VERSION, sdist
 

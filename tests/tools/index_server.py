@@ -13,7 +13,7 @@ from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
-from slimfork.pins import Pin
+from slimfork.releases.pins import Pin
 
 if TYPE_CHECKING:
     from typing import Self

@@ -10,8 +10,8 @@ from typing import Any
 
 from packaging.version import Version
 
-from slimfork.pins import Pin, load
-from slimfork.verify import CHECKS
+from slimfork.releases.pins import Pin, load
+from slimfork.verify.verify import CHECKS
 
 STATIC = {
     "fetch": "the pinned artifact, unpacked",

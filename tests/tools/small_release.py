@@ -44,8 +44,8 @@ EXECUTABLE = {"run.sh"}
 CLONED = {path: data for path, data in LAYOUT.items() if path != ".gitattributes"}
 
 _PATCH = """\
-from slimfork.codemod import Insert, Replace
-from slimfork.patch import Patch, Variant
+from slimfork.codemods.codemod import Insert, Replace
+from slimfork.codemods.patch import Patch, Variant
 
 PATCH = Patch(
     id="{id}",

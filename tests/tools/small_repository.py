@@ -7,7 +7,7 @@ import subprocess
 from datetime import date
 from typing import TYPE_CHECKING
 
-from slimfork.pins import Pin
+from slimfork.releases.pins import Pin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,8 +50,8 @@ TAGS = tuple(name for name, _, _ in HISTORY if not name.startswith("-"))
 DAYS = {"v1.0": date(2021, 4, 11), "v2.0": date(2022, 11, 21), "trunk": date(2026, 8, 20)}  # UTC
 
 _PATCH = """\
-from slimfork.codemod import Insert, Replace
-from slimfork.patch import Patch, Variant
+from slimfork.codemods.codemod import Insert, Replace
+from slimfork.codemods.patch import Patch, Variant
 
 
 def penalty(file, name):

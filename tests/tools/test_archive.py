@@ -9,11 +9,11 @@ import tarfile
 
 import pytest
 
-from slimfork import archive
-from slimfork.archive import File, read_sdist
-from slimfork.errors import UsageError
-from slimfork.fetch import fetch
-from slimfork.pins import find
+from slimfork.releases import archive
+from slimfork.releases.archive import File, read_sdist
+from slimfork.releases.fetch import fetch
+from slimfork.releases.pins import find
+from slimfork.terminal.errors import UsageError
 
 
 def member(name, content=b"x", *, kind=tarfile.REGTYPE, mode=0o644, link=""):

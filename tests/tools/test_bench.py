@@ -24,9 +24,9 @@ from training import Training
 from slim.sparsity import SPELLING
 from slim.training.automatic import Reach
 from slim.training.strength import STEP, Settings, Standing
-from slimfork.errors import UsageError
-from slimfork.place import StageError
-from slimfork.recipe import ULTRALYTICS
+from slimfork.demo.recipe import ULTRALYTICS
+from slimfork.inside.place import StageError
+from slimfork.terminal.errors import UsageError
 
 BENCH = Path(__file__).parents[2] / "tools" / "bench"
 TRAINING = Training(out=Path("/bench"), model="yolov8n", imgsz=160, images=800, seed=0)

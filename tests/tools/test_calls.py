@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from slimfork.calls import Argument
-from slimfork.codemod import EditError, Sites, Source
+from slimfork.codemods.calls import Argument
+from slimfork.codemods.codemod import EditError, Sites, Source
 
 LOAD = Argument(file="x.py", call="torch.load", argument="weights_only=False")
 EXPORT = Argument(file="x.py", call="torch.onnx.export", argument="**legacy()")

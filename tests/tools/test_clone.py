@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from slimfork import fetch as fetching
-from slimfork.errors import UsageError
-from slimfork.fetch import fetch, release_files
-from slimfork.pins import find
+from slimfork.releases import fetch as fetching
+from slimfork.releases.fetch import fetch, release_files
+from slimfork.releases.pins import find
+from slimfork.terminal.errors import UsageError
 from tests.tools import small_repository
 from tests.tools.conftest import write
 

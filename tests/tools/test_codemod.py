@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from slimfork.codemod import BOM, EditError, Import, Insert, Replace, Sites, Source
+from slimfork.codemods.codemod import BOM, EditError, Import, Insert, Replace, Sites, Source
 
 METHOD = Insert(file="a.py", within=("A", "f"), anchor="go(...)", code="after(self)")
 BEFORE = Insert(file="a.py", within=("A", "f"), anchor="go(...)", code="first(self)", where="before")

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from slimfork.repo import LOCK
+from slimfork.git.repo import LOCK
 from tests.tools.conftest import write
 from tests.tools.small_release import CLONED, LOSS, PATCHED_STEP, TRAINER
 
@@ -275,7 +275,7 @@ def test_a_git_command_at_work_is_waited_for_by_the_user(clone, call, git):
 
 @pytest.mark.parametrize("verb", ["fast-import", "update-ref", "checkout-index"])
 def test_ctrl_c_leaves_the_old_state_or_the_new_one(clone, call, git, monkeypatch, verb):
-    from slimfork.repo import Repository
+    from slimfork.git.repo import Repository
 
     run, this = Repository.run, os.getpid()
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from slimfork import pins
-from slimfork.fetch import release_files
+from slimfork.releases import pins
+from slimfork.releases.fetch import release_files
 from tests.tools.conftest import write
 from tests.tools.handmade_forms import BACKWARD, GET_MODEL, LOOP, PENALTIES, TRAINER_MODEL, behind, commented
 

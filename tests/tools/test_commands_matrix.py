@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from slimfork import pins
-from slimfork.fetch import cache_root, fetch
+from slimfork.releases import pins
+from slimfork.releases.fetch import cache_root, fetch
 
 STATIC = ("matrix", "--static", "--jobs", "1", "--releases")
 

@@ -7,9 +7,9 @@ import re
 
 import pytest
 
-from slimfork import index, pins
 from slimfork.cli import run
-from slimfork.pins import load, save
+from slimfork.releases import index, pins
+from slimfork.releases.pins import load, save
 from tests.tools.index_server import VERSION, LocalIndex, pin_of, tiny_sdist
 
 SDIST = tiny_sdist()

@@ -11,8 +11,9 @@ import time
 
 import pytest
 
-from slimfork import building, cli, landing, repo
-from slimfork.history import RELEASE
+from slimfork import cli
+from slimfork.forks.history import RELEASE
+from slimfork.git import building, landing, repo
 from tests.tools.conftest import in_child, write
 from tests.tools.small_release import EXECUTABLE, PATCHED_STEP, TRAINER, VERSION, release_files
 

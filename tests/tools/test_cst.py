@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import libcst as cst
 import pytest
 
-from slimfork.cst import Swap, blocks, matches, nodes, parse_quietly, rewrite_scope
+from slimfork.syntax.cst import Swap, blocks, matches, nodes, parse_quietly, rewrite_scope
 
 if TYPE_CHECKING:
-    from slimfork.cst import Statements
+    from slimfork.syntax.cst import Statements
 
 
 def body(code: str) -> object:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from slimfork.commands.demo import command, say_targets, targets
-from slimfork.demo import Demo, StageError
-from slimfork.errors import UsageError
-from slimfork.recipe import ULTRALYTICS, YOLOV5, Recipe
+from slimfork.demo.demo import Demo, StageError
+from slimfork.demo.recipe import ULTRALYTICS, YOLOV5, Recipe
+from slimfork.terminal.errors import UsageError
 
 TINY = Recipe(
     imgsz=64,

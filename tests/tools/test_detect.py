@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from slimfork import pins
-from slimfork.detect import INIT, OFFICIAL, detect, is_official
-from slimfork.errors import UsageError
-from slimfork.fetch import release_files
+from slimfork.forks.detect import INIT, OFFICIAL, detect, is_official
+from slimfork.releases import pins
+from slimfork.releases.fetch import release_files
+from slimfork.terminal.errors import UsageError
 from tests.sampling import sampled
 
 HERE = Path("fork")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from slimfork import pins
-from slimfork.exclusions import reason
-from slimfork.fetch import release_files
+from slimfork.releases import pins
+from slimfork.releases.exclusions import reason
+from slimfork.releases.fetch import release_files
 
 
 def test_the_exclusions_are_these_and_no_others():

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from slimfork.codemod import BOM, Insert, Replace
-from slimfork.explain import explain, explain_flaw, explain_half
-from slimfork.patch import Patch
+from slimfork.codemods.codemod import BOM, Insert, Replace
+from slimfork.codemods.explain import explain, explain_flaw, explain_half
+from slimfork.codemods.patch import Patch
 
 PATCH = Patch(id="slow", title="Slow it down", why="it is too fast (write-up 1, 2)", until="it is slow", variants=())
 EDIT = Insert(file="src/a.py", within=("A", "f"), anchor="self.go(fast)", code="self.wait()")

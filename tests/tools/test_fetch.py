@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from slimfork import fetch, index
-from slimfork.errors import UsageError
-from slimfork.index import open_index
-from slimfork.pins import find
+from slimfork.releases import fetch, index
+from slimfork.releases.index import open_index
+from slimfork.releases.pins import find
+from slimfork.terminal.errors import UsageError
 from tests.tools.index_server import VERSION, LocalIndex, pin_of, tiny_sdist
 
 SDIST = tiny_sdist()

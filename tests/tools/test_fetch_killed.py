@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from slimfork import content, fetch
+from slimfork.releases import fetch
+from slimfork.terminal import content
 from tests.tools.index_server import VERSION, LocalIndex, tiny_sdist
 
 SDIST = tiny_sdist()

@@ -6,17 +6,18 @@ import resource
 
 import pytest
 
-from slimfork import content, pins
-from slimfork.archive import read_sdist
-from slimfork.commits import trailers
-from slimfork.fetch import fetch
-from slimfork.fork import Tree, read_fork
-from slimfork.history import read_history
-from slimfork.overlay import overlay_files
-from slimfork.patch import load_series
-from slimfork.plan import make_plan
-from slimfork.repo import open_repository
-from slimfork.takeout import take_out
+from slimfork.codemods.patch import load_series
+from slimfork.codemods.plan import make_plan
+from slimfork.forks.fork import Tree, read_fork
+from slimfork.forks.history import read_history
+from slimfork.forks.overlay import overlay_files
+from slimfork.forks.takeout import take_out
+from slimfork.git.commits import trailers
+from slimfork.git.repo import open_repository
+from slimfork.releases import pins
+from slimfork.releases.archive import read_sdist
+from slimfork.releases.fetch import fetch
+from slimfork.terminal import content
 from tests.tools.conftest import write
 from tests.tools.small_release import LOSS, TRAINER
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from slimfork.patch import load_series
+from slimfork.codemods.patch import load_series
 from tests.tools.small_release import TRAINER
 
 PENALTY = "patches/ultralytics/penalty.py"

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from slimfork import gitprogram
+from slimfork.git import gitprogram
 from tests.tools.real_program import MAIN
 from tests.tools.small_release import VERSION
 

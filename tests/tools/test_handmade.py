@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import pytest
 
-from slimfork import pins
-from slimfork.fetch import release_files
-from slimfork.handmade import find, without
-from slimfork.patch import load_series
+from slimfork.codemods.patch import load_series
+from slimfork.handmade.handmade import find, without
+from slimfork.releases import pins
+from slimfork.releases.fetch import release_files
 from tests.tools.handmade_forms import (
     BACKWARD,
     FIRST_LINE,

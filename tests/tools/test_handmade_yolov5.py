@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import pytest
 
-from slimfork import pins
-from slimfork.errors import SlimforkError
-from slimfork.fetch import release_files
-from slimfork.handmade import find, without
-from slimfork.patch import load_series
+from slimfork.codemods.patch import load_series
+from slimfork.handmade.handmade import find, without
+from slimfork.releases import pins
+from slimfork.releases.fetch import release_files
+from slimfork.terminal.errors import SlimforkError
 from tests.tools.handmade_forms import behind, commented, deleted
 
 QUICK = ("yolov5@v5.0", "yolov5==7.0.14")

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from slimfork import content, pins, transfer
+from slimfork.releases import pins, transfer
+from slimfork.terminal import content
 from tests.tools.index_server import LocalIndex, tiny_sdist
 
 JSON = "application/vnd.pypi.simple.v1+json"
@@ -167,6 +168,6 @@ def test_any_number_of_seconds_is_a_timeout(call, monkeypatch, seconds):
 def test_a_proxy_that_is_none_is_one_line(refused, monkeypatch, proxy):
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("slimfork.index.WAITS", ())
+    monkeypatch.setattr("slimfork.releases.index.WAITS", ())
     monkeypatch.setenv("http_proxy", proxy)
     assert "\x1b" not in refused("http://index.invalid/simple")

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from slimfork import cli, index_file, journal, landing, swap, workshop
-from slimfork.journal import NAMES
-from slimfork.repo import LOCK, Repository
-from slimfork.swap import Exchange
+from slimfork import cli
+from slimfork.git import index_file, journal, landing, swap
+from slimfork.git.journal import NAMES
+from slimfork.git.repo import LOCK, Repository
+from slimfork.git.swap import Exchange
+from slimfork.processes import workshop
 from tests.sampling import sampled
 from tests.tools.conftest import IDENTITY, in_child, write
 from tests.tools.small_release import LOSS, PATCHED_STEP, TRAINER

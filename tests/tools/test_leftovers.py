@@ -10,10 +10,10 @@ import sys
 
 import pytest
 
-from slimfork import pins
-from slimfork.fetch import fetch
-from slimfork.parts import clear_parts, has_ended, part_of
-from slimfork.store import Store
+from slimfork.matrix.store import Store
+from slimfork.processes.parts import clear_parts, has_ended, part_of
+from slimfork.releases import pins
+from slimfork.releases.fetch import fetch
 from tests.tools.conftest import in_child
 from tests.tools.index_server import LocalIndex, tiny_sdist
 

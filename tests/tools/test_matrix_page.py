@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 
 from packaging.version import Version
 
-from slimfork.matrix_page import render
+from slimfork.matrix.page import render
 from tests.tools.matrix_sample import BROKEN_ANCHOR, HOSTILE, sample_document
 
 DOCUMENT = sample_document()

@@ -10,7 +10,7 @@ from itertools import groupby
 
 import pytest
 
-from slimfork.matrix_page import render
+from slimfork.matrix.page import render
 from tests.tools.matrix_sample import HOSTILE, PLACEHOLDER, sample_document
 
 DOCUMENT = sample_document()

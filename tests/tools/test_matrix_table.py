@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from rich.console import Console
 
-from slimfork import pins
-from slimfork.matrix import Cell, Column, Row, document
-from slimfork.matrix_table import fold, markdown, put_in, summary, tables
+from slimfork.matrix.matrix import Cell, Column, Row, document
+from slimfork.matrix.table import fold, markdown, put_in, summary, tables
+from slimfork.releases import pins
 
 COLUMNS = [
     Column(id="fits", title="every patch fits", kind="static"),

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from slimfork.merge import merge
+from slimfork.git.merge import merge
 
 BASE = b"a\nb\nc\nd\n"
 

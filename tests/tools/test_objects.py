@@ -8,9 +8,9 @@ from datetime import date
 
 import pytest
 
-from slimfork.archive import File
-from slimfork.errors import UsageError
-from slimfork.objects import commit_date, object_hash, parse_batch, read_commit
+from slimfork.releases.archive import File
+from slimfork.releases.objects import commit_date, object_hash, parse_batch, read_commit
+from slimfork.terminal.errors import UsageError
 from tests.tools import small_repository
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from slimfork import pins
-from slimfork.fetch import release_files
-from slimfork.patch import load_series
+from slimfork.codemods.patch import load_series
+from slimfork.releases import pins
+from slimfork.releases.fetch import release_files
 from tests.tools.small_repository import git as run_git
 from tests.yolov5_clone import CLONE, needs_clone
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from slimfork import pins
-from slimfork.content import overlay_root
-from slimfork.naming import is_tag
-from slimfork.overlay import manifest_path, overlay_files, read_manifest, slim_folder, write_manifest
-from slimfork.patch import load_series
+from slimfork.codemods.patch import load_series
+from slimfork.forks.overlay import manifest_path, overlay_files, read_manifest, slim_folder, write_manifest
+from slimfork.releases import pins
+from slimfork.terminal.content import overlay_root
+from slimfork.terminal.naming import is_tag
 from tests.tools.conftest import write
 
 if TYPE_CHECKING:

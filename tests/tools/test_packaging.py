@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from slimfork import __version__
-from slimfork.content import content_root, overlay_root, patches_root
-from slimfork.overlay import overlay_files
+from slimfork.forks.overlay import overlay_files
+from slimfork.terminal.content import content_root, overlay_root, patches_root
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,11 +25,11 @@ ROOT = Path(__file__).resolve().parents[2]
 ASK = """
 import json, sys
 import slimfork
-from slimfork.content import content_root
-from slimfork.overlay import overlay_files
-from slimfork.patch import load_series
-from slimfork.plan import make_plan
-from slimfork import pins
+from slimfork.terminal.content import content_root
+from slimfork.forks.overlay import overlay_files
+from slimfork.codemods.patch import load_series
+from slimfork.codemods.plan import make_plan
+from slimfork.releases import pins
 series = load_series("ultralytics")
 plan = make_plan(
     {"ultralytics/__init__.py": b'__version__ = "8.4.190"\\n'},

@@ -5,8 +5,8 @@ from __future__ import annotations
 import libcst as cst
 import pytest
 
-from slimfork.parsing import parse_module
-from slimfork.printing import print_module
+from slimfork.syntax.parsing import parse_module
+from slimfork.syntax.printing import print_module
 
 PLAIN = b'''#!/usr/bin/env python
 """A module."""

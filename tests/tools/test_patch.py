@@ -7,10 +7,10 @@ from dataclasses import FrozenInstanceError
 import pytest
 from packaging.version import Version
 
-from slimfork.codemod import Import
-from slimfork.content import patches_root
-from slimfork.errors import UsageError
-from slimfork.patch import Patch, Variant, known_as, load_series, newest_known
+from slimfork.codemods.codemod import Import
+from slimfork.codemods.patch import Patch, Variant, known_as, load_series, newest_known
+from slimfork.terminal.content import patches_root
+from slimfork.terminal.errors import UsageError
 
 EDITS = (Import(file="a.py", code="import a"),)
 OLD = Variant(versions=">=8.0.35,<=8.0.135", edits=EDITS)

@@ -10,10 +10,10 @@ from datetime import date
 import pytest
 from packaging.version import Version
 
-from slimfork import pins
-from slimfork.content import patches_root
-from slimfork.errors import UsageError
-from slimfork.pins import Pin, find, format_line, load, nearest, parse, parse_line, save
+from slimfork.releases import pins
+from slimfork.releases.pins import Pin, find, format_line, load, nearest, parse, parse_line, save
+from slimfork.terminal.content import patches_root
+from slimfork.terminal.errors import UsageError
 
 SHA256 = "c7a0ebb21d10f1de98682b6a4dc22bc0d1d0634b9398c086bd03b1e5bf40cbc3"
 GOOD = format_line(next(pin for pin in load("ultralytics") if pin.version == "8.4.190"))

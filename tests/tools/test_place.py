@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from slimfork.place import MARK, Place, StageError
+from slimfork.inside.place import MARK, Place, StageError
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from slimfork.codemod import Import, Insert, Replace
-from slimfork.patch import Patch, Variant
-from slimfork.plan import Plan, make_plan
+from slimfork.codemods.codemod import Import, Insert, Replace
+from slimfork.codemods.patch import Patch, Variant
+from slimfork.codemods.plan import Plan, make_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from slimfork.codemod import Edit
+    from slimfork.codemods.codemod import Edit
 
 GO = Insert(file="a.py", within=("A", "f"), anchor="go()", code="after(self)")
 ONE = Import(file="a.py", code="import one")

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import yaml
 
-from slimfork.errors import UsageError
-from slimfork.qr import draw
-from slimfork.qr_clutter import DISTRACTORS, background, scatter
-from slimfork.qr_scene import CODES_PER_IMAGE, code, scene
+from slimfork.qr.clutter import DISTRACTORS, background, scatter
+from slimfork.qr.qr import draw
+from slimfork.qr.scene import CODES_PER_IMAGE, code, scene
+from slimfork.terminal.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,7 +115,7 @@ def test_a_set_that_is_there_is_not_drawn_again_and_may_have_been_moved(tmp_path
 
 def test_killed_half_way_it_leaves_no_set_and_goes_on_where_it_was(tmp_path: Path) -> None:
     out = tmp_path / "set"
-    code_ = "from pathlib import Path; from slimfork.qr import draw; draw(Path({!r}), images=150, val=2, imgsz=64)"
+    code_ = "from pathlib import Path; from slimfork.qr.qr import draw; draw(Path({!r}), images=150, val=2, imgsz=64)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen([sys.executable, "-c", code_.format(str(out))], env=environment)
     part = tmp_path / "set.part" / "labels" / "train"
@@ -210,7 +210,7 @@ def test_a_box_is_where_the_code_is(monkeypatch: pytest.MonkeyPatch, imgsz: int)
         "DISTRACTORS": (lambda _rng: np.full((40, 40, 3), 255, np.uint8),),
     }
     for name, value in plain.items():
-        monkeypatch.setattr(f"slimfork.qr_scene.{name}", value)
+        monkeypatch.setattr(f"slimfork.qr.scene.{name}", value)
 
     for seed in range(20):
         picture, boxes = scene(np.random.default_rng(seed), imgsz)

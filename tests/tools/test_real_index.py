@@ -6,8 +6,8 @@ import json
 import subprocess
 import sys
 
-from slimfork import pins
-from slimfork.content import patches_root
+from slimfork.releases import pins
+from slimfork.terminal.content import patches_root
 
 
 def locks():

@@ -6,10 +6,10 @@ import os
 
 import pytest
 
-from slimfork import commits
-from slimfork.errors import SlimforkError, UsageError
-from slimfork.gitout import Entry, checked_ref, checked_sha
-from slimfork.repo import new_repository, open_repository, scrubbed
+from slimfork.git import commits
+from slimfork.git.gitout import Entry, checked_ref, checked_sha
+from slimfork.git.repo import new_repository, open_repository, scrubbed
+from slimfork.terminal.errors import SlimforkError, UsageError
 from tests.tools.conftest import write
 
 FILES = {

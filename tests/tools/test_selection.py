@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from slimfork import overlay, pins
-from slimfork.content import overlay_root
-from slimfork.errors import UsageError
-from slimfork.exclusions import reason
-from slimfork.patch import load_series
-from slimfork.selection import representative, select, shard
+from slimfork.codemods.patch import load_series
+from slimfork.forks import overlay
+from slimfork.releases import pins
+from slimfork.releases.exclusions import reason
+from slimfork.releases.selection import representative, select, shard
+from slimfork.terminal.content import overlay_root
+from slimfork.terminal.errors import UsageError
 
 PINNED = pins.load("ultralytics")
 SERIES = load_series("ultralytics")

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from slimfork.codemod import BOM, EditError, Sites, Source
-from slimfork.settings import LocalVersion, Members, YamlKeys
-from slimfork.stated_version import stated_version
+from slimfork.codemods.codemod import BOM, EditError, Sites, Source
+from slimfork.codemods.settings import LocalVersion, Members, YamlKeys
+from slimfork.codemods.stated_version import stated_version
 
 KEYS = YamlKeys(file="a.yaml", after="nbs", lines=("sl: 0.0 # (float) one", "sl_mode: x # (str) two"))
 MEMBERS = Members(file="a.py", name="KEYS", members=("n", "o"))

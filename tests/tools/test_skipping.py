@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from slimfork import skipping
-from slimfork.errors import UsageError
-from slimfork.patch import load_series
+from slimfork.codemods.patch import load_series
+from slimfork.git import skipping
+from slimfork.terminal.errors import UsageError
 from tests.tools.small_release import LOSS, TRAINER
 
 SERIES = load_series("ultralytics")

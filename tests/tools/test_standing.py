@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from slimfork.codemod import Import, Insert, Replace, Sites, Source
-from slimfork.patch import Patch, Variant
-from slimfork.plan import make_plan
-from slimfork.standing import Piece, Standing
+from slimfork.codemods.codemod import Import, Insert, Replace, Sites, Source
+from slimfork.codemods.patch import Patch, Variant
+from slimfork.codemods.plan import make_plan
+from slimfork.syntax.standing import Piece, Standing
 
 OURS = Piece(code="from z import ours as slim_ours", kind="import", former="from z import ours")
 CALL = Piece(code="slim_ours(self, x)", kind="statement", anchor="go(self, ...)", within=("A", "f"))

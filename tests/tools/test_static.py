@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from slimfork.codemod import Insert, Source
-from slimfork.patch import load_series
-from slimfork.settings import LocalVersion, YamlKeys
-from slimfork.static import FileReport, by_file, judge
+from slimfork.codemods.codemod import Insert, Source
+from slimfork.codemods.patch import load_series
+from slimfork.codemods.settings import LocalVersion, YamlKeys
+from slimfork.matrix.static import FileReport, by_file, judge
 from tests.patches.cases import patch_named
 
 PATH = "ultralytics/utils/loss.py"

@@ -7,14 +7,14 @@ import time
 
 import pytest
 
-from slimfork import pins
-from slimfork.fetch import release_files
-from slimfork.imports import importing
-from slimfork.overlay import overlay_files
-from slimfork.patch import load_series
-from slimfork.static import by_file
-from slimfork.static_run import COLUMNS, OFFICIAL, Worker
-from slimfork.store import Store
+from slimfork.codemods.patch import load_series
+from slimfork.forks.overlay import overlay_files
+from slimfork.matrix.imports import importing
+from slimfork.matrix.static import by_file
+from slimfork.matrix.static_run import COLUMNS, OFFICIAL, Worker
+from slimfork.matrix.store import Store
+from slimfork.releases import pins
+from slimfork.releases.fetch import release_files
 from tests.tools import small_repository
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork a process")
@@ -70,8 +70,8 @@ def test_a_release_is_green_and_has_every_check(worker):
 
 def test_what_is_known_is_not_looked_at_again(worker, store, monkeypatch):
     first = worker(PIN)
-    monkeypatch.setattr("slimfork.static_run.unpack", None)
-    monkeypatch.setattr("slimfork.static_run.judge", None)
+    monkeypatch.setattr("slimfork.matrix.static_run.unpack", None)
+    monkeypatch.setattr("slimfork.matrix.static_run.judge", None)
     again = Worker(store, worker._importer)(PIN)
     assert again[0] == first[0]
     assert {name: cell.verdict for name, cell in again[1].items()} == {n: c.verdict for n, c in first[1].items()}
@@ -79,7 +79,7 @@ def test_what_is_known_is_not_looked_at_again(worker, store, monkeypatch):
 
 def test_what_was_known_before_a_time_can_be_passed_over(worker, store, monkeypatch):
     worker(PIN)
-    monkeypatch.setattr("slimfork.static_run.unpack", lambda *_: {})
+    monkeypatch.setattr("slimfork.matrix.static_run.unpack", lambda *_: {})
     _, cells = Worker(Store(store.folder, since=time.time() + 1), worker._importer)(PIN)
     assert "the file does not exist" in cells["fits"].detail
 
@@ -136,7 +136,7 @@ def test_a_release_that_exits_while_it_is_imported_takes_nothing_with_it(look):
 def test_a_file_that_cannot_be_fetched_is_a_failure_of_its_own(worker, tmp_path, monkeypatch):
     monkeypatch.setenv("SLIMFORK_CACHE", str(tmp_path))
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
-    monkeypatch.setattr("slimfork.index.WAITS", ())
+    monkeypatch.setattr("slimfork.releases.index.WAITS", ())
     _, cells = worker(PIN)
     assert list(cells) == ["fetch"]
     assert "127.0.0.1" in cells["fetch"].detail

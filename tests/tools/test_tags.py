@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
-from slimfork.history import RELEASE
-from slimfork.pins import find, load
+from slimfork.forks.history import RELEASE
+from slimfork.releases.pins import find, load
 from tests.tools import small_repository
 from tests.tools.conftest import write
 from tests.tools.small_repository import HIDDEN, LOSS, SEGMENT, TRAIN

@@ -15,9 +15,9 @@ import cv2
 import pytest
 import yaml
 
-from slimfork import upstream_site_steps, upstream_stand_ins
-from slimfork.upstream_tests import compare
-from slimfork.upstream_tests_run import Result, Run, run_tests
+from slimfork.inside import upstream_site_steps, upstream_stand_ins
+from slimfork.verify.upstream_tests import compare
+from slimfork.verify.upstream_tests_run import Result, Run, run_tests
 from tests.tools.conftest import write
 from tests.tools.small_release import CLONED
 
@@ -543,6 +543,7 @@ def test_the_steps_import_nothing_of_slimfork(tmp_path):
 
 
 def test_the_network_of_whoever_imports_it_stays_open():
-    code = "import socket; before = socket.getaddrinfo, socket.socket.connect; import slimfork.upstream_site_steps; "
+    code = "import socket; before = socket.getaddrinfo, socket.socket.connect; "
+    code += "import slimfork.inside.upstream_site_steps; "
     code += "assert before == (socket.getaddrinfo, socket.socket.connect)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

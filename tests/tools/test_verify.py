@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from slimfork import verify
+from slimfork.verify import verify
 from tests.tools.conftest import write
 
 

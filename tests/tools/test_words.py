@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from slimfork.words import one_line, shown, typed
+from slimfork.terminal.words import one_line, shown, typed
 from tests.tools.conftest import write
 from tests.tools.small_release import TRAINER
 

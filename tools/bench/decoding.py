@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from ultralytics.nn.modules import DFL
 
-from slimfork.content import overlay_root
+from slimfork.terminal.content import overlay_root
 
 sys.path.insert(0, str(overlay_root()))
 from slim.costs.measure import latencies

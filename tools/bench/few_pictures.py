@@ -20,11 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from slimfork import pins
-from slimfork.building import build
-from slimfork.commands.vendor import draft, is_free
-from slimfork.fetch import release_files
-from slimfork.inside import environment
+from slimfork.forks.making import draft, is_free
+from slimfork.git.building import build
+from slimfork.inside.inside import environment
+from slimfork.releases import pins
+from slimfork.releases.fetch import release_files
 
 INSIDE = """
 import runpy, sys

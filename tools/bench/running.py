@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import report
 from stages import Arm, Stage, Workshop, hours, in_order
 
-from slimfork.errors import SlimforkError
-from slimfork.place import StageError
+from slimfork.inside.place import StageError
+from slimfork.terminal.errors import SlimforkError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

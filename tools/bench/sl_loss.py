@@ -21,8 +21,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from slimfork import qr
-from slimfork.inside import environment
+from slimfork.inside.inside import environment
+from slimfork.qr import qr
 
 # mode, strength, batch size: 2e-3 is the write-up's; the others show how its effect grows.
 ROWS = (

@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slimfork import pins, qr, ui
-from slimfork.building import build
-from slimfork.commands.vendor import draft, is_free
-from slimfork.errors import UsageError
-from slimfork.fetch import release_files
-from slimfork.place import Place, StageError, take_along
+from slimfork.forks.making import draft, is_free
+from slimfork.git.building import build
+from slimfork.inside.place import Place, StageError, take_along
+from slimfork.qr import qr
+from slimfork.releases import pins
+from slimfork.releases.fetch import release_files
+from slimfork.terminal import ui
+from slimfork.terminal.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

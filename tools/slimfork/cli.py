@@ -11,9 +11,10 @@ import traceback
 
 import click
 
-from slimfork import __version__, commands, ui
-from slimfork.errors import SlimforkError, explain_system
-from slimfork.streams import Sturdy, sturdy_streams
+from slimfork import __version__, commands
+from slimfork.terminal import ui
+from slimfork.terminal.errors import SlimforkError, explain_system
+from slimfork.terminal.streams import Sturdy, sturdy_streams
 
 INTERRUPTED = 130
 

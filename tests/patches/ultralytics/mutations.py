@@ -10,7 +10,7 @@ from tests.patches.cases import patch_named, step, variant_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from slimfork.patch import Patch
+    from slimfork.codemods.patch import Patch
 
     Release = Callable[[str], dict[str, bytes]]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from slimfork.settings import YamlKeys
+from slimfork.codemods.settings import YamlKeys
 from tests.patches import meaning
 from tests.patches.cases import patch_named, step, variant_of
 from tests.patches.mutating import Mutation, around, meeting, of_the_file, overriding

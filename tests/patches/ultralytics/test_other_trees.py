@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from slimfork.patch import load_series
-from slimfork.plan import make_plan
+from slimfork.codemods.patch import load_series
+from slimfork.codemods.plan import make_plan
 from tests.patches.cases import ends_of, patch_named, step, variant_of
 
 if TYPE_CHECKING:
-    from slimfork.patch import Patch, Variant
-    from slimfork.plan import Step
+    from slimfork.codemods.patch import Patch, Variant
+    from slimfork.codemods.plan import Step
     from tests.patches.ultralytics.mutations import Release
 
 SERIES = load_series("ultralytics")

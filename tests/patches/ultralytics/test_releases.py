@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from slimfork.codemod import Import
-from slimfork.exclusions import reason
-from slimfork.patch import load_series
-from slimfork.plan import make_plan
-from slimfork.settings import Members
+from slimfork.codemods.codemod import Import
+from slimfork.codemods.patch import load_series
+from slimfork.codemods.plan import make_plan
+from slimfork.codemods.settings import Members
+from slimfork.releases.exclusions import reason
 from tests.patches.cases import all_ends, check_only_marked_lines, step, variant_of
 from tests.sampling import sampled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from slimfork.codemod import Edit
-    from slimfork.patch import Patch
-    from slimfork.plan import Plan
+    from slimfork.codemods.codemod import Edit
+    from slimfork.codemods.patch import Patch
+    from slimfork.codemods.plan import Plan
 
     Release = Callable[[str], dict[str, bytes]]
 

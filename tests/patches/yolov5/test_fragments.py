@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from slimfork.codemod import Source
+from slimfork.codemods.codemod import Source
 from tests.patches.yolov5.test_releases import SERIES, release
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from slimfork.patch import load_series
-from slimfork.static import by_file
+from slimfork.codemods.patch import load_series
+from slimfork.matrix.static import by_file
 from tests.patches import meaning
 from tests.patches.cases import step
 from tests.patches.mutating import Mutation, around, meeting, of_the_file, sub

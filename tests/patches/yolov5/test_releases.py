@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from slimfork import pins
-from slimfork.exclusions import reason
-from slimfork.fetch import release_files
-from slimfork.naming import is_tag
-from slimfork.patch import load_series
-from slimfork.plan import make_plan
-from slimfork.static import FileReport, by_file, judge
+from slimfork.codemods.patch import load_series
+from slimfork.codemods.plan import make_plan
+from slimfork.matrix.static import FileReport, by_file, judge
+from slimfork.releases import pins
+from slimfork.releases.exclusions import reason
+from slimfork.releases.fetch import release_files
+from slimfork.terminal.naming import is_tag
 from tests.yolov5_clone import CLONE, needs_clone
 
 SERIES = load_series("yolov5")

@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from slimfork import commits, handwork, pins, report, skipping, ui
-from slimfork.errors import ConflictError, UsageError
-from slimfork.fork import Fork, read_fork, refuse_unpinned
-from slimfork.guards import named, ready
-from slimfork.landing import land
-from slimfork.paths import PATH
-from slimfork.recovery import recover
-from slimfork.repo import Repository, open_repository
-from slimfork.words import typed
+from slimfork.forks import handwork
+from slimfork.forks.fork import Fork, read_fork, refuse_unpinned
+from slimfork.git import commits, skipping
+from slimfork.git.guards import named, ready
+from slimfork.git.landing import land
+from slimfork.git.recovery import recover
+from slimfork.git.repo import Repository, open_repository
+from slimfork.releases import pins
+from slimfork.terminal import report, ui
+from slimfork.terminal.errors import ConflictError, UsageError
+from slimfork.terminal.paths import PATH
+from slimfork.terminal.words import typed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
-from slimfork import pins, ui
-from slimfork.demo import Demo
-from slimfork.gitprogram import check_git
-from slimfork.paths import PATH
-from slimfork.recipe import RECIPES
+from slimfork.demo.demo import Demo
+from slimfork.demo.recipe import RECIPES
+from slimfork.git.gitprogram import check_git
+from slimfork.releases import pins
+from slimfork.terminal import ui
+from slimfork.terminal.paths import PATH
 
 TARGETS = {"parameters": 10.0, "latency_ms": 2.0}
 MAP_SHARE = 0.95

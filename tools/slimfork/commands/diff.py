@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slimfork import handwork, report, skipping, ui
-from slimfork.errors import CheckFailed
-from slimfork.fork import read_fork
-from slimfork.paths import PATH
-from slimfork.recovery import heal
-from slimfork.repo import open_repository
-from slimfork.words import shown, typed
+from slimfork.forks import handwork
+from slimfork.forks.fork import read_fork
+from slimfork.git import skipping
+from slimfork.git.recovery import heal
+from slimfork.git.repo import open_repository
+from slimfork.terminal import report, ui
+from slimfork.terminal.errors import CheckFailed
+from slimfork.terminal.paths import PATH
+from slimfork.terminal.words import shown, typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,24 +12,26 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from slimfork import dynamic_run, pins, selection, static_run, ui
-from slimfork.content import overlay_root, patches_root
-from slimfork.errors import CheckFailed, UsageError
-from slimfork.exclusions import reason
-from slimfork.fetch import cache_root
-from slimfork.matrix import Cell, Column, Row, document
-from slimfork.matrix_table import markdown, put_in, summary, tables
-from slimfork.naming import spec_of
-from slimfork.patch import known_as, load_series
-from slimfork.paths import TypedPath
-from slimfork.seconds import SECONDS
-from slimfork.store import Store, digest
-from slimfork.words import typed
+from slimfork.codemods.patch import known_as, load_series
+from slimfork.matrix import dynamic_run, static_run
+from slimfork.matrix.matrix import Cell, Column, Row, document
+from slimfork.matrix.store import Store, digest
+from slimfork.matrix.table import markdown, put_in, summary, tables
+from slimfork.processes.seconds import SECONDS
+from slimfork.releases import pins, selection
+from slimfork.releases.exclusions import reason
+from slimfork.releases.fetch import cache_root
+from slimfork.terminal import ui
+from slimfork.terminal.content import overlay_root, patches_root
+from slimfork.terminal.errors import CheckFailed, UsageError
+from slimfork.terminal.naming import spec_of
+from slimfork.terminal.paths import TypedPath
+from slimfork.terminal.words import typed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from slimfork.pins import Pin
+    from slimfork.releases.pins import Pin
 
 FILE = TypedPath(dir_okay=False)
 
@@ -162,7 +164,7 @@ def _write(
     if json_file:
         json_file.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
     if html_file:
-        from slimfork.matrix_page import render  # noqa: PLC0415 - jinja2 is for this alone
+        from slimfork.matrix.page import render  # noqa: PLC0415 - jinja2 is for this alone
 
         html_file.write_text(render(made), encoding="utf-8")
     if markdown_file:

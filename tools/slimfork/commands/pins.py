@@ -8,16 +8,17 @@ from typing import Any
 import click
 from packaging.version import Version
 
-from slimfork import pins, ui
-from slimfork.errors import CheckFailed, UsageError
-from slimfork.fetch import fetch, release_files
-from slimfork.index import as_pin, open_index
-from slimfork.naming import is_tag
-from slimfork.objects import commit_date
-from slimfork.origin import OFFICIAL
-from slimfork.pins import Pin
-from slimfork.refresh import Changes, compare
-from slimfork.ui import Table
+from slimfork.releases import pins
+from slimfork.releases.fetch import fetch, release_files
+from slimfork.releases.index import as_pin, open_index
+from slimfork.releases.objects import commit_date
+from slimfork.releases.origin import OFFICIAL
+from slimfork.releases.pins import Pin
+from slimfork.releases.refresh import Changes, compare
+from slimfork.terminal import ui
+from slimfork.terminal.errors import CheckFailed, UsageError
+from slimfork.terminal.naming import is_tag
+from slimfork.terminal.ui import Table
 
 WRITTEN = "written"
 
@@ -100,7 +101,7 @@ def _pinned(pinned: tuple[Pin, ...], version: str) -> Pin | None:
 
 def _in_repository(upstream: str, tag: str, git: str | None, before: Pin | None, *, move: bool) -> Pin:
     """Return the pin of a tag as it stands now; a pinned one is not moved unasked, for a tag should not."""
-    from slimfork import clone  # noqa: PLC0415 - GitPython is slow to import
+    from slimfork.releases import clone  # noqa: PLC0415 - GitPython is slow to import
 
     pin = Pin(upstream=upstream, version=tag, commit=clone.commit_of(upstream, tag, git))
     if before is not None and before.commit == pin.commit:

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from slimfork import report, ui
 from slimfork.commands.apply import commit
-from slimfork.fork import read_fork
-from slimfork.guards import ready
-from slimfork.paths import PATH
-from slimfork.recovery import recover
-from slimfork.repo import open_repository
-from slimfork.takeout import take_out
-from slimfork.words import typed
+from slimfork.forks.fork import read_fork
+from slimfork.forks.takeout import take_out
+from slimfork.git.guards import ready
+from slimfork.git.recovery import recover
+from slimfork.git.repo import open_repository
+from slimfork.terminal import report, ui
+from slimfork.terminal.paths import PATH
+from slimfork.terminal.words import typed
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.text import Text
 
-from slimfork import handwork, ui
-from slimfork.errors import CheckFailed
-from slimfork.fork import Fork, read_fork, refuse_unpinned
-from slimfork.patch import known_as, load_series
-from slimfork.paths import PATH
-from slimfork.recovery import heal
-from slimfork.repo import open_repository
-from slimfork.ui import Table
-from slimfork.words import one_line, typed
+from slimfork.codemods.patch import known_as, load_series
+from slimfork.forks import handwork
+from slimfork.forks.fork import Fork, read_fork, refuse_unpinned
+from slimfork.git.recovery import heal
+from slimfork.git.repo import open_repository
+from slimfork.terminal import ui
+from slimfork.terminal.errors import CheckFailed
+from slimfork.terminal.paths import PATH
+from slimfork.terminal.ui import Table
+from slimfork.terminal.words import one_line, typed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from slimfork.plan import Step
-    from slimfork.repo import Repository
+    from slimfork.codemods.plan import Step
+    from slimfork.git.repo import Repository
 
 LISTED = 10
 STYLES = {"applied": "green", "pending": "yellow", "upstreamed": "cyan", "broken": "red"}

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, get_args
 import click
 from rich.text import Text
 
-from slimfork import ui
-from slimfork.errors import CheckFailed, UsageError
-from slimfork.paths import PATH
-from slimfork.seconds import SECONDS
-from slimfork.ui import Table
-from slimfork.upstream_tests import ROLES, Verdict, run_upstream_tests
-from slimfork.verify import CHECKS, verify
-from slimfork.words import typed
+from slimfork.processes.seconds import SECONDS
+from slimfork.terminal import ui
+from slimfork.terminal.errors import CheckFailed, UsageError
+from slimfork.terminal.paths import PATH
+from slimfork.terminal.ui import Table
+from slimfork.terminal.words import typed
+from slimfork.verify.upstream_tests import ROLES, Verdict, run_upstream_tests
+from slimfork.verify.verify import CHECKS, verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from slimfork.upstream_tests import Compared
-    from slimfork.verify import Check, Outcome, Role
+    from slimfork.verify.upstream_tests import Compared
+    from slimfork.verify.verify import Check, Outcome, Role
 
 COLOURS = {"pass": "green", "FAIL": "bold red", "not run": "yellow"}
 CHECK_TIME, TEST_TIME = 600.0, 300.0  # seconds

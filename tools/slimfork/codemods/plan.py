@@ -1,0 +1,224 @@
+"""What a series of patches would do to a tree: everything is planned, nothing is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from slimfork.codemods.codemod import EditError, Sites, Source
+from slimfork.codemods.compiling import syntax_error
+from slimfork.codemods.explain import explain, explain_flaw, explain_half, explain_standing
+from slimfork.codemods.patch import known_as
+from slimfork.syntax.standing import Standing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from slimfork.codemods.codemod import Edit
+    from slimfork.codemods.patch import Patch
+
+State = Literal["applied", "pending", "upstreamed", "broken", "excluded"]
+Found = Literal[State, "former"]  # of one edit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What one patch finds and would do.
+
+    Attributes:
+        patch: The patch.
+        state: `applied`, `pending`, `upstreamed` (the release has it), `broken`, or `excluded` (not for this
+            release).
+        changes: Path to whole new content, on top of the earlier steps; empty unless pending.
+        reason: One line on why it is in this state.
+        problems: One explained message per edit that does not fit.
+        former: Whether it is pending because an earlier version of this toolkit applied it in another form.
+    """
+
+    patch: Patch
+    state: State
+    changes: Mapping[str, bytes]
+    reason: str = ""
+    problems: tuple[str, ...] = ()
+    former: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The steps of a series on one release."""
+
+    upstream: str
+    version: str
+    steps: tuple[Step, ...]
+
+    @property
+    def broken(self) -> tuple[Step, ...]:
+        """The steps that do not fit."""
+        return tuple(s for s in self.steps if s.state == "broken")
+
+    @property
+    def changes(self) -> dict[str, bytes]:
+        """Path to content after the whole series, for the files that change."""
+        return {path: content for step in self.steps for path, content in step.changes.items()}
+
+
+def make_plan(
+    files: Mapping[str, bytes], *, upstream: str, version: str, series: Sequence[Patch], pristine: bool = False
+) -> Plan:
+    """Plan a series of patches.
+
+    Args:
+        files: Path to content for the upstream tree; only what patches ask for is read.
+        upstream: The family of releases, for messages.
+        version: The release; it decides the variant of each patch. One that is newer than all that the series
+            knows is tried with the variants of the newest.
+        series: The patches, in order.
+        pristine: Whether the tree is a release as it was published: an edit that it holds is upstream's own.
+    """
+    sources: dict[str, Source] = {}
+    steps = []
+    tried = known_as(series, version)
+    for patch in series:
+        step = _step(patch, files, sources, f"{upstream} {version}", tried)
+        sources.update({path: s for path, s in step.sources.items() if step.step.changes})
+        steps.append(_as_upstreams(step.step) if pristine else step.step)
+    return Plan(upstream=upstream, version=version, steps=tuple(steps))
+
+
+def _as_upstreams(step: Step) -> Step:
+    return replace(step, state="upstreamed", reason=_REASONS["upstreamed"]) if step.state == "applied" else step
+
+
+@dataclass(frozen=True, slots=True)
+class _Worked:
+    step: Step
+    sources: dict[str, Source]
+
+
+def _step(patch: Patch, files: Mapping[str, bytes], known: dict[str, Source], release: str, version: str) -> _Worked:
+    variant = patch.variant(version)
+    if variant is None:
+        return _Worked(Step(patch=patch, state="excluded", changes={}, reason=f"not for {release}"), {})
+    sources: dict[str, Source] = {}
+    found: list[Found] = []
+    problems: list[str] = []
+    for edit in variant.edits:
+        source = sources.get(edit.file) or known.get(edit.file) or _read(files, edit.file)
+        state, problem, source = _edit(edit, source)
+        found.append(state)
+        if problem:
+            problems.append(explain(patch, edit, release, files.get(edit.file), problem))
+        if source is not None:
+            sources[edit.file] = source
+    missing = _in_state(variant.edits, found, "pending", "former")
+    if not problems and (half := _halves(variant.edits, found)):
+        problems.append(explain_half(patch, release, *half))
+    changes: dict[str, bytes] = {}
+    if not problems and missing:
+        before = {path: _before(files, known, path) for path in sources}
+        changes = {path: s.content for path, s in sources.items() if s.content != before[path]}
+        problems += [explain_flaw(patch, release, flaw) for flaw in _flaws(missing, sources, changes)]
+    if not problems:
+        problems += [explain_standing(patch, release, *fault) for fault in _standing(variant.edits, found, sources)]
+    state = _fold(found, problems)
+    former = state == "pending" and "former" in found
+    step = Step(
+        patch=patch,
+        state=state,
+        changes=changes if state == "pending" else {},
+        reason=FORMER if former else _REASONS[state],
+        problems=tuple(problems),
+        former=former,
+    )
+    return _Worked(step, sources)
+
+
+def _halves(edits: Sequence[Edit], found: Sequence[Found]) -> tuple[Sequence[Edit], Sequence[Edit]] | None:
+    """Return the edits that are done and those that are not, where a patch is there in part."""
+    done, missing, former = (_in_state(edits, found, state) for state in ("applied", "pending", "former"))
+    if former and not missing:  # all of it in the earlier form; what had no other form then is applied as it is now
+        changed = [edit for edit in done if getattr(edit, "former", None)]
+        return (changed, former) if changed else None
+    return ([*done, *former], missing) if missing and (done or former) else None
+
+
+def _standing(
+    edits: Sequence[Edit], found: Sequence[Found], sources: Mapping[str, Source]
+) -> Iterator[tuple[str, str]]:
+    """Yield path and fault of what stands, or would stand, where it does not do what it is for."""
+    present = _in_state(edits, found, "applied", "pending", "former")
+    for path in dict.fromkeys(edit.file for edit in present):
+        pieces = [piece for edit in present if edit.file == path for piece in edit.pieces]
+        if pieces:
+            yield from ((path, fault) for fault in Standing(sources[path].content, pieces).faults())
+
+
+FORMER = "an earlier form of the edit stands at its sites"
+_REASONS: dict[State, str] = {
+    "applied": "every site holds the edit",
+    "pending": "every site waits for the edit",
+    "upstreamed": "the release has made this edit itself",
+    "broken": "a site is not as it should be",
+}
+
+
+def _fold(found: Sequence[Found], problems: Sequence[str]) -> State:
+    if problems:
+        return "broken"
+    states = set(found)
+    if states & {"pending", "former"}:
+        return "pending"
+    return "applied" if "applied" in states else "upstreamed"
+
+
+def _edit(edit: Edit, source: Source | None) -> tuple[Found, str, Source | None]:
+    if source is None:
+        return "broken", "the file does not exist", None
+    try:
+        sites = edit.sites(source)
+        state = _state(sites, edit.count)
+        if state != "broken":
+            return state, "", edit.apply(source) if state in {"pending", "former"} else source
+    except EditError as error:
+        return "broken", str(error), source
+    counts = {
+        "without the edit": sites.pending,
+        "with it": sites.applied,
+        "in upstream's form": sites.upstreamed,
+        "in an earlier form": sites.former,
+    }
+    found = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "none"
+    return "broken", f"expected {edit.count} site{'s' if edit.count > 1 else ''}, found {found}", source
+
+
+def _state(sites: Sites, count: int) -> Found:
+    """Return the one state that all sites of an edit are in; `broken` where they are not, or too many or few."""
+    if sites.upstreamed and not (sites.pending or sites.applied or sites.former):
+        return "upstreamed"
+    every: dict[Found, int] = {"applied": sites.applied, "pending": sites.pending, "former": sites.former}
+    there = [state for state, number in every.items() if number]
+    return there[0] if len(there) == 1 and every[there[0]] == count else "broken"
+
+
+def _flaws(edits: Sequence[Edit], sources: Mapping[str, Source], changes: Mapping[str, bytes]) -> Iterator[str]:
+    """Yield what is wrong with edited files."""
+    for edit in edits:
+        if edit.sites(sources[edit.file]) != Sites(applied=edit.count):
+            yield f"a second run would not find its edit of {edit.file} applied"
+    for path, content in changes.items():
+        if error := syntax_error(path, content):
+            yield f"the edited {path} would not compile: {error}"
+
+
+def _in_state(edits: Sequence[Edit], found: Sequence[Found], *states: str) -> list[Edit]:
+    return [edit for edit, state in zip(edits, found, strict=True) if state in states]
+
+
+def _read(files: Mapping[str, bytes], path: str) -> Source | None:
+    content = files.get(path)
+    return None if content is None else Source(content)
+
+
+def _before(files: Mapping[str, bytes], known: dict[str, Source], path: str) -> bytes | None:
+    source = known.get(path)
+    return source.content if source else files.get(path)

@@ -1,0 +1,1 @@
+"""The journey of the README on drawn codes."""

@@ -1,0 +1,158 @@
+"""The write-ups' edits that somebody made by hand in a fork: looked for in git, told, and taken out by a commit."""
+
+from __future__ import annotations
+
+import os
+from collections import ChainMap
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, cast
+
+from slimfork.git import commits
+from slimfork.handmade.handmade import find, without
+from slimfork.releases import pins
+from slimfork.releases.fetch import is_cached, release_files
+from slimfork.terminal import ui
+from slimfork.terminal.errors import ConflictError, SlimforkError
+from slimfork.terminal.words import typed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping, Sequence
+    from pathlib import Path
+
+    from slimfork.codemods.patch import Patch
+    from slimfork.forks.detect import Release
+    from slimfork.forks.fork import Tree
+    from slimfork.git.repo import Repository
+    from slimfork.handmade.handmade import Finding
+
+# What a penalty is written with, and what it is about: a file that holds both may be a helper of the training.
+SEED = r"\.grad|_foreach_|norm\(|abs\(|absolute\(|l1_loss|sign\(|shrink"
+ABOUT = r"BatchNorm|Norm2d|[^a-z]bn|bn[^a-z]|\.weight|\.gamma"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handwork:
+    """What was done by hand.
+
+    Attributes:
+        findings: The edits, by file and line.
+        changes: Path to content without those that can be taken out.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    changes: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def refused(self) -> tuple[Finding, ...]:
+        """Those that nobody but the user can take out."""
+        return tuple(f for f in self.findings if f.refusal)
+
+    def onto(self, tree: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        """Return the files of a tree without what was done by hand."""
+        if not self.changes:
+            return tree
+        return ChainMap(dict(self.changes), cast("MutableMapping[str, bytes]", tree))
+
+
+def look(
+    repository: Repository,
+    commit: str,
+    tree: Tree,
+    *,
+    release: Release,
+    series: Sequence[Patch],
+    pristine: Tree | None,
+    ours: str,
+) -> Handwork:
+    """Look for edits made by hand in a commit.
+
+    Args:
+        repository: Where it lies.
+        commit: The commit.
+        tree: Its files.
+        release: The release that it is of.
+        series: The patches, which know what people do in their place.
+        pristine: The files of the release as published, where the repository has them.
+        ours: Beginnings of the paths of the overlay, which is none of the user's.
+    """
+    ways = [way for patch in series for way in patch.handmade]
+    if not ways:
+        return Handwork()
+    shapes = [shape for way in ways for shape in way.files]
+    helpers = _holding(repository, commit, SEED) & _holding(repository, commit, ABOUT)
+    paths = [p for p in tree if p in helpers or any(fnmatchcase(p, shape) for shape in shapes)]
+    files = {p: tree[p] for p in paths if not p.startswith(ours) and not _is_pristine(tree, pristine, p)}
+    found = find(series, files, pristine)
+    if not found:
+        return Handwork()
+    published: Mapping[str, bytes] | None = pristine or _published(release, found)
+    if published is not pristine:
+        found = find(series, files, published)
+    taken = [f for f in found if not f.refusal]
+    return Handwork(findings=found, changes=without(files, taken, published))
+
+
+def _holding(repository: Repository, commit: str, pattern: str) -> set[str]:
+    """Return the Python files of a commit that have a line of a shape."""
+    status, out, _ = repository.run("grep", "-l", "-z", "-I", "-E", "-e", pattern, commit, "--", "*.py")
+    names = out.split(b"\0") if status == 0 else []
+    return {os.fsdecode(name).partition(":")[2] for name in names if name}
+
+
+def _is_pristine(tree: Tree, pristine: Tree | None, path: str) -> bool:
+    known = pristine.entries.get(path) if pristine is not None else None
+    return known is not None and known.blob == tree.entries[path].blob
+
+
+def _published(release: Release, found: Sequence[Finding]) -> Mapping[str, bytes] | None:
+    """Return the files of the release from the cache; from the index only where nothing else tells what was there."""
+    pin = next((p for p in pins.load(release.upstream) if p.version == release.version), None)
+    needed = any("the release's own lines are gone" in f.refusal for f in found)
+    if pin is None or not (needed or is_cached(pin)):
+        return None
+    try:
+        return {path: file.content for path, file in release_files(pin).items()}
+    except SlimforkError as error:
+        ui.note(f"note: {release.upstream} {release.version} is not at hand to restore its lines: {error.message}")
+        return None
+
+
+def refuse(work: Handwork, path: Path, *, replace: bool) -> None:
+    """Refuse to put patches beside what was done by hand, unless that is to be replaced, and can be."""
+    stands = work.refused if replace else work.findings
+    if not stands:
+        return
+    lines = "\n  ".join(map(str, stands))
+    count = f"{len(stands)} edit{'' if len(stands) == 1 else 's'}"
+    if work.refused:
+        them = "it" if len(work.refused) == 1 else "them"
+        hint = f"take {them} out by hand, commit, and apply-patches apply {typed(path)}"
+        hint += " --replace-handmade" if len(work.refused) < len(work.findings) else ""
+    else:
+        hint = f"apply-patches apply {typed(path)} --replace-handmade"
+    message = f"{path} has {count} of the write-ups made by hand, which our patches make too; nothing was changed"
+    raise ConflictError(f"{message}\n  {lines}", hint=hint)
+
+
+def note(work: Handwork) -> None:
+    """Say on stderr what was done by hand."""
+    for finding in work.findings:
+        ui.note(f"handmade: {finding}")
+
+
+def facts(work: Handwork) -> list[dict[str, Any]]:
+    """Return what was done by hand as plain data."""
+    return [
+        {"path": f.path, "line": f.line, "patch": f.patch, "what": f.what, "refusal": f.refusal or None}
+        for f in work.findings
+    ]
+
+
+def draft(work: Handwork, tree: Tree, trailer: str, when: int) -> list[commits.Draft]:
+    """Return the commit that takes out what was done by hand; none when there is nothing."""
+    if not work.changes:
+        return []
+    text = commits.handmade_message(sorted({f.patch for f in work.findings}), list(map(str, work.findings)), trailer)
+    files = {path: (tree.mode(path), new) for path, new in work.changes.items()}
+    return [commits.Draft(message=text, when=when, files=files)]

@@ -1,0 +1,199 @@
+"""What the commits of a fork say: its import, our commits by their trailers, and the user's own."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from slimfork.forks.overlay import digest, read_manifest
+from slimfork.git import commits
+from slimfork.terminal.errors import UsageError
+from slimfork.terminal.naming import spec_of
+from slimfork.terminal.words import typed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from slimfork.git.gitout import LoggedCommit
+    from slimfork.git.repo import Repository
+
+RELEASE = re.compile(
+    r"(?P<upstream>[\w.-]+)(?:==|@)(?P<version>\S+) "
+    r"(?:sha256=(?P<sha256>[0-9a-f]{64})|commit=(?P<commit>[0-9a-f]{40})|unpinned)"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Import:
+    """The pristine import that a fork stands on; of what it imports, `sha256` or `commit`, or neither."""
+
+    sha: str
+    upstream: str
+    version: str
+    sha256: str
+    commit: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """The commits of a fork since its import, or since the first of ours in a checkout with a past of its own.
+
+    Attributes:
+        imported: The import; None in a checkout that was not vendored.
+        base: The commit before everything of ours; None when nothing of ours is there.
+        commits: The commits after `base`, oldest first.
+    """
+
+    imported: Import | None
+    base: str | None
+    commits: tuple[LoggedCommit, ...]
+
+    @property
+    def patches(self) -> dict[str, str]:
+        """Patch id to the commit that applied it last, without those that were taken out since."""
+        found: dict[str, str] = {}
+        for commit in self.commits:
+            marks = commits.trailers(commit.message)
+            for patch in marks.get(commits.NO_PATCH, ()):
+                found.pop(patch, None)
+            found.update(dict.fromkeys(marks.get(commits.PATCH, ()), commit.sha))
+        return found
+
+    @property
+    def overlays(self) -> tuple[LoggedCommit, ...]:
+        """The commits of the overlay since it was last taken out, oldest first."""
+        found: list[LoggedCommit] = []
+        for commit in self.commits:
+            marks = commits.trailers(commit.message)
+            if commits.NO_OVERLAY in marks:
+                found = []
+            if commits.OVERLAY_ID in marks:
+                found.append(commit)
+        return tuple(found)
+
+    @property
+    def had_overlay(self) -> bool:
+        """Whether the overlay is there or has been there."""
+        marks = [commits.trailers(c.message) for c in self.commits]
+        return any(key in found for found in marks for key in (commits.OVERLAY_ID, commits.NO_OVERLAY))
+
+    @property
+    def choices(self) -> frozenset[str]:
+        """What was left out on purpose: ids of patches, and `commits.COMPAT` for all compatibility patches."""
+        marks = [commits.trailers(c.message) for c in self.commits]
+        stated = [m for m in marks if commits.OVERLAY_ID in m or commits.LEFT_OUT in m]
+        return frozenset(stated[-1].get(commits.LEFT_OUT, ()) if stated else ()) - {commits.NOTHING}
+
+    @property
+    def left_out(self) -> bool:
+        """Whether the compatibility patches were left out on purpose."""
+        return commits.COMPAT in self.choices
+
+    @property
+    def skipped(self) -> frozenset[str]:
+        """The ids of the patches that were left out one by one."""
+        return self.choices - {commits.COMPAT}
+
+    @property
+    def own(self) -> tuple[LoggedCommit, ...]:
+        """The user's own commits, oldest first."""
+        return tuple(c for c in self.commits if not _is_ours(c))
+
+    def release_trailer(self, upstream: str, version: str) -> str | None:
+        """Return the newest trailer that names a release, or None."""
+        ours = filter(_is_ours, self.commits)
+        named = [v for c in ours for v in commits.trailers(c.message).get(commits.UPSTREAM, ())]
+        named = [v for v in named if v.startswith(f"{spec_of(upstream, version)} ")]
+        if named or self.imported is None or self.imported.version != version:
+            return named[-1] if named else None
+        return commits.upstream_trailer(upstream, version, self.imported.sha256 or self.imported.commit)
+
+    @property
+    def named(self) -> tuple[str, str] | None:
+        """Upstream and version that the newest of our commits names, or None."""
+        for commit in filter(_is_ours, reversed(self.commits)):
+            for value in commits.trailers(commit.message).get(commits.UPSTREAM, ()):
+                if found := RELEASE.fullmatch(value):
+                    return found["upstream"], found["version"]
+        return (self.imported.upstream, self.imported.version) if self.imported else None
+
+
+def read_history(repository: Repository, head: str) -> History:
+    """Read the history of a fork from its trailers."""
+    marked = repository.log(head, grep=f"^({'|'.join(commits.ANY)}): ")
+    imported = next(filter(None, map(_import, marked)), None)
+    ours = list(filter(_is_ours, marked))
+    first = imported.sha if imported else _before(ours[-1]) if ours else None
+    since = repository.log(head, f"^{first}") if first else []
+    base = imported.sha if imported else _base(ours[::-1])
+    return History(imported=imported, base=base, commits=tuple(reversed(since)))
+
+
+def _base(ours: Sequence[LoggedCommit]) -> str | None:
+    """Return the commit before the first of ours, oldest first, since all of it was last taken out."""
+    base: str | None = None
+    there: set[str] = set()
+    for commit in ours:
+        marks = commits.trailers(commit.message)
+        if not there:
+            base = _before(commit)
+        there |= {*marks.get(commits.PATCH, ()), *marks.get(commits.OVERLAY_ID, ())}
+        there -= {*marks.get(commits.NO_PATCH, ()), *marks.get(commits.NO_OVERLAY, ())}
+    return base
+
+
+def _is_ours(commit: LoggedCommit) -> bool:
+    return any(key in commits.trailers(commit.message) for key in commits.OURS)
+
+
+def _before(first: LoggedCommit) -> str | None:
+    """Return the commit that stood before our patches: the first of ours itself, if it took edits by hand out."""
+    if commits.REPLACED in commits.trailers(first.message):
+        return first.sha
+    return next(iter(first.parents), None)
+
+
+def _import(commit: LoggedCommit) -> Import | None:
+    """Return what a commit imports, or None: a user's line may look like our trailer, but not its author."""
+    found = RELEASE.fullmatch(commits.trailers(commit.message).get(commits.UPSTREAM, ("",))[0])
+    if found is None or _is_ours(commit) or commit.author != commits.MAIL:
+        return None
+    return Import(
+        sha=commit.sha,
+        upstream=found["upstream"],
+        version=found["version"],
+        sha256=found["sha256"] or "",
+        commit=found["commit"] or "",
+    )
+
+
+def overlay_base(repository: Repository, tree: Mapping[str, bytes], history: History, manifest: str) -> dict[str, str]:
+    """Return what of the overlay is ours and how we left it: path to SHA-256 of the content.
+
+    The manifest in the tree tells. A fork that was made before there was one is told by its commits of the overlay, but
+    only by those that are as we wrote them: what came in with an amended one may be the user's.
+
+    Args:
+        repository: Where the fork lies.
+        tree: Its files.
+        history: Its commits.
+        manifest: Path of the manifest.
+
+    Raises:
+        UsageError: The manifest is damaged.
+    """
+    if manifest in tree:
+        try:
+            return read_manifest(tree[manifest]) | {manifest: digest(tree[manifest])}
+        except ValueError as error:
+            hint = f"git -C {typed(repository.root)} checkout COMMIT -- {manifest}, with one in which it is whole"
+            raise UsageError(f"{manifest} does not say which files are ours: {error}", hint=hint) from None
+    files: dict[str, str] = {}
+    for commit in history.overlays:
+        if commit.author == commit.committer == commits.MAIL:
+            for change in repository.changes(commit.parents[0], commit.sha):
+                files.pop(change.path, None)
+                if change.new:
+                    files[change.path] = digest(repository.blob(change.new.blob))
+    return files

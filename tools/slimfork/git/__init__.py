@@ -1,0 +1,1 @@
+"""Git repositories: objects and refs read and written, and files landed in a checkout whole or not at all."""

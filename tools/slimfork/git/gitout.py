@@ -1,0 +1,166 @@
+"""What git prints, as data: the files of a tree, the changes between two trees, the commits of a log. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+
+from slimfork.terminal.errors import SlimforkError
+
+LOG_FORMAT = "%H%x00%P%x00%ct%x00%ae%x00%ce%x00%B"
+SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+REF = re.compile(r"refs/(?:heads|tags)/(?!.*(?:\.\.|//|@\{|\.lock$|\.lock/|/\.|/$|\.$))[^\x00-\x20~^:?*\[\\\x7f]+")
+SYMLINK = "120000"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A file of a tree: its git mode, such as "100644", and the hash of its blob."""
+
+    mode: str
+    blob: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a file was and is, between two trees; None where it is not there."""
+
+    path: str
+    old: Entry | None
+    new: Entry | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedCommit:
+    """A commit as `git log` shows it.
+
+    Attributes:
+        when: The committer's time in seconds since 1970.
+        author: Mail of who made it; it stays through amending, fixups and rebasing.
+        committer: Mail of who wrote it as it is now.
+    """
+
+    sha: str
+    parents: tuple[str, ...]
+    when: int
+    author: str
+    committer: str
+    message: str
+
+    @property
+    def subject(self) -> str:
+        """The first line of the message."""
+        return self.message.partition("\n")[0]
+
+
+def checked_sha(text: str) -> str:
+    """Return the hash, or refuse what is none."""
+    if not SHA.fullmatch(text):
+        raise SlimforkError(f"{text!r} is no commit hash")
+    return text
+
+
+def blob_hash(content: bytes, like: str) -> str:
+    """Return the hash that git gives a content, in the kind (SHA-1 or SHA-256) of another hash."""
+    kind = "sha1" if len(like) == len(hashlib.sha1(usedforsecurity=False).hexdigest()) else "sha256"
+    return hashlib.new(kind, b"blob %d\0%b" % (len(content), content), usedforsecurity=False).hexdigest()
+
+
+def checked_ref(text: str) -> str:
+    """Return the full name of a branch or tag, or refuse what git would refuse."""
+    if not REF.fullmatch(text):
+        raise SlimforkError(f"{text!r} is no branch or tag")
+    return text
+
+
+def parse_tree(out: bytes) -> dict[str, Entry]:
+    """Parse `git ls-tree -r -z`: path to entry, without links and submodules."""
+    entries = {}
+    for line in filter(None, out.split(b"\0")):
+        facts, _, path = line.partition(b"\t")
+        mode, kind, blob = facts.decode("ascii").split()
+        if kind == "blob" and mode != SYMLINK:
+            entries[os.fsdecode(path)] = Entry(mode=mode, blob=blob)
+    return entries
+
+
+def parse_others(out: bytes) -> frozenset[str]:
+    """Parse `git ls-tree -r -z`: the paths of links and submodules, which `parse_tree` leaves out."""
+    lines = (line.partition(b"\t") for line in out.split(b"\0") if line)
+    kinds = ((facts.decode("ascii").split(), path) for facts, _, path in lines)
+    return frozenset(os.fsdecode(path) for (mode, kind, _), path in kinds if kind != "blob" or mode == SYMLINK)
+
+
+def parse_flags(out: bytes) -> dict[str, str]:
+    """Parse `git ls-files -v -z`: path to the flag that hides its changes from git, of those that have one."""
+    found = {}
+    for line in filter(None, out.split(b"\0")):
+        tag, path = line[:1], os.fsdecode(line[2:])
+        if tag in b"Ss":
+            found[path] = "skip-worktree"
+        elif tag.islower():
+            found[path] = "assume-unchanged"
+    return found
+
+
+def parse_index(out: bytes) -> dict[str, Entry]:
+    """Parse `git ls-files -s -z`: path to entry, without the sides of a conflict."""
+    found = {}
+    for line in filter(None, out.split(b"\0")):
+        facts, _, path = line.partition(b"\t")
+        mode, blob, stage = facts.decode("ascii").split()
+        if stage == "0":
+            found[os.fsdecode(path)] = Entry(mode=mode, blob=blob)
+    return found
+
+
+def parse_worktrees(out: bytes) -> list[tuple[str, str]]:
+    """Parse `git worktree list --porcelain`: each work tree's folder and the full name of its branch, or "".
+
+    The first one is that of the repository itself, bare ones included.
+    """
+    found: list[tuple[str, str]] = []
+    for line in out.decode("utf-8", "surrogateescape").splitlines():
+        key, _, value = line.partition(" ")
+        if key == "worktree":
+            found.append((value, ""))
+        elif key == "branch":
+            found[-1] = (found[-1][0], value)
+    return found
+
+
+def parse_changes(out: bytes) -> list[Change]:
+    """Parse `git diff-tree -r -z --no-renames` of two commits."""
+    fields = out.split(b"\0")[:-1]
+    found = []
+    for facts, path in zip(fields[::2], fields[1::2], strict=True):
+        old_mode, new_mode, old, new, _ = facts.decode("ascii").lstrip(":").split()
+        found.append(Change(path=os.fsdecode(path), old=_side(old_mode, old), new=_side(new_mode, new)))
+    return found
+
+
+def _side(mode: str, blob: str) -> Entry | None:
+    return Entry(mode=mode, blob=blob) if blob.strip("0") else None
+
+
+def parse_log(out: bytes) -> list[LoggedCommit]:
+    """Parse `git log -z --format=LOG_FORMAT`."""
+    fields = iter(out.decode("utf-8", "surrogateescape").split("\0"))
+    return [
+        LoggedCommit(
+            sha=sha,
+            parents=tuple(parents.split()),
+            when=int(when),
+            author=author,
+            committer=committer,
+            message=message.rstrip("\n"),
+        )
+        for sha, parents, when, author, committer, message in zip(*[fields] * 6, strict=False)
+    ]
+
+
+def parse_status(out: bytes) -> list[str]:
+    """Parse `git status --porcelain -z --no-renames`: the paths, sorted."""
+    return sorted(os.fsdecode(line[3:]) for line in out.split(b"\0") if line)

@@ -1,0 +1,136 @@
+"""What keeps us from touching a checkout: work that is not committed, or hidden from git, or under way."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from slimfork.terminal.errors import UsageError
+from slimfork.terminal.words import typed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from slimfork.git.gitout import Change
+    from slimfork.git.repo import Repository
+
+LISTED = 10
+# What git leaves in its folder while it waits for the user, what that is called, and what ends it.
+UNDER_WAY = (
+    ("rebase-apply/applying", "`git am`", "am --continue, or --abort"),
+    ("rebase-apply", "rebase", "rebase --continue, or --abort"),
+    ("rebase-merge", "rebase", "rebase --continue, or --abort"),
+    ("MERGE_HEAD", "merge", "merge --continue, or --abort"),
+    ("CHERRY_PICK_HEAD", "cherry-pick", "cherry-pick --continue, or --abort"),
+    ("REVERT_HEAD", "revert", "revert --continue, or --abort"),
+    ("sequencer", "cherry-pick or revert of several commits", "status, which says how to end it"),
+    ("BISECT_LOG", "bisect", "bisect reset"),
+)
+BRANCH_OF = ("rebase-merge/head-name", "rebase-apply/head-name", "BISECT_START")
+
+
+def ready(repository: Repository) -> str:
+    """Return the branch that is checked out, or refuse a repository in which a commit would go wrong."""
+    for file, what, end in UNDER_WAY:
+        if (repository.git_dir / file).exists():
+            raise UsageError(
+                f"a {what} is under way in {repository.root}", hint=f"git -C {typed(repository.root)} {end}"
+            )
+    branch = repository.branch()
+    if branch is None:
+        hint = f"git -C {typed(repository.root)} switch -c slim"
+        raise UsageError(f"{repository.root} is on no branch (HEAD is detached)", hint=hint)
+    refuse_shared(repository, branch)
+    refuse_dirty(repository)
+    return branch
+
+
+def refuse_dirty(repository: Repository) -> None:
+    """Refuse changes that are not committed."""
+    dirty = repository.dirty()
+    if dirty:
+        hint = f"commit them, or git -C {typed(repository.root)} stash"
+        raise UsageError(f"{repository.root} has changes that are not committed:\n  {named(dirty)}", hint=hint)
+
+
+def named(paths: Sequence[str], between: str = "\n  ") -> str:
+    """Return paths in words, the first few of many."""
+    more = [f"and {len(paths) - LISTED} more"] if len(paths) > LISTED else []
+    return between.join([*paths[:LISTED], *more])
+
+
+def refuse_shared(repository: Repository, branch: str) -> None:
+    """Refuse a branch that another work tree is on, or is rebasing or bisecting: it would not follow."""
+    trees = repository.worktrees()
+    main = repository.git_dir.resolve() == repository.common_dir
+    own = trees[0][0] if main and trees else str(repository.root)  # of a submodule, git names its own folder there
+    others = [tree for tree, on in trees if on == branch and Path(tree).resolve() != Path(own).resolve()]
+    others += [str(folder) for folder in _other_git_folders(repository) if branch in _held(folder)]
+    if others:
+        hint = f"git -C {typed(repository.root)} switch -c BRANCH, or another branch in the other"
+        raise UsageError(f"{branch.removeprefix('refs/heads/')} is checked out in {others[0]} as well", hint=hint)
+
+
+def _other_git_folders(repository: Repository) -> list[Path]:
+    folders = [repository.common_dir, *sorted((repository.common_dir / "worktrees").glob("*"))]
+    return [folder for folder in folders if folder.resolve() != repository.git_dir.resolve()]
+
+
+def _held(folder: Path) -> Iterator[str]:
+    for name in BRANCH_OF:
+        file = folder / name
+        if file.is_file():
+            found = file.read_text("utf-8", "surrogateescape").strip()
+            yield found if found.startswith("refs/") else f"refs/heads/{found}"
+
+
+def refuse_hidden(repository: Repository, changes: Sequence[Change]) -> None:
+    """Refuse files whose changes git was told not to see: nobody knows what would be overwritten."""
+    hidden = repository.hidden()
+    for change in changes:
+        if flag := hidden.get(change.path):
+            there = os.path.lexists(repository.root / change.path)
+            end = f"update-index --no-{flag} {typed(change.path)}, and commit what you changed"
+            end = "sparse-checkout disable" if flag == "skip-worktree" and not there else end
+            hint = f"git -C {typed(repository.root)} {end}"
+            raise UsageError(f"{change.path} is marked {flag}: git does not see your changes of it", hint=hint)
+
+
+def refuse_in_the_way(repository: Repository, changes: Sequence[Change], old: str) -> None:
+    """Refuse whatever of the user's stands where a file of ours goes: a file, a folder, a link to a folder."""
+    root = repository.root
+    links = sorted({str(link) for change in changes for link in _links_above(root, change.path)})
+    if links:
+        hint = "move it away, then run this again: what we put there would land where it points to"
+        raise UsageError(f"{links[0]} is a link, or a file, where a folder goes", hint=hint)
+    added = [change.path for change in changes if change.old is None and change.new]
+    there = [path for path in added if os.path.lexists(root / path)]
+    there += [work for folder in _new_folders(repository, added, old) for work in _work_in(root, folder)]
+    if there:
+        hint = "move them away, then run this again"
+        raise UsageError(f"untracked files are in the way: {named(sorted({*there}), ', ')}", hint=hint)
+
+
+def _links_above(root: Path, path: str) -> Iterator[PurePosixPath]:
+    """Yield the folders of a path that are none in the work tree."""
+    for folder in PurePosixPath(path).parents[:-1]:
+        place = root / folder
+        if place.is_symlink() or (place.exists() and not place.is_dir()):
+            yield folder
+
+
+def _new_folders(repository: Repository, added: Sequence[str], old: str) -> list[str]:
+    """Return the folders that a commit does not have and that would come with the added files, outermost only."""
+    known = {folder for path in repository.entries(old) for folder in PurePosixPath(path).parents}
+    firsts = (next((f for f in reversed(PurePosixPath(path).parents) if f not in known), None) for path in added)
+    return sorted({str(folder) for folder in firsts if folder is not None})
+
+
+def _work_in(root: Path, folder: str) -> Iterator[str]:
+    """Yield what a folder holds of the user's: not what Python compiled, nor what desktops and notebooks leave."""
+    for item in (root / folder).rglob("*"):
+        parts = item.relative_to(root).parts
+        hidden = any(part.startswith(".") and part != ".git" for part in parts)
+        if (item.is_symlink() or not item.is_dir()) and item.suffix != ".pyc" and not hidden:
+            yield "/".join(parts)

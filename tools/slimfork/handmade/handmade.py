@@ -1,0 +1,191 @@
+"""The write-ups' edits made by hand: what is found, and how lines are taken out so that the rest stays as it was. Pure.
+
+A fork must not have an edit twice: the write-up's L1 loop beside `penalize` would press every scale a second time.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from slimfork.codemods.patch import Patch
+
+    Files = Mapping[str, bytes]
+
+# Comments that frame what people paste: rules, and the words of the write-ups and of their readers.
+RULE = re.compile(rb"#[#=*~\s-]{4,}")
+FRAME = re.compile("新增|添加|修改|增加|注释|改动|加入".encode())
+ENDS = re.compile(rb"(except|else|elif|finally)\b")  # nobody leaves a blank line before these
+ABOUT = re.compile(
+    "稀疏|剪枝|约束|正则|微调|requires_grad".encode()
+    + rb"|(?i:spars|prun|slimm|\bl1\b|\bbn\b|penalt|regulari|write-?up|hand-?made|fine-?tun|\badded\b|\bmodified\b)"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Lines `start` to `end` (from 0, excluded) of a file, and what shall stand there instead."""
+
+    start: int
+    end: int
+    lines: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One edit made by hand.
+
+    Attributes:
+        patch: The id of the patch that makes this edit.
+        path: The file.
+        line: The line, from 1.
+        what: What stands there, and which write-up has it.
+        changes: What takes it out.
+        refusal: Why it cannot be taken out by itself; empty when it can.
+    """
+
+    patch: str
+    path: str
+    line: int
+    what: str
+    changes: tuple[Change, ...] = ()
+    refusal: str = ""
+
+    def __str__(self) -> str:
+        """Return the line for a message: place, kind, and what stands in the way."""
+        why = f"; not of a documented form: {self.refusal}" if self.refusal else ""
+        return f"{self.path}:{self.line}: {self.what}{why}"
+
+
+class Handmade(Protocol):
+    """A way in which people make the edit of a patch by hand."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Shapes of the paths that it is looked for in."""
+
+    def find(self, patch: str, files: Files, pristine: Files | None) -> Iterator[Finding]:
+        """Find it; `pristine` is the release as published, where that is at hand."""
+
+
+def without(files: Files, findings: Iterable[Finding], pristine: Files | None = None) -> dict[str, bytes]:
+    """Return path to new content for what findings are in, with all that can be taken out gone."""
+    by_path: dict[str, list[Change]] = {}
+    for finding in findings:
+        by_path.setdefault(finding.path, []).extend(finding.changes)
+    out = {}
+    for path, changes in by_path.items():
+        original = (pristine or {}).get(path)
+        new = edited(files[path], changes, original)
+        if new != files[path]:
+            out[path] = new
+    return out
+
+
+def edited(content: bytes, changes: Sequence[Change], original: bytes | None = None) -> bytes:
+    """Return a file with changes made, and with the comments and blank lines that came with what goes gone, too."""
+    lines = split(content)
+    known = {line.strip() for line in split(original)} if original is not None else None
+    outer = [c for c in changes if not any(o is not c and _inside(c, o) for o in changes)]
+    for change in sorted({(c.start, c.end, c.lines) for c in outer}, reverse=True):
+        start, end, new = change
+        restored = {c.start for c in outer if c.lines}
+        start, end = _with_frame(lines, start, end, known, restored)
+        lines[start:end] = new
+        if not new:
+            _settle(lines, start, split(original) if original is not None else [])
+    return b"".join(lines)
+
+
+def split(content: bytes) -> list[bytes]:
+    """Return the lines of a file with their ends: a lone carriage return or a form feed ends none."""
+    parts = content.split(b"\n")
+    return [part + b"\n" for part in parts[:-1]] + ([parts[-1]] if parts[-1] else [])
+
+
+def _inside(inner: Change, outer: Change) -> bool:
+    same = (inner.start, inner.end) == (outer.start, outer.end)
+    return outer.start <= inner.start and inner.end <= outer.end and not same and outer.start < outer.end
+
+
+def _with_frame(
+    lines: Sequence[bytes], start: int, end: int, known: set[bytes] | None, restored: set[int]
+) -> tuple[int, int]:
+    """Widen lines that go by the comments that frame them; what the release has itself stays."""
+    depth = _depth(lines[start]) if start < len(lines) else 0
+    while end < len(lines) and _is_comment(lines[end]) and _depth(lines[end]) > depth and start < end:
+        end += 1  # a comment inside the block that goes
+    above = start
+    while (at := _before(lines, above)) is not None and at not in restored and _goes(lines[at], known, above=True):
+        above = at
+    below = end
+    while (at := _after(lines, below)) is not None and at not in restored and _goes(lines[at], known, above=False):
+        below = at + 1
+    return above, below
+
+
+def _goes(line: bytes, known: set[bytes] | None, *, above: bool) -> bool:
+    text = line.strip()
+    if not text.startswith(b"#") or (known is not None and text in known):
+        return False
+    if RULE.fullmatch(text) or (FRAME.search(text) and not _is_code(text)):
+        return True
+    framed = RULE.match(text) is not None and text[-3:] in {b"###", b"===", b"---", b"***"}
+    return framed or (above and ABOUT.search(text) is not None and not _is_code(text))
+
+
+def _is_code(text: bytes) -> bool:
+    """Tell whether a comment is code that was commented out: that is nobody's frame."""
+    return re.search(rb"[\w\])]\s*[-+*/]?=[^=]|\w\(|^#\s*(for|if|with|return|import)\b", text) is not None
+
+
+def _is_comment(line: bytes) -> bool:
+    return line.strip().startswith(b"#")
+
+
+def _depth(line: bytes) -> int:
+    return len(line) - len(line.lstrip(b" \t"))
+
+
+def _before(lines: Sequence[bytes], at: int) -> int | None:
+    return next((i for i in range(at - 1, -1, -1) if lines[i].strip()), None)
+
+
+def _after(lines: Sequence[bytes], at: int) -> int | None:
+    return next((i for i in range(at, len(lines)) if lines[i].strip()), None)
+
+
+def _settle(lines: list[bytes], at: int, original: Sequence[bytes]) -> None:
+    """Leave as many blank lines where something went as the release has there, or as the larger side had."""
+    first = _before(lines, at)
+    last = _after(lines, at)
+    head = 0 if first is None else first + 1
+    tail = len(lines) if last is None else last
+    above, below = at - head, tail - at
+    wanted = min(above, below) or max(above, below)  # one of them came with what goes
+    if last is not None and ENDS.match(lines[last].lstrip()):
+        wanted = below
+    if first is not None and last is not None:
+        gaps = _gaps(original, lines[first], lines[last])
+        wanted = gaps.pop() if len(gaps) == 1 else wanted
+    blank = (lines[head:tail] or [b"\n"])[0]
+    lines[head:tail] = [*lines[head:tail][:wanted], *[blank] * (wanted - (tail - head))]
+
+
+def _gaps(original: Sequence[bytes], first: bytes, last: bytes) -> set[int]:
+    """Return how many blank lines the release has between two lines."""
+    found = set()
+    for at, line in enumerate(original):
+        if line == first and (after := _after(original, at + 1)) is not None and original[after] == last:
+            found.add(after - at - 1)
+    return found
+
+
+def find(series: Iterable[Patch], files: Files, pristine: Files | None = None) -> tuple[Finding, ...]:
+    """Return all edits made by hand, by file and line."""
+    found = [one for p in series for way in p.handmade for one in way.find(p.id, files, pristine)]
+    return tuple(sorted(found, key=lambda f: (f.path, f.line, f.patch)))

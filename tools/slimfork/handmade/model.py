@@ -1,0 +1,238 @@
+"""A checkpoint's model taken as it is, by hand, where the release would rebuild it; and its lines, put back. Pure.
+
+Write-up 1 comments upstream's lines out or deletes them, so that no anchor is left there: they are restored from the
+comments, or from the release as published.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from slimfork.handmade.handmade import Change, Finding, split
+from slimfork.handmade.script import Script, key, read, statements, target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from slimfork.handmade.handmade import Files
+
+LOADED = re.compile(r"\bckpt\b|checkpoint|torch\.load|torch_load|attempt_load|\bweights\b")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnModel:
+    """An assignment of a loaded model where the release assigns one that it has built.
+
+    Attributes:
+        files: Shapes of the paths.
+        function: The function, in any class.
+        assigned: What is assigned to.
+        built: A regular expression for the value that the release assigns there.
+        other: A regular expression for other values that are none of this edit.
+        taken: A regular expression for a model that was loaded.
+        own_lines: A regular expression for the release's lines that people comment out.
+        section: Where a write-up has it.
+    """
+
+    files: tuple[str, ...]
+    function: str
+    assigned: str
+    built: str
+    other: str
+    taken: str
+    own_lines: str
+    section: str
+
+    def find(self, patch: str, files: Files, pristine: Files | None) -> Iterator[Finding]:
+        """Find it, and what the release had in its place."""
+        for path in (p for p in files if any(fnmatchcase(p, shape) for shape in self.files)):
+            script = read(path, files[path])
+            for function in script.functions(self.function) if script else ():
+                if script is not None:
+                    yield from self._in(script, function, patch, (pristine or {}).get(path))
+
+    def _in(self, script: Script, function: ast.FunctionDef, patch: str, original: bytes | None) -> Iterator[Finding]:
+        mine = [s for s in statements(function) if target(s) == self.assigned and isinstance(s, ast.Assign)]
+        built = [s for s in mine if re.search(self.built, ast.unparse(s.value))]
+        taken = [s for s in mine if s not in built and self._is_taken(function, s)]
+        taken = [s for s in taken if not re.search(self.other, ast.unparse(s.value))]
+        if original is not None:
+            known = {line.strip() for line in split(original)}
+            taken = [s for s in taken if script.lines[s.lineno - 1].strip() not in known]
+        if not taken:
+            return
+        roots = [_root(script, s, taken) if built else s for s in taken]
+        what = f"the checkpoint's model taken as it is ({self.section})"
+        found = Finding(patch=patch, path=script.path, line=taken[0].lineno, what=what)
+        cuts = [script.cut(root) for root in roots]
+        changes = tuple(c for c in cuts if c is not None)
+        restored = () if built else _uncommented(script, function, roots, self.own_lines)
+        if not built and not any(re.search(self.built, _text(c)) for c in restored):
+            restored = _published(script, function, changes, original, self.built)
+        if len(changes) < len(cuts):
+            yield _refused(found, "it shares a line with something else")
+        elif not built and not restored:
+            yield _refused(found, "the release's own lines are gone")
+        elif built and script.empties(roots):
+            yield _refused(found, "nothing else stands in its block")
+        else:
+            yield Finding(
+                patch=patch, path=script.path, line=taken[0].lineno, what=what, changes=_together(changes, restored)
+            )
+
+    def _is_taken(self, function: ast.FunctionDef, node: ast.Assign) -> bool:
+        text = ast.unparse(node.value)
+        if re.search(self.taken, text):
+            return True
+        name = key(node.value)
+        makers = (s for s in statements(function) if isinstance(s, ast.Assign) and name)
+        loaded = (s for s in makers for t in s.targets if name in {key(n) for n in ast.walk(t)})
+        return any(LOADED.search(ast.unparse(s.value)) and not re.search(self.other, ast.unparse(s)) for s in loaded)
+
+
+def _refused(found: Finding, why: str) -> Finding:
+    return Finding(patch=found.patch, path=found.path, line=found.line, what=found.what, refusal=why)
+
+
+def _root(script: Script, node: ast.stmt, taken: Sequence[ast.stmt]) -> ast.stmt:
+    """Return the `if` around statements that go when nothing else stands in it, or the statement."""
+    parent = script.parents[node]
+    if isinstance(parent, ast.If) and not parent.orelse and all(s in taken for s in parent.body):
+        return parent
+    return node
+
+
+def _text(change: Change) -> str:
+    return b"".join(change.lines).decode("utf-8", "replace")
+
+
+def _uncommented(script: Script, function: ast.stmt, roots: Sequence[ast.stmt], own: str) -> tuple[Change, ...]:
+    """Return what puts the release's lines back that were commented out beside what goes."""
+    found = []
+    first, last = function.lineno, function.end_lineno or function.lineno
+    while last < len(script.lines) and script.lines[last].strip().startswith(b"#"):
+        last += 1  # comments behind the last statement belong to no node
+    for at in range(first, last):
+        comment = re.fullmatch(rb"\s*#+[ \t]?([ \t]*)(.*?)(\r?\n|)", script.lines[at], re.DOTALL)
+        if comment is None or re.match(own, comment[2].decode("utf-8", "replace")) is None:
+            continue
+        near = min(roots, key=lambda r: abs(r.lineno - 1 - at))
+        indent = script.lines[near.lineno - 1][: near.col_offset]
+        found.append(Change(start=at, end=at + 1, lines=(indent + comment[2] + comment[3],)))
+    return tuple(found)
+
+
+def _published(
+    script: Script, function: ast.stmt, changes: Sequence[Change], original: bytes | None, built: str
+) -> tuple[Change, ...]:
+    """Return what puts the release's lines back that were deleted, in the place of what goes."""
+    published = read(script.path, original) if original is not None else None
+    if published is None or original is None or not changes:
+        return ()
+    name = getattr(function, "name", "")
+    theirs = next((f for f in published.functions(name) if re.search(built, ast.unparse(f))), None)
+    if theirs is None:
+        return ()
+    start = function.lineno - 1
+    old = list(published.lines[theirs.lineno - 1 : theirs.end_lineno])
+    mine = list(script.lines[start : function.end_lineno])
+    gone = {i - start for c in changes for i in range(c.start, c.end)}
+    for kind, i, j, k, m in SequenceMatcher(None, old, mine, autojunk=False).get_opcodes():
+        rest = [line for n, line in enumerate(mine[k:m], k) if n not in gone and line.strip()[:1] not in {b"", b"#"}]
+        if kind == "replace" and gone & set(range(k, m)) and not rest and re.search(built.encode(), b"".join(old[i:j])):
+            return (Change(start=min(gone & set(range(k, m))) + start, end=-1, lines=tuple(old[i:j])),)
+    return ()
+
+
+def _together(changes: Sequence[Change], restored: Sequence[Change]) -> tuple[Change, ...]:
+    """Return all changes: lines that were deleted stand where what goes stood."""
+    placed = {c.start: c.lines for c in restored if c.end < 0}
+    cuts = [Change(start=c.start, end=c.end, lines=placed.get(c.start, ())) for c in changes]
+    return (*cuts, *(c for c in restored if c.end >= 0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfrozen:
+    """A loop that sets `requires_grad` on all parameters, which the write-up asks for beside its edit."""
+
+    files: tuple[str, ...]
+    functions: tuple[str, ...]
+    section: str
+
+    def find(self, patch: str, files: Files, pristine: Files | None) -> Iterator[Finding]:
+        """Find it in the functions that set a model up."""
+        for path in (p for p in files if any(fnmatchcase(p, shape) for shape in self.files)):
+            script = read(path, files[path])
+            nodes = _loops(script, self.functions) if script is not None else []
+            for node in nodes:
+                change = script.cut(node) if script is not None else None
+                found = Finding(
+                    patch=patch, path=path, line=node.lineno, what=f"all parameters set to train ({self.section})"
+                )
+                if script is None or change is None or script.empties([node]):
+                    yield _refused(found, "nothing else stands in its block, or on its line")
+                elif not _is_known(script, node, (pristine or {}).get(path)):
+                    yield Finding(patch=patch, path=path, line=node.lineno, what=found.what, changes=(change,))
+
+
+def _loops(script: Script, functions: Iterable[str]) -> list[ast.stmt]:
+    found: list[ast.stmt] = []
+    for node in (s for name in functions for f in script.functions(name) for s in statements(f)):
+        if isinstance(node, ast.For) and re.search(r"parameters\(\)$", ast.unparse(node.iter)) and len(node.body) == 1:
+            text = ast.unparse(node.body[0])
+            if re.fullmatch(r"\w+\.requires_grad(_\(True\)|_\(\)| = True)", text):
+                found.append(node)
+    return found
+
+
+def _is_known(script: Script, node: ast.stmt, original: bytes | None) -> bool:
+    text = b"".join(script.lines[node.lineno - 1 : node.end_lineno])
+    return original is not None and text in original
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """`self.proj` moved by hand before boxes are decoded, in another place or wording than ours."""
+
+    files: tuple[str, ...]
+    function: str
+    own: str
+    section: str
+
+    def find(self, patch: str, files: Files, pristine: Files | None) -> Iterator[Finding]:
+        """Find it, with the local that holds the device."""
+        for path in (p for p in files if any(fnmatchcase(p, shape) for shape in self.files)):
+            script = read(path, files[path])
+            if script is None or any(b"self.proj.to(" in (pristine or {}).get(p, b"") for p in (path,)):
+                continue
+            for function in script.functions(self.function):
+                yield from self._in(script, function, patch)
+
+    def _in(self, script: Script, function: ast.FunctionDef, patch: str) -> Iterator[Finding]:
+        inside = list(statements(function))
+        moves = [s for s in inside if target(s) == "self.proj" and re.search(r"\.(to|cuda)\(", ast.unparse(s))]
+        if not moves or [ast.unparse(s) for s in moves] == [self.own]:
+            return
+        devices = [s for s in inside if isinstance(s, ast.Assign) and re.search(r"\.device$", ast.unparse(s.value))]
+        rest = [s for s in inside if s not in moves]
+        free = [
+            s for s in devices if not any(target(s) in _names(o) for o in rest if o is not s and not hasattr(o, "body"))
+        ]
+        used = [s for s in free if any(target(s) in _names(m) for m in moves)]
+        going = [*used, *moves]
+        cuts = [script.cut(s) for s in going]
+        found = Finding(patch=patch, path=script.path, line=going[0].lineno, what=f"`self.proj` moved ({self.section})")
+        if None in cuts or script.empties(going):
+            yield _refused(found, "nothing else stands in its block, or on its line")
+        else:
+            changes = tuple(c for c in cuts if c is not None)
+            yield Finding(patch=patch, path=script.path, line=found.line, what=found.what, changes=changes)
+
+
+def _names(node: ast.stmt) -> set[str]:
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}

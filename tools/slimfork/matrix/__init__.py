@@ -1,0 +1,1 @@
+"""All releases, statically and dynamically, and the tables of them."""

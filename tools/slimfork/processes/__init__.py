@@ -1,0 +1,1 @@
+"""Other processes, several at once, and what a signal does to them."""

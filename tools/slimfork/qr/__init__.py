@@ -1,0 +1,1 @@
+"""Pictures of QR codes, drawn with their boxes."""

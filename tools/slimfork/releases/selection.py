@@ -1,0 +1,113 @@
+"""Which releases a matrix is about: `--releases SPEC` and `--shard i/n`. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_version
+from packaging.version import InvalidVersion, Version
+
+from slimfork.releases import pins
+from slimfork.releases.exclusions import read_rows, reason
+from slimfork.terminal.content import patches_root
+from slimfork.terminal.errors import UsageError
+from slimfork.terminal.naming import is_tag
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from slimfork.codemods.patch import Patch
+    from slimfork.releases.pins import Pin
+
+SAMPLE = 40
+FORMS = "all, representative, sample, sample:N, newest, 8.4.190,8.0.100, v7.0 or '>=8.3,<8.4'"
+
+
+def select(spec: str, pinned: Sequence[Pin], series: Sequence[Patch], upstream: str) -> list[Pin]:
+    """Return the pins that a SPEC names, oldest first.
+
+    Args:
+        spec: One of the forms in `FORMS`.
+        pinned: All pins of the upstream.
+        series: Its patches; a sample has a release of every variant.
+        upstream: The family of releases.
+
+    Raises:
+        UsageError: It is none of the forms, or names no pinned release.
+    """
+    word, _, number = spec.partition(":")
+    if spec == "all":
+        return list(pinned)
+    if spec == "newest":
+        return [pins.newest(pinned, upstream)]
+    if spec == "representative":
+        wanted = {version for version, _ in representative(upstream)}
+        if not wanted:
+            raise UsageError(f"no release of {upstream} is named as representative", hint=f"--releases {FORMS}")
+        return [pin for pin in pinned if pin.version in wanted]
+    if word == "sample" and re.fullmatch(r"\d*", number):
+        return sample([p for p in pinned if not reason(upstream, p.version)], series, int(number or SAMPLE))
+    return _named(spec, pinned, upstream)
+
+
+def _named(spec: str, pinned: Sequence[Pin], upstream: str) -> list[Pin]:
+    hint = f"--releases {FORMS}"
+    try:
+        if re.match(r"[<>=!~]", spec):
+            inside = SpecifierSet(spec)
+            chosen = [pin for pin in pinned if not pin.is_tag and inside.contains(pin.version, prereleases=True)]
+        else:
+            names = {_plain(part) for part in spec.split(",")}
+            chosen = [pin for pin in pinned if _plain(pin.version) in names]
+            _refuse_missing(sorted(names - {_plain(pin.version) for pin in chosen}), pinned, upstream, hint)
+    except (InvalidSpecifier, InvalidVersion) as error:
+        raise UsageError(f"--releases {spec!r} is none of its forms ({error})", hint=hint) from error
+    if not chosen:
+        raise UsageError(f"no pinned release of {upstream} is {spec}", hint=hint)
+    return chosen
+
+
+def _plain(name: str) -> str:
+    """Return a tag as it is, and a version as all that are equal to it are written: 8.4 for 8.4.0."""
+    name = name.strip()
+    return name if is_tag(name) else canonicalize_version(Version(name))
+
+
+def _refuse_missing(missing: Sequence[str], pinned: Sequence[Pin], upstream: str, hint: str) -> None:
+    if not missing:
+        return
+    tags = [pin.version for pin in pinned if pin.is_tag]
+    if not is_tag(missing[0]):
+        near = ", ".join(pins.nearest(missing[0], [pin for pin in pinned if not pin.is_tag]))
+    elif tags:
+        near = ", ".join(tags)
+    else:
+        raise UsageError(f"--releases {missing[0]!r} is none of its forms, and {upstream} has no git tags", hint=hint)
+    raise UsageError(f"{upstream} {', '.join(missing)} is not pinned; nearest: {near}", hint=hint)
+
+
+def representative(upstream: str) -> list[tuple[str, str]]:
+    """Return one release of every line that differs in what is patched or trained, with what it stands for."""
+    return [(line.removeprefix("=="), why) for line, why in read_rows(patches_root() / f"{upstream}.lines")]
+
+
+def sample(files: Sequence[Pin], series: Sequence[Patch], count: int) -> list[Pin]:
+    """Return about so many releases, evenly spread, with one at least of every variant of every patch."""
+    step = max(1, len(files) // max(1, count))
+    chosen = {pin.version for pin in [*files[::step], *files[-1:]]}
+    for variant in (variant for patch in series for variant in patch.variants):
+        inside = [pin.version for pin in files if variant.covers(pin.version)]
+        if inside and not chosen.intersection(inside):
+            chosen.add(inside[-1])
+    return [pin for pin in files if pin.version in chosen]
+
+
+def shard(files: Sequence[Pin], text: str) -> list[Pin]:
+    """Return part `i` of `n`, counted from 1; neighbours stay together, since they share most of their files."""
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    index, parts = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= index <= parts:
+        raise UsageError(f"--shard {text!r} is not i/n with 1 <= i <= n", hint="--shard 1/4")
+    return list(files[len(files) * (index - 1) // parts : len(files) * index // parts])
