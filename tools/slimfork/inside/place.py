@@ -17,8 +17,8 @@ from slimfork.terminal.errors import SlimforkError
 from slimfork.terminal.words import typed
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
 MARK = "slimfork:"
 

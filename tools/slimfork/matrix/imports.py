@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from slimfork.inside import inside
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 SECONDS = 120.0
 CAN_FORK = hasattr(os, "fork")

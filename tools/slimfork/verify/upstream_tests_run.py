@@ -20,8 +20,8 @@ from slimfork.inside import inside
 from slimfork.processes.processes import end_group, last_line
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Callable, Sequence
+    from pathlib import Path
     from typing import TextIO
 
 Status = Literal["passed", "failed", "error", "skipped", "timeout", "missing"]

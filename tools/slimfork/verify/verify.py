@@ -27,8 +27,8 @@ from slimfork.terminal.errors import UsageError
 from slimfork.terminal.words import typed
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from slimfork.forks.detect import Release
     from slimfork.forks.fork import Fork
