@@ -1,0 +1,83 @@
+"""The two packages have rooms on floors: no import between rooms goes up, none in a circle, and no room is crowded."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = {"slim": ROOT / "overlay" / "slim", "slimfork": ROOT / "tools" / "slimfork"}
+CROWDED = 16  # files in a room, without its `__init__`
+
+
+def modules(package):
+    """Return dotted name to file of every module; a package's `__init__` goes by the package's name."""
+    root = PACKAGES[package]
+    found = {}
+    for path in root.rglob("*.py"):
+        parts = [package, *path.relative_to(root).with_suffix("").parts]
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports(name, path, known):
+    """Yield the modules of the package that one imports, wherever in it, but for annotations alone."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    typing = [n for n in ast.walk(tree) if isinstance(n, ast.If) and getattr(n.test, "id", "") == "TYPE_CHECKING"]
+    unseen = {id(node) for block in typing for node in ast.walk(block)}
+    parts = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.ImportFrom) or id(node) in unseen:
+            continue
+        above = parts[: len(parts) - node.level + 1] if node.level else []
+        target = ".".join([*above, *filter(None, [node.module])])
+        for alias in node.names:
+            whole = f"{target}.{alias.name}"
+            if whole in known or target in known:
+                yield whole if whole in known else target
+
+
+def room(name, path):
+    """Return the folder of a module; a package's own `__init__` is no room."""
+    return None if path.name == "__init__.py" else name.rpartition(".")[0]
+
+
+@pytest.fixture(params=PACKAGES)
+def package(request):
+    return request.param
+
+
+def test_no_import_goes_in_a_circle_among_modules(package):
+    known = modules(package)
+    graph = {name: set(imports(name, path, known)) - {name} for name, path in known.items()}
+    assert list(TopologicalSorter(graph).static_order())
+
+
+def test_no_import_goes_in_a_circle_among_rooms(package):
+    known = modules(package)
+    graph = defaultdict(set)
+    for name, path in known.items():
+        for other in imports(name, path, known):
+            here, there = room(name, path), room(other, known[other])
+            if here and there and here != there:
+                graph[here].add(there)
+    assert len(list(TopologicalSorter(graph).static_order())) > 10
+
+
+def test_no_room_is_crowded(package):
+    counted = defaultdict(int)
+    for name, path in modules(package).items():
+        counted[room(name, path)] += 1
+    del counted[None]
+    assert {name: count for name, count in counted.items() if count > CROWDED} == {}
+
+
+def test_every_room_says_what_it_is_about(package):
+    rooms = {path.parent for path in modules(package).values()}
+    assert [
+        str(place) for place in rooms if not ast.get_docstring(ast.parse((place / "__init__.py").read_text()))
+    ] == []
