@@ -1,4 +1,4 @@
-"""The numbers of the demo; README says what they give, and `tests/tools/test_demo.py` runs it with smaller ones."""
+"""The numbers of the demo; README says what they give; `tests/tools/demo/test_demo.py` runs it with smaller ones."""
 
 from __future__ import annotations
 

@@ -1,0 +1,74 @@
+"""A rule an operator: what it leaves prunable runs as the masked model does, and what it freezes says why."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from slim.analysis.channels import analyse
+from slim.pruning.plan import make_plan
+from slim.pruning.surgery import apply_plan, mask_plan
+from tests.overlay import norm_networks as norms
+from tests.overlay import picture_networks as pictures
+from tests.overlay import rule_networks as rules
+from tests.overlay import weight_networks as weights
+from tests.overlay.networks import assert_same, differ, photo, randomise, run
+
+if TYPE_CHECKING:
+    from tests.overlay.rule_networks import Around, Case
+
+KINDS = {
+    "activation": rules.ACTIVATIONS,
+    "element": rules.ELEMENTS,
+    "reduction": rules.REDUCTIONS,
+    "stack": rules.STACKS,
+    "picture": pictures.PICTURES,
+    "kernel": weights.KERNELS,
+    "computed": weights.COMPUTED,
+    "value": norms.VALUES,
+    "norm": norms.NORMS,
+    "attention": norms.ATTENTION,
+    "folded": norms.FOLDED,
+}
+CASES = [pytest.param(case, id=f"{kind}-{name}") for kind, cases in KINDS.items() for name, case in cases.items()]
+
+
+def build(case: Case, seed: int) -> Around:
+    torch.manual_seed(seed)
+    return randomise(case.build(), seed)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_pruned_is_masked_and_what_is_frozen_says_why(case: Case) -> None:
+    channels = analyse(build(case, 0), torch.zeros(1, 3, 32, 32))
+    assert channels.reasons().get("before.1", "") == case.frozen
+    assert case.frozen or {*channels.reasons().values()} == {*filter(None, [case.beside])}
+    assert all(channels.prunable("before.1")) == (not case.frozen)
+    for seed, ratio in ((0, 0.2), (1, 0.4), (2, 0.6)):
+        masked = build(case, seed)
+        pruned, full = copy.deepcopy(masked), run(masked, photo(32, batch=2))
+        plan = make_plan(masked, channels, ratio=ratio)
+        mask_plan(masked, plan, channels)
+        apply_plan(pruned, plan, channels, fold=False)
+        assert differ(full, run(masked, photo(32, batch=2))), "the mask must matter"
+        for image in (photo(32).to(case.kind), photo(32, batch=2).to(case.kind)):
+            assert_same(run(pruned.to(case.kind), image), run(masked.to(case.kind), image), atol=1e-4)
+    assert ("before.1" in plan.keep and len(plan.keep["before.1"]) < rules.WIDTH) == (not case.frozen)
+
+
+@pytest.mark.parametrize(
+    ("case", "told"),
+    [
+        (weights.KERNELS["parameter_and_norm"], True),
+        (rules.REDUCTIONS["sum_over_channels"], True),
+        (rules.ELEMENTS["simam"], False),
+    ],
+)
+def test_what_is_mixed_by_code_and_not_folded_is_told(case: Case, *, told: bool) -> None:
+    model = build(case, 0)
+    channels = analyse(model, torch.zeros(1, 3, 32, 32))
+    notes = apply_plan(model, make_plan(model, channels, ratio=0.5), channels)
+    assert ("not folded where code mixes channels by itself: place" in notes) == told
