@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -81,3 +82,19 @@ def test_every_room_says_what_it_is_about(package):
     assert [
         str(place) for place in rooms if not ast.get_docstring(ast.parse((place / "__init__.py").read_text()))
     ] == []
+
+
+def test_every_module_has_a_test_of_its_name_or_is_named_in_one(package):
+    files = [path for path in (ROOT / "tests").rglob("*.py") if path != Path(__file__)]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    names = {path.stem for path in files}
+    known = {name: path for name, path in modules(package).items() if path.name != "__init__.py"}
+    parents = {name: (name.rpartition(".")[0], path.stem) for name, path in known.items()}
+    unnamed = [
+        name
+        for name, (above, stem) in parents.items()
+        if f"test_{stem}" not in names
+        and name not in text
+        and not re.search(rf"from {re.escape(above)} import [^\n]*\b{stem}\b", text)
+    ]
+    assert unnamed == []

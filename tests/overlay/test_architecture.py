@@ -1,4 +1,8 @@
-"""A pruned checkpoint keeps its architecture; any other goes upstream's way."""
+"""A pruned checkpoint keeps its architecture; any other goes upstream's way.
+
+Also of: `slim.models.inputs`, `slim.models.outputs`, `slim.models.pruned`, `slim.models.rebuilding`,
+`slim.models.rounds`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The journey of `prune.py`, with stock ultralytics as the release line: options, files, JSON, and what it refuses."""
+"""The journey of `prune.py`, with stock ultralytics as the release line: options, files, JSON, and what it refuses.
+
+Also of: `slim.script.comparing`, `slim.script.journey`, `slim.script.stages`.
+"""
 
 from __future__ import annotations
 

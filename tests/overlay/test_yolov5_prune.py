@@ -1,4 +1,7 @@
-"""prune.py in real forks of YOLOv5: the second write-up's options, its three examples, and what it prints."""
+"""prune.py in real forks of YOLOv5: the second write-up's options, its three examples, and what it prints.
+
+Also of: `slim.models.recipe`.
+"""
 
 from __future__ import annotations
 

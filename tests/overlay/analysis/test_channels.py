@@ -1,4 +1,8 @@
-"""Which channels go together, which may go, and why the others may not."""
+"""Which channels go together, which may go, and why the others may not.
+
+Also of: `slim.groups.bundles`, `slim.groups.counting`, `slim.groups.settling`, `slim.passes.passes`,
+`slim.passes.shadow`, `slim.passes.trace`.
+"""
 
 from __future__ import annotations
 

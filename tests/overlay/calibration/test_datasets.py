@@ -1,4 +1,7 @@
-"""A data set is read as upstream reads it: the same pictures, the same pixels, and nothing in its folders changes."""
+"""A data set is read as upstream reads it: the same pictures, the same pixels, and nothing in its folders changes.
+
+Also of: `slim.calibration.documents`, `slim.calibration.folders`.
+"""
 
 from __future__ import annotations
 

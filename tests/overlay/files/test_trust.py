@@ -1,4 +1,7 @@
-"""A checkpoint is read and never run: what is refused, by which name, and what real checkpoints hold and loads."""
+"""A checkpoint is read and never run: what is refused, by which name, and what real checkpoints hold and loads.
+
+Also of: `slim.files.inert`.
+"""
 # ruff: noqa: F811 - fixtures of another module are arguments here
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""A block goes only where an identity serves in its place: its parents, its other sizes and training are asked."""
+"""A block goes only where an identity serves in its place: its parents, its other sizes and training are asked.
+
+Also of: `slim.groups.masking`, `slim.groups.serving`.
+"""
 
 from __future__ import annotations
 

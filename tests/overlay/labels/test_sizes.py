@@ -1,4 +1,7 @@
-"""Sizes that know where they came from: what code asks for binds channels, and nothing else does."""
+"""Sizes that know where they came from: what code asks for binds channels, and nothing else does.
+
+Also of: `slim.labels.aliases`, `slim.labels.asking`, `slim.passes.caller`, `slim.rules.cutting`, `slim.rules.views`.
+"""
 
 from __future__ import annotations
 

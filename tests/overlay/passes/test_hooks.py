@@ -1,4 +1,7 @@
-"""Hooks of the user's: what they change is followed, what only looks on costs nothing, and none of them is called."""
+"""Hooks of the user's: what they change is followed, what only looks on costs nothing, and none of them is called.
+
+Also of: `slim.passes.copying`.
+"""
 
 from __future__ import annotations
 

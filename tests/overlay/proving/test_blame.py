@@ -1,4 +1,7 @@
-"""What fails is kept, and nothing beside it; what only large pictures reach is proved at their size."""
+"""What fails is kept, and nothing beside it; what only large pictures reach is proved at their size.
+
+Also of: `slim.proving.trying`.
+"""
 
 from __future__ import annotations
 

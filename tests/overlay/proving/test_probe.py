@@ -1,4 +1,8 @@
-"""What code does with a width is found by comparing the masked model with the sliced one, and blamed on a module."""
+"""What code does with a width is found by comparing the masked model with the sliced one, and blamed on a module.
+
+Also of: `slim.labels.kept`, `slim.labels.made_up`, `slim.labels.rescaling`, `slim.passes.hearing`,
+`slim.proving.twins`, `slim.proving.walks`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Layers that only a loss, another size or training reaches, and blocks that turn into others for deployment."""
+"""Layers that only a loss, another size or training reaches, and blocks that turn into others for deployment.
+
+Also of: `slim.groups.deploying`.
+"""
 
 from __future__ import annotations
 

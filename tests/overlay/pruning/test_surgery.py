@@ -1,4 +1,7 @@
-"""The proof: a pruned model computes what the same model computes with the dropped channels silenced."""
+"""The proof: a pruned model computes what the same model computes with the dropped channels silenced.
+
+Also of: `slim.pruning.folding`, `slim.rules.layers`, `slim.rules.slicing`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""A rule an operator: what it leaves prunable runs as the masked model does, and what it freezes says why."""
+"""A rule an operator: what it leaves prunable runs as the masked model does, and what it freezes says why.
+
+Also of: `slim.labels.binding`, `slim.labels.labels`, `slim.labels.planes`, `slim.rules.operators`,
+`slim.rules.rules_arithmetic`, `slim.rules.rules_attention`, `slim.rules.rules_reductions`,
+`slim.rules.rules_spatial`, `slim.rules.rules_weights`.
+"""
 
 from __future__ import annotations
 

@@ -1,3 +1,8 @@
+"""The pictures of scales and of channels.
+
+Also of: `slim.analysis.scales`.
+"""
+
 from __future__ import annotations
 
 import subprocess

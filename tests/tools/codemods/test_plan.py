@@ -1,4 +1,7 @@
-"""A plan says of every patch what it found and would do, and writes nothing."""
+"""A plan says of every patch what it found and would do, and writes nothing.
+
+Also of: `slimfork.codemods.compiling`.
+"""
 
 from __future__ import annotations
 

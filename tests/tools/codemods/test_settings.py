@@ -1,4 +1,7 @@
-"""The edits of configuration: keys of a YAML file, members of a constant, the version."""
+"""The edits of configuration: keys of a YAML file, members of a constant, the version.
+
+Also of: `slimfork.syntax.yaml_place`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`apply-patches matrix`: real releases in, a table, JSON, a page and Markdown out; wrong requests cost one line."""
+"""`apply-patches matrix`: real releases in, a table, JSON, a page and Markdown out; wrong requests cost one line.
+
+Also of: `slimfork.matrix.dynamic_run`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`apply-patches pins`: results on stdout, the rest on stderr, and a lock that changes whole or not at all."""
+"""`apply-patches pins`: results on stdout, the rest on stderr, and a lock that changes whole or not at all.
+
+Also of: `slimfork.releases.refresh`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`apply-patches vendor`: the release byte for byte, a commit a patch, the same hashes everywhere, whole or absent."""
+"""`apply-patches vendor`: the release byte for byte, a commit a patch, the same hashes everywhere, whole or absent.
+
+Also of: `slimfork.__main__`, `slimfork.forks.making`.
+"""
 
 from __future__ import annotations
 

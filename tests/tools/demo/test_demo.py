@@ -1,4 +1,7 @@
-"""The demo with a recipe of seconds: the whole journey, an interruption, and folders that it refuses."""
+"""The demo with a recipe of seconds: the whole journey, an interruption, and folders that it refuses.
+
+Also of: `slimfork.inside.demo_steps`, `slimfork.inside.demo_ultralytics`, `slimfork.inside.demo_yolov5`.
+"""
 
 import json
 from dataclasses import asdict, replace

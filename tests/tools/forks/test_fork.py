@@ -1,4 +1,7 @@
-"""A fork as its commits tell it, and two real releases through the whole journey."""
+"""A fork as its commits tell it, and two real releases through the whole journey.
+
+Also of: `slimfork.forks.identity`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Whatever a user has in a fork is there after any of our commands, or the command was refused and changed nothing."""
+"""Whatever a user has in a fork is there after any of our commands, or the command was refused and changed nothing.
+
+Also of: `slimfork.git.guards`, `slimfork.git.quarantine`.
+"""
 
 from __future__ import annotations
 

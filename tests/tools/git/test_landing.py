@@ -1,4 +1,7 @@
-"""The moment in which a checkout changes: all of it or nothing, and no save of the user's is overwritten in it."""
+"""The moment in which a checkout changes: all of it or nothing, and no save of the user's is overwritten in it.
+
+Also of: `slimfork.git.recovery`, `slimfork.processes.signals`.
+"""
 
 from __future__ import annotations
 

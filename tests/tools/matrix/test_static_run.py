@@ -1,4 +1,7 @@
-"""The static checks on whole releases: real ones are green and kept, and what is wrong is named in its cell."""
+"""The static checks on whole releases: real ones are green and kept, and what is wrong is named in its cell.
+
+Also of: `slimfork.inside.import_steps`, `slimfork.processes.processes`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A tag is fetched by its commit into the cache, whole or not at all; each failure is one line."""
+"""A tag is fetched by its commit into the cache, whole or not at all; each failure is one line.
+
+Also of: `slimfork.releases.origin`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The cache holds a file whole, with the pinned hash, or not at all; each failure is one line."""
+"""The cache holds a file whole, with the pinned hash, or not at all; each failure is one line.
+
+Also of: `slimfork.releases.download`, `slimfork.processes.seconds`.
+"""
 
 from __future__ import annotations
 

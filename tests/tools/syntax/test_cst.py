@@ -1,4 +1,7 @@
-"""What an anchor matches, and which statements of a file it is compared with."""
+"""What an anchor matches, and which statements of a file it is compared with.
+
+Also of: `slimfork.syntax.sources`, `slimfork.syntax.likeness`, `slimfork.syntax.taking`.
+"""
 
 from __future__ import annotations
 

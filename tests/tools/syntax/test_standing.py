@@ -1,4 +1,7 @@
-"""Whether what an edit puts in is reached, once, and whether its names are what they are meant to be."""
+"""Whether what an edit puts in is reached, once, and whether its names are what they are meant to be.
+
+Also of: `slimfork.syntax.flow`, `slimfork.syntax.place_in`, `slimfork.syntax.scopes`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""No control character reaches the terminal, whoever wrote it; what machines read stays exact."""
+"""No control character reaches the terminal, whoever wrote it; what machines read stays exact.
+
+Also of: `slimfork.terminal.ui`.
+"""
 
 from __future__ import annotations
 

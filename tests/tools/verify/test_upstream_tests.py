@@ -2,6 +2,8 @@
 
 The release of these tests is made up, with tests of its own that do what upstream's do: pass, fail for want of a
 network, hang, kill their process, need NumPy 1, break by a patch.
+
+Also of: `slimfork.inside.upstream_stand_ins_steps`, `slimfork.inside.upstream_tests_steps`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,9 @@
 """`apply-patches verify`: what it runs, what it says, and what it refuses.
 
 The small release of these tests cannot train, which is soon found out; tests/forks/test_fork_verify.py has real ones.
+
+Also of: `slimfork.inside.scripts_yolov5`, `slimfork.inside.verify_steps`, `slimfork.inside.verify_ultralytics`,
+`slimfork.inside.verify_yolov5`.
 """
 
 from __future__ import annotations
