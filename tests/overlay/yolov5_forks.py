@@ -9,8 +9,13 @@ from slimfork.terminal.naming import spec_of
 from tests.overlay.yolov5_trees import Tree, needs_source, one_of_each
 from tests.sampling import sampled
 
-NEW, OLD, TAG = "7.0.14", "5.0.10", "v5.0"
-CFG = {NEW: "models/yolov5n.yaml", OLD: "models/yolov5s.yaml", TAG: "models/yolov5s.yaml"}
+NEW, OLD, TAG, MASTER = "7.0.14", "5.0.10", "v5.0", "master"
+CFG = {
+    NEW: "models/yolov5n.yaml",
+    OLD: "models/yolov5s.yaml",
+    TAG: "models/yolov5s.yaml",
+    MASTER: "models/yolov5n.yaml",
+}
 STEPS = ("yolov5_models", "yolov5_prune", "yolov5_data")
 
 

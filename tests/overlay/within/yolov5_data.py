@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 from pathlib import Path
 
 import torch
+import yaml
 from yolov5_models import build, upstream
 
 
@@ -19,6 +21,13 @@ def _has(name):
     return importlib.util.find_spec(f"{package}utils.{name}") is not None
 
 
+def _train(general, source):
+    """Return what upstream trains on; v5.0's `train.py` reads the YAML itself, and resolves nothing."""
+    if "dict" in inspect.signature(general.check_dataset).parameters:
+        return yaml.safe_load(Path(source).read_text(encoding="utf-8", errors="replace"))["train"]
+    return general.check_dataset(source)["train"]
+
+
 def reads(source, cfg, imgsz=64):
     """Compare; upstream reads second, because it may write where the pictures lie."""
     general = upstream("utils.general")
@@ -27,7 +36,7 @@ def reads(source, cfg, imgsz=64):
         f"{package}.slim.calibration.yolov5_data" if package else "slim.calibration.yolov5_data"
     )
     ours = own.open_data(Path(source), build(cfg, nc=1), imgsz, 999, package=package)
-    theirs = loaders().LoadImagesAndLabels(general.check_dataset(source)["train"], img_size=imgsz, batch_size=1)
+    theirs = loaders().LoadImagesAndLabels(_train(general, source), img_size=imgsz, batch_size=1)
     files = list(getattr(theirs, "im_files", None) or theirs.img_files)
     pairs = zip(torch.cat(list(ours.batches(1))), (theirs[files.index(name)][0] for name in ours.pictures))
     largest = max(float((a - b.float() / 255).abs().max()) for a, b in pairs)
