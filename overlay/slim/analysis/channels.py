@@ -19,6 +19,7 @@ from ..groups.blocks import within
 from ..groups.deploying import deployed
 from ..groups.settling import follower_of
 from ..labels.labels import FIXED
+from ..labels.reason import Reason
 from ..labels.sizes import Source, name_sizes
 from ..models.admission import admit
 from ..passes.copying import FAILURES
@@ -65,7 +66,7 @@ class Channels:
     outputs: dict[str, tuple[int, ...]]
     inputs: dict[str, tuple[int, ...]]
     norms: tuple[str, ...]
-    frozen: dict[int, str]
+    frozen: dict[int, Reason]
     cuts: tuple[tuple[tuple[int, ...], ...], ...]
     attributes: dict[str, tuple[int, ...]]
     products: dict[str, tuple[int, ...]]
@@ -97,7 +98,7 @@ class Channels:
             if found == group
         ]
 
-    def reasons(self) -> dict[str, str]:
+    def reasons(self) -> dict[str, Reason]:
         """Return for each BatchNorm with frozen channels the first reason why."""
         found = {}
         for name in self.norms:
@@ -172,7 +173,7 @@ def _deployable(model: nn.Module, trace: Trace, tried_out: Callable[[], Channels
         for block, method in stuck.items():
             inside = [labels for name, labels in trace.outputs.items() if within(name, block)]
             for labels in [*trace.entering[block], *inside]:
-                trace.labels.freeze(labels, f"{method} in {block or 'the model'}")
+                trace.labels.freeze(labels, Reason.at(method, block or "the model"))
 
 
 def _plain(trace: Trace, example: tuple[int, ...]) -> tuple[Channels, Array]:

@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ..groups.blocks import within
 from ..labels.kept import Kept, expected
 from ..labels.labels import FIXED
+from ..labels.reason import Reason
 from ..models.plan_data import PlanError
 from ..passes.passes import Pass
 from ..passes.shadow import one_thread
@@ -214,7 +215,7 @@ def proven(
         except UnprovenError as error:  # noqa: PERF203 - a plan takes far longer
             if len(notes) == ROUNDS or error.groups <= channels.frozen.keys():
                 raise
-            reason = f"differs in {error.module or 'the model'}"
+            reason = Reason.at("differs", error.module or "the model")
             stay = error.groups - channels.frozen.keys()
             channels = replace(channels, frozen={**dict.fromkeys(stay, reason), **channels.frozen})
             notes.append(f"{reason} ({error.said}): {len(stay)} channels that it touches stay")

@@ -18,7 +18,6 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from ..labels.tracked import LAYERS
 from ..passes.shadow import shadow, undisturbed
 from .masking import silence_norms
-from .patterns import KEPT, OTHERS
 from .serving import serving
 
 if TYPE_CHECKING:
@@ -39,7 +38,9 @@ def removable_blocks(model: nn.Module, channels: Channels, fallen: Iterable[str]
         fallen: BatchNorms all of whose scales fell under the threshold.
     """
     spared = {
-        name for name, row in channels.outputs.items() if any(channels.frozen.get(g) in {KEPT, OTHERS} for g in row)
+        name
+        for name, row in channels.outputs.items()
+        if any(channels.frozen[g].kind == "asked" for g in row if g in channels.frozen)
     }
     fallen = [name for name in fallen if name not in spared]
     around = dict.fromkeys(place for name in fallen for place in _around(name))

@@ -8,13 +8,14 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from ..labels.labels import FIXED
+from ..labels.reason import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ..analysis.channels import Channels
 
-KEPT, OTHERS = "kept by --keep", "not in --only"  # why a group is frozen
+KEPT, OTHERS = (Reason(said, "asked") for said in ("kept by --keep", "not in --only"))  # why a group is frozen
 NEAREST = 3
 
 

@@ -9,6 +9,7 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..labels.labels import FIXED, core
+from ..labels.reason import Reason
 from .bundles import bundle_of
 
 if TYPE_CHECKING:
@@ -37,11 +38,11 @@ def _freeze_unscored(trace: Trace) -> None:
     scored = {root for name in norms for root in _roots(trace, trace.outputs[name].numpy())}
     for name, labels in trace.outputs.items():
         bare = [root for root in _roots(trace, labels.numpy()) if root not in scored]
-        trace.labels.freeze(torch.tensor(bare, dtype=torch.long), f"no BatchNorm after {name}", plainer=True)
+        trace.labels.freeze(torch.tensor(bare, dtype=torch.long), Reason.after(name), plainer=True)
     for name, rows in trace.vectors.items():
         for labels in rows.values():
             bare = [root for root in _roots(trace, labels.numpy()) if root not in scored]
-            trace.labels.freeze(torch.tensor(bare, dtype=torch.long), f"no BatchNorm after {name}")
+            trace.labels.freeze(torch.tensor(bare, dtype=torch.long), Reason.after(name))
 
 
 def _stays(trace: Trace, cut: Cut) -> bool:
@@ -54,7 +55,8 @@ def _freeze_siblings(trace: Trace, cut: Cut) -> bool:
     whole = [part for part in cut.parts if all(trace.labels.reason(label) for label in part)]
     if len(whole) in {0, len(cut.parts)}:
         return False
-    reason = f"{cut.reason} beside {trace.labels.reason(whole[0][0])}"
+    first = trace.labels.reason(whole[0][0])
+    reason = cut.reason.beside(first) if first else cut.reason
     for part in cut.parts:
         trace.labels.freeze(torch.tensor(part), reason)
     return True
@@ -113,7 +115,7 @@ def link_width(trace: Trace, module: str) -> bool:
             same = _roots(trace, entering.tolist()) == _roots(trace, [label for row in rows for label in row])
             if len(entering) == width and not same:
                 parts = [*torch.split(entering, size), *(torch.tensor(row) for row in rows)]
-                trace.cut((f"width of {module}", ""), f"view in {module}", parts)
+                trace.cut((f"width of {module}", ""), Reason.at("view", module), parts)
                 found = True
     return found
 

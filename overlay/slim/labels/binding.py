@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..passes.trace import Trace
+    from .reason import Reason
 
 
-def bind(trace: Trace, rows: Sequence[Tensor], each: Any, reason: str) -> None:
+def bind(trace: Trace, rows: Sequence[Tensor], each: Any, reason: Reason) -> None:
     """Demand that each row of labels keeps as many channels as a size says that code asks for.
 
     Args:
@@ -45,7 +46,7 @@ def bind(trace: Trace, rows: Sequence[Tensor], each: Any, reason: str) -> None:
         bind_alike(trace, rows, reason)
 
 
-def bind_alike(trace: Trace, rows: Sequence[Tensor], reason: str) -> None:
+def bind_alike(trace: Trace, rows: Sequence[Tensor], reason: Reason) -> None:
     """Demand that rows keep equally many channels, whatever their number."""
     if len(rows) > 1:
         first = int(rows[0][0].abs())
@@ -64,7 +65,7 @@ def unbind_alike(trace: Trace, rows: Sequence[Tensor]) -> None:
             trace.cuts[key] = cut
 
 
-def tie(trace: Trace, labels: Tensor, dims: Sequence[int], reason: str) -> Tensor:
+def tie(trace: Trace, labels: Tensor, dims: Sequence[int], reason: Reason) -> Tensor:
     """Let what lies along some dimensions live and die together; return the labels, alike along these."""
     for dim in dims:
         if dim not in varying(labels):
@@ -76,7 +77,7 @@ def tie(trace: Trace, labels: Tensor, dims: Sequence[int], reason: str) -> Tenso
     return labels
 
 
-def _bind_to(trace: Trace, source: Source, share: Fraction, rows: list[list[int]], reason: str) -> None:
+def _bind_to(trace: Trace, source: Source, share: Fraction, rows: list[list[int]], reason: Reason) -> None:
     whole = list(source.row)
     if whole and share == 1 and all(row == whole for row in rows):
         return

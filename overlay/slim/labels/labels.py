@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .reason import Reason
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
@@ -28,7 +30,7 @@ class Labels:
     def __init__(self) -> None:
         self._parent = [FIXED]
         self._roots: Array | None = None  # of all labels, until two are united
-        self._reasons: dict[int, str] = {FIXED: "not the output of a layer"}
+        self._reasons: dict[int, Reason] = {FIXED: Reason("not the output of a layer")}
 
     @property
     def count(self) -> int:
@@ -67,14 +69,14 @@ class Labels:
         found: Array = self._roots[np.abs(np.asarray(labels, dtype=np.int64))]
         return found
 
-    def unite(self, one: Tensor, other: Tensor, reason: str) -> None:
+    def unite(self, one: Tensor, other: Tensor, reason: Reason) -> None:
         """Let the labels of two tensors of equal shape live and die together, element by element."""
         if torch.equal(one.abs(), other.abs()):  # as in a second pass
             return
         for a, b in dict.fromkeys(zip(one.flatten().tolist(), other.flatten().tolist())):
             self._join(self.find(a), self.find(b), reason)
 
-    def _join(self, one: int, other: int, reason: str) -> None:
+    def _join(self, one: int, other: int, reason: Reason) -> None:
         low, high = sorted((one, other))
         if low == high:
             return
@@ -85,18 +87,18 @@ class Labels:
         if high in self._reasons:
             self._reasons.setdefault(low, self._reasons.pop(high))
 
-    def freeze(self, labels: Tensor, reason: str, *, plainer: bool = False) -> None:
+    def freeze(self, labels: Tensor, reason: Reason, *, plainer: bool = False) -> None:
         """Forbid dropping any of these labels; a plainer reason takes the place of what was found before."""
         for root in dict.fromkeys(self.find_all(core(labels).flatten().numpy())):
             if plainer and root != FIXED:
                 self._reasons[root] = reason
             self._reasons.setdefault(root, reason)
 
-    def frozen(self) -> dict[int, str]:
+    def frozen(self) -> dict[int, Reason]:
         """Return why each frozen representative is frozen."""
         return dict(self._reasons)
 
-    def reason(self, label: int) -> str | None:
+    def reason(self, label: int) -> Reason | None:
         """Return why a label is frozen, or None if it is not."""
         return self._reasons.get(self.find(label))
 

@@ -18,6 +18,7 @@ from torch.nn.modules.conv import _ConvTransposeNd
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from .labels import FIXED, core, fit, varying
+from .reason import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,7 +82,7 @@ class Planes:
         planes = [(varying(plane), plane) for plane in self.of(tensor)]
         return {dims[0]: core(plane).flatten() for dims, plane in planes if len(dims) == 1}
 
-    def along(self, tensor: Tensor, dim: int, reason: str) -> Tensor | None:
+    def along(self, tensor: Tensor, dim: int, reason: Reason) -> Tensor | None:
         """Return the labels of a tensor along one dimension, shape (size,), or None; freeze whatever else varies."""
         found = None
         for plane in self.of(tensor):
@@ -156,7 +157,7 @@ def _of_layer(trace: Trace, place: tuple[str, str], tensor: Tensor) -> list[Tens
         entering = trace.inputs.setdefault(name, trace.labels.new(width))
         dims = (1, 0) if isinstance(layer, _ConvTransposeNd) else (0, 1)
         return [-along(row, dim, tensor.shape) for row, dim in zip((leaving, entering), dims)]
-    trace.tainted.setdefault(name, f"weight of {name} in {trace.where}")  # groups would have to be told apart
+    trace.tainted.setdefault(name, Reason.at(f"weight of {name}", trace.where))  # groups would have to be told apart
     return []
 
 
@@ -225,7 +226,7 @@ def _unite_summed(trace: Trace, call: Call, sides: list[tuple[list[Tensor], list
             a, b = a.expand(shape), b.expand(shape)
             trace.labels.unite(a, b, call.reason)
             trace.unfolded[call.where] += core(a).flatten().tolist()
-            trace.labels.freeze(a[(a < FIXED) & (b < FIXED)], f"no BatchNorm before {call.reason}")
+            trace.labels.freeze(a[(a < FIXED) & (b < FIXED)], call.reason.before())
             return
     for plane in (*one, *other):
         trace.labels.freeze(plane, call.reason)

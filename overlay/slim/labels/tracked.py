@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from .labels import core
+from .reason import Reason
 
 LAYERS = (_ConvNd, _BatchNorm, nn.Linear)
 
@@ -46,9 +47,9 @@ class Call:
     where: str
 
     @property
-    def reason(self) -> str:
+    def reason(self) -> Reason:
         """Say what froze a label here."""
-        return f"{self.name.strip('_')} in {self.where}"
+        return Reason.at(self.name.strip("_"), self.where)
 
 
 class Plane:
@@ -100,7 +101,7 @@ class Cut:
         tied: Whether the parts keep the same channels, one to one.
     """
 
-    reason: str
+    reason: Reason
     parts: list[list[int]] = field(default_factory=list)
     times: int = 1
     tied: bool = False

@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..labels.labels import core
 from ..labels.made_up import batches, hyperparameters
+from ..labels.reason import Reason
 from ..labels.tracked import tensors
 from .caller import Caller
 from .copying import FAILURES
@@ -149,7 +150,7 @@ def _followed(twin: nn.Module, trace: Trace, shown: Tensor, way: Pass, calls: li
     for tensor in tensors(result):  # what later layers read as well is a feature map, and free to narrow
         known = trace.tracked.get(tensor)
         if known is not None and not known.readers:
-            trace.labels.freeze(known.labels, "output of the model")
+            trace.labels.freeze(known.labels, Reason("output of the model"))
 
 
 @contextmanager
@@ -160,7 +161,7 @@ def _frozen(twin: nn.Module, trace: Trace, opaque: Iterable[str]) -> Iterator[No
         for tensor in tensors(values):
             known = trace.tracked.get(tensor)
             if known is not None:
-                trace.labels.freeze(known.labels, f"hook in {name or 'the model'}")
+                trace.labels.freeze(known.labels, Reason.at("hook", name or "the model"))
 
     with ExitStack() as stack:
         for name in opaque:
@@ -224,4 +225,4 @@ def _freeze_readable(trace: Trace) -> None:
     for labels in [*entering, *trace.outputs.values()]:
         name = widths.get(len(labels), "")
         if name:
-            trace.labels.freeze(labels, f"no pass in {name}")
+            trace.labels.freeze(labels, Reason.at("no pass", name))

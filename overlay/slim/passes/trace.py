@@ -19,6 +19,7 @@ from ..labels.aliases import Aliases, in_place, overwritten
 from ..labels.asking import Asked
 from ..labels.labels import FIXED, Labels, core, varying
 from ..labels.planes import Planes
+from ..labels.reason import Reason
 from ..labels.rescaling import Factors, Key, Rescaled
 from ..labels.tracked import LAYERS, Call, Cut, Mark, Plane, Tracked, UnknownOperatorError, Visit, tensors
 from .hearing import has_code, numbers, operator_name, unheard
@@ -54,7 +55,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         self.owner: dict[int, str] = {}
         self.outputs: dict[str, Tensor] = {}  # layer -> labels of its output channels
         self.inputs: dict[str, Tensor] = {}  # convolution or Linear -> labels of its input channels
-        self.tainted: dict[str, str] = {}  # layer -> why its weights must stay as they are
+        self.tainted: dict[str, Reason] = {}  # layer -> why its weights must stay as they are
         self.planes = Planes(self, model)
         self.vectors: dict[str, dict[int, Tensor]] = {}  # parameter or buffer of no layer -> dimension -> labels
         self.zeros: Any = WeakTensorKeyDictionary()  # a number that PyTorch has put in a tensor -> whether it is zero
@@ -84,7 +85,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
                 if isinstance(tensor, Tensor):
                     first = self.owner.setdefault(id(tensor), name)
                     if first != name:
-                        self.tainted[first] = self.tainted[name] = f"weight shared by {first} and {name}"
+                        self.tainted[first] = self.tainted[name] = Reason(f"weight shared by {first} and {name}")
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -249,7 +250,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         """Return the labels along one dimension, shape (size,); where they differ along others, rows are tied."""
         size = tensor.shape[dim]
         if tensor in self.planes:
-            found = self.planes.along(tensor, dim, f"{self.caller} in {self.where}")
+            found = self.planes.along(tensor, dim, Reason.at(self.caller, self.where))
             return torch.full((size,), FIXED) if found is None else found
         labels = self.labels_of(tensor)
         if labels is None:
@@ -264,14 +265,14 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         if dim not in varying(labels):
             raise UnknownOperatorError
         rows = core(labels).movedim(dim, -1).reshape(-1, labels.shape[dim])
-        self.labels.unite(rows[:1].expand_as(rows), rows, f"{self.caller} in {self.where}")
+        self.labels.unite(rows[:1].expand_as(rows), rows, Reason.at(self.caller, self.where))
         return torch.where((rows > FIXED).all(0), rows[0].abs(), -rows[0].abs())
 
     def shorten(self, rows: list[Tensor]) -> None:
         """Remember that there may be fewer along rows of labels, where a tensor has others along other dimensions."""
         self.rows.update(tuple(row.abs().tolist()) for row in rows)
 
-    def cut(self, key: Any, reason: str, parts: list[Tensor]) -> None:
+    def cut(self, key: Any, reason: Reason, parts: list[Tensor]) -> None:
         """Demand that these parts, and any others cut under the same key, keep equally many channels."""
         cut = self.cuts.setdefault(key, Cut(reason))
         for part in parts:

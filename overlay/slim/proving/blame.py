@@ -9,6 +9,7 @@ import torch
 
 from ..groups.blocks import within
 from ..groups.settling import link_width
+from ..labels.reason import Reason
 from ..labels.rescaling import POWERS, Rescaled
 from ..labels.sizes import Source
 from .walks import Finding
@@ -85,14 +86,14 @@ class Blame:
                 continue
             self.trace.rescaled.pop(key, None)
             done = True
-            reason = f"number computed from a width in {_named(key.module)}"
+            reason = Reason.at("number computed from a width", _named(key.module))
             if found is not None:
                 self._make_up(key, found, reason)
             elif not self._freeze([*self._entering(key.module), *self._made(key.module)], reason):
                 self._blame(Finding(key.module, failed=False, said=reason), key.module, reason)
         return done
 
-    def _make_up(self, key: Key, found: tuple[str, tuple[int, ...], float], reason: str) -> None:
+    def _make_up(self, key: Key, found: tuple[str, tuple[int, ...], float], reason: Reason) -> None:
         width, row, power = found
         use = self.trace.factors.uses.get(key)
         ways = self.ways.setdefault(key, use.ways if use is not None else [])
@@ -118,7 +119,7 @@ class Blame:
             if self.ways[key]:
                 self.trace.rescaled[key] = Rescaled(self.ways[key][0], made_up.width, made_up.row, made_up.power)
             else:
-                reason = f"number computed from a width in {_named(key.module)}"
+                reason = Reason.at("number computed from a width", _named(key.module))
                 self._freeze([torch.tensor(made_up.row)], reason)
         return bool(doubted)
 
@@ -133,11 +134,11 @@ class Blame:
         """Freeze a step more of what each module touches that was found at fault; return whether there was any."""
         done = False
         for found in findings:
-            reason = f"{'fixed width' if found.failed else 'differs'} in {_named(found.module)}"
+            reason = Reason.at("fixed width" if found.failed else "differs", _named(found.module))
             done = self._blame(found, found.module, reason) or done
         return done
 
-    def _blame(self, found: Finding, module: str, reason: str) -> bool:
+    def _blame(self, found: Finding, module: str, reason: Reason) -> bool:
         """Take the next step for a module that freezes anything, or else for the one around it."""
         while self.steps[module] < len(STEPS):
             step = STEPS[self.steps[module]]
@@ -152,7 +153,7 @@ class Blame:
         self.linked.add(module)
         return link_width(self.trace, module)
 
-    def _freeze_tensor(self, found: Finding, module: str, reason: str) -> bool:
+    def _freeze_tensor(self, found: Finding, module: str, reason: Reason) -> bool:
         """Freeze what differs, where it is the model's own code that made it, which touches everything."""
         if found.place is None or module:
             return False
@@ -160,20 +161,20 @@ class Blame:
         marks = getattr(self.trace.visits[name][call], side) if call < len(self.trace.visits[name]) else []
         return self._freeze(marks[place].planes if place < len(marks) else [], reason)
 
-    def _freeze_passing(self, found: Finding, module: str, reason: str) -> bool:
+    def _freeze_passing(self, found: Finding, module: str, reason: Reason) -> bool:
         """Freeze what enters a module and, where what it says differs, what leaves it."""
         visits = [] if found.failed else self.trace.visits[module]
         leaving = [labels for visit in visits for mark in visit.leaving for labels in mark.planes]
         return self._freeze([*self._entering(module), *leaving], reason)
 
-    def _freeze_call(self, found: Finding, module: str, reason: str) -> bool:
+    def _freeze_call(self, found: Finding, module: str, reason: Reason) -> bool:
         """Freeze what enters and leaves the one call that differs: an activation may be shared by the whole model."""
         if found.place is None or found.place[0] != module:
             return False
         visits = self.trace.visits[module][found.place[1] :][:1]
         return self._freeze([p for v in visits for mark in (*v.entering, *v.leaving) for p in mark.planes], reason)
 
-    def _freeze_made(self, _: Finding, module: str, reason: str) -> bool:
+    def _freeze_made(self, _: Finding, module: str, reason: Reason) -> bool:
         return self._freeze(self._made(module), reason)
 
     def _entering(self, module: str) -> list[Any]:
@@ -184,7 +185,7 @@ class Blame:
         made = self.trace.outputs.items()
         return [labels for name, labels in made if not module or within(name, module)]
 
-    def _freeze(self, rows: Iterable[Any], reason: str) -> bool:
+    def _freeze(self, rows: Iterable[Any], reason: Reason) -> bool:
         """Freeze labels; return whether any were free."""
         before = len(self.trace.labels.frozen())
         for labels in rows:

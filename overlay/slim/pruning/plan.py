@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..groups.blocks import removable_blocks, within
 from ..groups.counting import keep_counts, unrounded
-from ..groups.patterns import KEPT, OTHERS
 from ..labels.labels import FIXED
 from ..models.admission import bare
 from ..models.plan_data import FORMAT, PlanError, check_plan, read_json
@@ -195,7 +194,7 @@ def stay(channels: Channels) -> str:
         channels.frozen[group]
         for name in channels.norms
         for group in channels.outputs[name]
-        if group in channels.frozen and group != FIXED and channels.frozen[group] not in {KEPT, OTHERS}
+        if group in channels.frozen and group != FIXED and channels.frozen[group].kind != "asked"
     )
     those = [f"{reason} ({count})" for reason, count in kept.most_common()]
     return f"{sum(kept.values())} BatchNorm channels must stay: {some(those)}" if kept else ""

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..labels.reason import Reason
 from .plan import some
 
 if TYPE_CHECKING:
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
 
     from ..analysis.channels import Channels
 
-UNSCORED = "no BatchNorm after "  # followed by the layer itself: one row for all of them
-KEPT = "no BatchNorm after the layer"
+UNSCORED = Reason("no BatchNorm after the layer")  # one row for all whose reason is their own layer
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,12 @@ def report(model: nn.Module, channels: Channels) -> Report:
         model: The bare model.
         channels: Its channels, from `analyse`.
     """
-    layers: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    layers: defaultdict[Reason, Counter[str]] = defaultdict(Counter)
     for name, groups in channels.outputs.items():
         for group in groups:
             if group in channels.frozen:
                 reason = channels.frozen[group]
-                layers[KEPT if reason.startswith(UNSCORED) else reason][name] += 1
+                layers[UNSCORED if reason.kind == "unscored" else reason][name] += 1
     rows = [_row(model, channels, reason, dict(found)) for reason, found in layers.items()]
     total = sum(channels.widths[name] for name in channels.norms)
     return Report(
@@ -103,12 +103,11 @@ def report(model: nn.Module, channels: Channels) -> Report:
     )
 
 
-def _row(model: nn.Module, channels: Channels, reason: str, layers: dict[str, int]) -> Frozen:
-    operator, found, layer = reason.partition(" in ")
+def _row(model: nn.Module, channels: Channels, reason: Reason, layers: dict[str, int]) -> Frozen:
     return Frozen(
         reason=reason,
-        operator=operator if found else "",
-        layer=layer,
+        operator=reason.operator,
+        layer=reason.layer,
         layers=layers,
         batchnorm_channels=sum(count for name, count in layers.items() if name in channels.norms),
         parameters=sum(_parameters(model, name) * count // channels.widths[name] for name, count in layers.items()),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..labels.labels import FIXED
+from ..labels.reason import Reason
 from ..labels.tracked import UnknownOperatorError
 from .slicing import is_depthwise
 
@@ -34,9 +35,8 @@ def convolution(trace: Trace, call: Call) -> list[Tensor | None]:
         return [spread(torch.where(zero, leaving, -leaving), call.outputs[0], channel)]
     read(trace, name, entering, call.reason)
     if layer.groups > 1:
-        reason = f"grouped {call.reason}"
         for side, labels in (("in", entering), ("out", leaving)):
-            trace.cut((f"{name} {side}", ""), reason, list(labels.chunk(layer.groups)))
+            trace.cut((f"{name} {side}", ""), call.reason.grouped(), list(labels.chunk(layer.groups)))
     return [spread(-leaving, call.outputs[0], channel)]
 
 
@@ -46,7 +46,7 @@ def batch_norm(trace: Trace, call: Call) -> list[Tensor | None]:
     name = owned(trace, mean if weight is None else weight)
     labels = trace.vector(x, 1).abs()
     if weight is None:
-        trace.labels.freeze(labels, f"BatchNorm without scale in {call.where}")
+        trace.labels.freeze(labels, Reason.at("BatchNorm without scale", call.where))
     if name in trace.outputs:
         trace.labels.unite(trace.outputs[name], labels, call.reason)
     trace.outputs.setdefault(name, labels.clone())
@@ -72,17 +72,17 @@ def owned(trace: Trace, weight: Any) -> str:
     return name
 
 
-def note_inputs(trace: Trace, name: str, entering: Tensor, reason: str) -> None:
+def note_inputs(trace: Trace, name: str, entering: Tensor, reason: Reason) -> None:
     """Remember which labels enter a layer; a layer that is called twice ties the two calls together."""
     if name in trace.inputs:
         trace.labels.unite(trace.inputs[name], entering, reason)
     trace.inputs.setdefault(name, entering.abs())
 
 
-def read(trace: Trace, name: str, entering: Tensor, reason: str) -> None:
+def read(trace: Trace, name: str, entering: Tensor, reason: Reason) -> None:
     """Let a layer mix channels: each must then be worth nothing where its gamma and beta are zero."""
     note_inputs(trace, name, entering, reason)
-    trace.labels.freeze(entering[entering < FIXED], f"no BatchNorm before {reason}")
+    trace.labels.freeze(entering[entering < FIXED], reason.before())
 
 
 def spread(labels: Tensor, output: Tensor, dim: int) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..labels.labels import FIXED, core, varying
+from ..labels.reason import Reason
 from ..labels.tracked import UnknownOperatorError
 from ..passes.trace import known
 
@@ -34,8 +35,8 @@ def attention(trace: Trace, call: Call) -> list[Tensor | None]:
     left, right = left.expand(shape), right.expand(shape)
     trace.labels.unite(left, right, call.reason)
     if call.kwargs.get("scale") is None:
-        trace.labels.freeze(left, f"scale of attention in {call.where}")
-    trace.labels.freeze(left[(left < FIXED) & (right < FIXED)], f"no BatchNorm before {call.reason}")
+        trace.labels.freeze(left, Reason.at("scale of attention", call.where))
+    trace.labels.freeze(left[(left < FIXED) & (right < FIXED)], call.reason.before())
     return [core(v).expand(call.outputs[0].shape)]
 
 

@@ -60,7 +60,7 @@ def shrunk(trace: Trace, call: Call, labels: Tensor, dim: int) -> Tensor:
         return tied(trace, call, labels, dim)
     if not _ignores_zeros(call):
         raise UnknownOperatorError
-    trace.labels.freeze(labels[labels < FIXED], f"no BatchNorm before {call.reason}")
+    trace.labels.freeze(labels[labels < FIXED], call.reason.before())
     if labels.ndim > 1:  # not of a BatchNorm's scales, which are zero then
         trace.unfolded[call.where] += core(labels).flatten().tolist()
     return torch.full_like(first, FIXED)

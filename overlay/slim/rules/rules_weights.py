@@ -21,6 +21,7 @@ from .heads import product
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..labels.reason import Reason
     from ..labels.tracked import Call
     from ..passes.trace import Rule, Trace
 
@@ -67,12 +68,12 @@ def _dense(trace: Trace, call: Call, entering: Tensor, out: int, groups: int) ->
     else:
         trace.labels.unite(inner.expand_as(read), read, call.reason)
         trace.unfolded[call.where] += entering.tolist()
-        trace.labels.freeze(entering[entering < FIXED], f"no BatchNorm before {call.reason}")
+        trace.labels.freeze(entering[entering < FIXED], call.reason.before())
     if groups > 1:
         if out or leaving is None:
             trace.labels.freeze(entering, call.reason)  # a weight's rows would have to be told apart by group
             raise UnknownOperatorError
-        trace.cut((f"{call.reason}: {int(leaving[0])}", ""), f"grouped {call.reason}", list(leaving.chunk(groups)))
+        trace.cut((f"{call.reason}: {int(leaving[0])}", ""), call.reason.grouped(), list(leaving.chunk(groups)))
     return leaving
 
 
@@ -130,7 +131,7 @@ def _row(plane: Tensor, dim: int) -> Tensor:
     return plane.movedim(dim, -1).reshape(-1, plane.shape[dim])[0]
 
 
-def _freeze_rest(trace: Trace, weight: Tensor, reason: str) -> None:
+def _freeze_rest(trace: Trace, weight: Tensor, reason: Reason) -> None:
     """Freeze what varies along the kernel, or along two dimensions at once."""
     for plane in trace.planes.of(weight):
         if varying(plane) not in ([0], [1]):
