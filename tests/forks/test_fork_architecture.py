@@ -124,6 +124,7 @@ class TestUse:
             with pytest.raises(StepError, match=r"folded this pruned model's BatchNorms: load its \.pt anew"):
                 fork.call("after", **arguments)
 
+    @pytest.mark.slow
     def test_an_unpruned_model_that_was_used_trains_as_upstream_has_it(self, old):
         ours = old.call("after", weights=old.dense["last"], name="used", data=old.one, first="predict")
         assert ours["shapes"] == old.dense["shapes"]

@@ -48,6 +48,7 @@ def only(monkeypatch, *ids):
     monkeypatch.setattr(verify, "CHECKS", tuple(check for check in verify.CHECKS if check.id in ids))
 
 
+@pytest.mark.slow
 def test_a_fork_that_lost_the_penalty_is_found_out(damaged, call, tmp_path, monkeypatch):
     only(monkeypatch, "identity", "dense", "sparse")
     fork = damaged(

@@ -58,6 +58,7 @@ def test_a_wrong_request_is_refused_before_anything_is_done(call, arguments, wor
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_what_cannot_be_fetched_fails_and_the_others_do_not(call, tmp_path, monkeypatch):
     kept = tmp_path / "cache" / "sdists"
     kept.mkdir(parents=True)

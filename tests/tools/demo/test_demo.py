@@ -34,6 +34,7 @@ def cut_off(epoch: int, epochs: int) -> None:
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.slow
 def test_the_journey_ends_with_numbers_and_goes_on_where_it_was_cut_off(tmp_path):
     out, first, second = tmp_path / "demo", [], []
     with pytest.raises(KeyboardInterrupt):

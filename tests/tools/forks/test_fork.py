@@ -21,6 +21,7 @@ from slimfork.releases import pins
 from slimfork.releases.archive import read_sdist
 from slimfork.releases.fetch import fetch
 from slimfork.terminal import content
+from tests.sampling import sampled
 from tests.tools.conftest import write
 from tests.tools.small_release import LOSS, TRAINER
 
@@ -105,7 +106,7 @@ def test_the_release_is_the_imports_until_the_tree_moves_on(fork, git):
             assert read_fork(repository).release.version == known
 
 
-@pytest.fixture(scope="module", params=REAL)
+@pytest.fixture(scope="module", params=sampled(REAL, by_default=REAL[:1]))
 def real(request, tmp_path_factory):
     """A real release: its pin, its files, and the folder that its fork goes to."""
     pin = pins.find(f"ultralytics=={request.param}")

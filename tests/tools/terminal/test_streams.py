@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from tests.sampling import sampled
 from tests.tools.real_program import one_line, run
 
 
@@ -30,7 +31,9 @@ def test_what_has_a_reader_no_more_is_no_failure(real):
     assert run(["status", real / "nowhere"], "{} 2>&1 >&- | true; echo ${{PIPESTATUS[0]}}").stdout == "2\n"
 
 
-@pytest.mark.parametrize("ends", ["2>&-", "2>/dev/full", "<&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    "ends", sampled(["2>&-", "2>/dev/full", "<&- 2>&-", "<&- >&- 2>&-"], by_default=["2>/dev/full", "<&- >&- 2>&-"])
+)
 def test_a_closed_stderr_changes_no_exit_code(real, ends):
     assert run(["status", real / "nowhere"], f"{{}} {ends}").returncode == 2
     assert run(["revert", real, "--dry-run"], f"{{}} {ends}").returncode == (2 if ">&- 2" in ends else 0)
