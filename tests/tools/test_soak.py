@@ -1,6 +1,6 @@
 """Hundreds of kills and saves, on a real release: nothing is lost, nothing is half there, nothing is left behind.
 
-`pytest -m slow -n 0 -s tests/tools/test_soak.py` prints the counts that README shows.
+`pytest -m slow -n 0 -s tests/tools/test_soak.py` prints the counts that tools/README.md shows.
 """
 
 from __future__ import annotations

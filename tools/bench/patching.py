@@ -27,7 +27,7 @@ def once(spec: str) -> float:
 
 
 def main() -> None:
-    """Measure the releases that are named, or the two that the README speaks of."""
+    """Measure the releases that are named, or the two that tools/README.md speaks of."""
     for spec in sys.argv[1:] or SPECS:
         once(spec)  # fetches, and warms the file cache
         seconds = [once(spec) for _ in range(RUNS)]
