@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from .analysis.scales import gammas, widths
 from .pruning.plan import Plan, make_plan
-from .pruning.target import EXAMPLES
+from .pruning.target import EXAMPLES, Target
 from .script import journey
 from .script.choosing import SCORES
 from .script.interface import Files, Interface, Line
+from .script.options import PruneOptions
 from .writing import plots
 
 if TYPE_CHECKING:
@@ -71,26 +72,36 @@ def common_arguments(parser: argparse.ArgumentParser, where: str) -> None:
     add("--out", type=Path, help=f"where to {where}")
     add("--overwrite", action="store_true", help="replace files at --out that no earlier run of this script wrote")
     add("--trust", action="store_true", help="run what the checkpoint's pickle says; it may be any program")
-    add("--no-fold", action="store_true", help="drop the constant output of dropped channels instead of folding it")
-    add("--no-onnx", action="store_true", help="no ONNX file and no latency")
+    unfolded = "drop the constant output of dropped channels instead of folding it"
+    add("--no-fold", dest="fold", action="store_false", help=unfolded)
+    add("--no-onnx", dest="onnx", action="store_false", help="no ONNX file and no latency")
     add("--dry-run", action="store_true", help="plan and report, write nothing")
     add("--json", action="store_true", help="print the report as JSON to stdout, and nothing else there")
 
 
-def _out(options: argparse.Namespace) -> Path:
-    out: Path = options.out or options.weights.with_name(f"{options.weights.stem}-pruned.pt")
-    return out
+def read_options(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> PruneOptions:
+    """Read the options that were typed.
+
+    Raises:
+        TargetError: The target makes no sense.
+        SystemExit: They are not the script's; argparse has said how to use it.
+    """
+    typed = vars(parser.parse_args(arguments))
+    target = Target.parse(typed["target"]) if typed["target"] else None
+    return PruneOptions(**{**typed, "target": target, "keep": tuple(typed["keep"]), "only": tuple(typed["only"])})
 
 
-def _choose(
-    model: nn.Module, channels: Channels, scores: Scores, options: argparse.Namespace, ratio: float | None
-) -> Plan:
+def _out(options: PruneOptions) -> Path:
+    return options.out or options.weights.with_name(f"{options.weights.stem}-pruned.pt")
+
+
+def _choose(model: nn.Module, channels: Channels, scores: Scores, options: PruneOptions, ratio: float | None) -> Plan:
     return make_plan(
         model,
         channels,
         ratio=options.ratio if ratio is None else ratio,
         threshold=options.threshold,
-        round_to=options.round_to,
+        round_to=options.multiple,
         min_channels=options.min_channels,
         scores=scores,
     )
@@ -109,7 +120,7 @@ def _draw(files: Files, dense: nn.Module, pruned: nn.Module, channels: Channels)
 
 
 INTERFACE = Interface(
-    parser=_parser,
+    read=lambda arguments: read_options(_parser(), arguments),
     out=_out,
     prepare=lambda model, _: (model, []),
     choose=_choose,

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from .analysis.scales import widths
-from .command import ADVICE, common_arguments, report_argument
+from .command import ADVICE, common_arguments, read_options, report_argument
 from .costs.measure import count_parameters
 from .labels.tracked import tensors
 from .models.recipe import built_from
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from .analysis.channels import Channels
     from .pruning.scoring import Scores
+    from .script.options import PruneOptions
 
 
 def main(line: Line, arguments: Sequence[str] | None = None) -> int:
@@ -51,31 +52,29 @@ def _parser() -> argparse.ArgumentParser:
     add("--weights", type=Path, required=True, help="the checkpoint to prune; last.pt of a sparse run")
     add("--save-dir", type=Path, help="folder of the results (default: that of the weights)")
     add("-p", "--prob", type=float, help="share of all BatchNorm scales below the threshold (default: 0.5)")
-    add("-t", "--thres", type=float, default=0.0, help="the threshold itself; 0 takes --prob")
+    add("-t", "--thres", dest="threshold", metavar="THRES", type=float, help="the threshold itself; 0 takes --prob")
     add("-r", "--rate", dest="round_to", type=int, help="keep a multiple of this many channels a layer, rounded up")
     add("--target", help=f"instead of -p or -t, drop no more than it takes to get there: {EXAMPLES}")
     add("--plan", type=Path, help="apply a plan that was saved before")
     report_argument(parser)
     add("--advice", action="store_true", help=ADVICE)
     common_arguments(parser, "(default: <save-dir>/pruned_<digits of prob>.pt, pruned_auto.pt with --thres)")
-    parser.set_defaults(prob=None)
     return parser
 
 
-def _out(options: argparse.Namespace) -> Path:
+def _out(options: PruneOptions) -> Path:
     """Name the result as the write-up does: `str(prob).split(".")[-1]`."""
     _check(options)
     digits = str(_prob(options)).rpartition(".")[2]
-    name = "plan" if options.plan else "auto" if options.thres or options.target else digits
-    out: Path = options.out or (options.save_dir or options.weights.parent) / f"pruned_{name}.pt"
-    return out
+    name = "plan" if options.plan else "auto" if options.threshold or options.target else digits
+    return options.out or (options.save_dir or options.weights.parent) / f"pruned_{name}.pt"
 
 
-def _prob(options: argparse.Namespace) -> float:
-    return 0.5 if options.prob is None else float(options.prob)
+def _prob(options: PruneOptions) -> float:
+    return 0.5 if options.prob is None else options.prob
 
 
-def _check(options: argparse.Namespace) -> None:
+def _check(options: PruneOptions) -> None:
     """Refuse numbers out of range.
 
     Raises:
@@ -83,19 +82,19 @@ def _check(options: argparse.Namespace) -> None:
     """
     if not 0 <= _prob(options) < 1:
         raise ValueError(f"--prob {options.prob}: is the share of scales below the threshold, at least 0, less than 1")
-    if not 0 <= options.thres < float("inf"):
-        raise ValueError(f"--thres {options.thres}: is compared with |γ|, so it must be finite and at least 0")
-    if options.thres and options.prob is not None:
+    if options.threshold is not None and not 0 <= options.threshold < float("inf"):
+        raise ValueError(f"--thres {options.threshold}: is compared with |γ|, so it must be finite and at least 0")
+    if options.threshold and options.prob is not None:
         raise ValueError("--prob and --thres: give one of them; --thres is a threshold, --prob finds one")
-    if options.target and (options.thres or options.prob is not None or options.plan):
+    if options.target and (options.threshold or options.prob is not None or options.plan):
         raise ValueError("--target finds the threshold: leave out --prob, --thres and --plan")
-    if options.plan and (options.thres or options.prob is not None):
+    if options.plan and (options.threshold or options.prob is not None):
         raise ValueError("--plan says already which channels stay: leave out --prob and --thres")
     if options.round_to is not None and options.round_to < 1:
         raise ValueError(f"--rate {options.round_to}: must be at least 1; 8 suits fp16, 16 or 32 int8")
 
 
-def _prepare(model: nn.Module, options: argparse.Namespace) -> tuple[nn.Module, list[str]]:
+def _prepare(model: nn.Module, options: PruneOptions) -> tuple[nn.Module, list[str]]:
     return built_from(options.cfg, model, options.weights) if options.cfg else (model, [])
 
 
@@ -107,14 +106,12 @@ def all_scales(model: nn.Module) -> Tensor:
     return torch.cat(found).sort().values
 
 
-def _choose(
-    model: nn.Module, channels: Channels, scores: Scores, options: argparse.Namespace, ratio: float | None
-) -> Plan:
+def _choose(model: nn.Module, channels: Channels, scores: Scores, options: PruneOptions, ratio: float | None) -> Plan:
     """Drop what is strictly below the threshold; but where that is zero, what is exactly zero, which does nothing.
 
     A quantile is of all |γ| of the model; of weighed scores, which only prunable channels have, of those.
     """
-    prob, threshold = _prob(options), options.thres or None
+    prob, threshold = _prob(options), options.threshold or None
     if ratio is None and threshold is None and scores.by != "gamma":
         ratio = prob
     elif ratio is None and threshold is None:
@@ -125,8 +122,8 @@ def _choose(
         channels,
         ratio=ratio,
         threshold=threshold,
-        strictly=bool(threshold) or (not options.thres and prob == 0),
-        round_to=options.round_to,
+        strictly=bool(threshold) or (not options.threshold and prob == 0),
+        round_to=options.multiple,
         min_channels=options.min_channels,
         scores=scores,
     )
@@ -165,7 +162,7 @@ def _draw(files: Files, dense: nn.Module, pruned: nn.Module, channels: Channels)
 
 
 INTERFACE = Interface(
-    parser=_parser,
+    read=lambda arguments: read_options(_parser(), arguments),
     out=_out,
     prepare=_prepare,
     choose=_choose,

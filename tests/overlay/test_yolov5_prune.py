@@ -95,9 +95,7 @@ class TestNames:
     )
     def test_are_the_write_ups(self, amount, name):
         arguments = ["--weights", "runs/exp/weights/last.pt", *map(str, amount)]
-        out = [
-            INTERFACE.out(INTERFACE.parser().parse_args([*arguments, *more])) for more in ((), ("--save-dir", "there"))
-        ]
+        out = [INTERFACE.out(INTERFACE.read([*arguments, *more])) for more in ((), ("--save-dir", "there"))]
         assert out == [Path("runs/exp/weights", name), Path("there", name)]
 
     def test_everything_lies_in_the_save_dir(self, fork, weights, tmp_path):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from ..calibration import ultralytics_data
 
 if TYPE_CHECKING:
-    import argparse
+    from collections.abc import Sequence
     from pathlib import Path
 
     from torch import nn
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..calibration.datasets import DataSet
     from ..pruning.plan import Plan
     from ..pruning.scoring import Scores
+    from .options import PruneOptions
     from .stages import Validate
 
     OpenData = Callable[..., DataSet]
@@ -60,8 +61,7 @@ class Interface:
     """What differs between the prune scripts of the two upstreams.
 
     Attributes:
-        parser: Makes the parser. Besides those of `common_arguments` every script has weights, plan, target, report and
-            advice.
+        read: Reads the options that were typed.
         out: Where the pruned checkpoint goes.
         prepare: Makes the loaded model the one to prune; says what it did, a line each.
         choose: Makes the plan, unless `--plan` names one, by these scores; at this ratio where there is one.
@@ -73,10 +73,10 @@ class Interface:
         trainable: Whether parameters ask for gradients in the checkpoint that is written.
     """
 
-    parser: Callable[[], argparse.ArgumentParser]
-    out: Callable[[argparse.Namespace], Path]
-    prepare: Callable[[nn.Module, argparse.Namespace], tuple[nn.Module, list[str]]]
-    choose: Callable[[nn.Module, Channels, Scores, argparse.Namespace, float | None], Plan]
+    read: Callable[[Sequence[str] | None], PruneOptions]
+    out: Callable[[PruneOptions], Path]
+    prepare: Callable[[nn.Module, PruneOptions], tuple[nn.Module, list[str]]]
+    choose: Callable[[nn.Module, Channels, Scores, PruneOptions, float | None], Plan]
     remarks: Callable[[nn.Module, nn.Module, Plan, int], list[str]]
     draw: Callable[[Files, nn.Module, nn.Module, Channels], list[Path]]
     pictures: Callable[[Files], list[Path]]

@@ -25,16 +25,14 @@ from ..pruning.advice import advise, doubts, table
 from ..pruning.plan import Plan, PlanError
 from ..pruning.report import report
 from ..pruning.surgery import apply_plan, mask_plan
-from ..pruning.target import Target
 from ..writing.interrupt import INTERRUPTED, interruptible
-from .choosing import Chooser, predicted, settle_options, settle_score
+from .choosing import Chooser, predicted
 from .interface import Files
-from .loading import check_options, image_size, load, open_data, penalised, read_plan
+from .loading import check_files, image_size, load, open_data, penalised, read_plan
 from .results import Results, plan_out
 from .stages import accuracies, accuracy_table, folding_error
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
@@ -44,6 +42,7 @@ if TYPE_CHECKING:
     from ..calibration.datasets import DataSet
     from ..pruning.advice import Advice
     from .interface import Interface, Line
+    from .options import PruneOptions
 
 BATCH = 16  # pictures at a time for BatchNorm statistics
 SAMPLE = 4  # pictures on which the error of folding is measured
@@ -51,10 +50,10 @@ SAMPLE = 4  # pictures on which the error of folding is measured
 
 def run(line: Line, interface: Interface, arguments: Sequence[str] | None = None) -> int:
     """Run the script; returns its exit code (0 done, 2 usage or input, 130 interrupted)."""
-    options = interface.parser().parse_args(arguments)
     written: list[Path] = []
     with interruptible() as interruption:
         try:
+            options = interface.read(arguments)
             with _only_json() if options.json else nullcontext(sys.stdout) as result:
                 outcome = look(line, interface, options) if options.report else prune(line, interface, options, written)
                 interruption.check()
@@ -108,7 +107,7 @@ def tell(*lines: str) -> None:
         say(text)
 
 
-def look(line: Line, interface: Interface, options: argparse.Namespace) -> dict[str, Any]:
+def look(line: Line, interface: Interface, options: PruneOptions) -> dict[str, Any]:
     """Say what of a checkpoint can be pruned, what stays and why; write nothing.
 
     Raises:
@@ -121,17 +120,17 @@ def look(line: Line, interface: Interface, options: argparse.Namespace) -> dict[
     return found.to_dict()
 
 
-def prune(line: Line, interface: Interface, options: argparse.Namespace, written: list[Path]) -> dict[str, Any]:
+def prune(line: Line, interface: Interface, options: PruneOptions, written: list[Path]) -> dict[str, Any]:
     """Prune as the options say and return the report; `written` gets the files that are there.
 
     Raises:
         ValueError: The checkpoint, the plan or the options do not fit.
     """
-    target = Target.parse(options.target) if options.target else None
     files = Files(interface.out(options))
-    check_options(line, options, files.checkpoint)
-    settle_options(options, target)
-    results = Results(files, interface, onnx=not options.no_onnx, written=written)
+    check_files(line, options, files.checkpoint)
+    options.check()
+    options = options.rounded()
+    results = Results(files, interface, onnx=options.onnx, written=written)
     unasked = options.dry_run or options.advice or options.overwrite
     replaced = [] if unasked else results.check(plan=options.plan)
     dense, checkpoint = load(line, options.weights, trust=options.trust)
@@ -142,7 +141,7 @@ def prune(line: Line, interface: Interface, options: argparse.Namespace, written
     channels = analyse(dense)
     allowed = protect(channels, keep=options.keep, only=options.only)
     known = advise(dense, allowed)
-    settle_score(options, target, sparse=known.sparse)
+    options = options.scored(sparse=known.sparse)
     if options.advice:
         tell(*said, *table(known))
         return {"advice": known.to_dict()}
@@ -153,13 +152,14 @@ def prune(line: Line, interface: Interface, options: argparse.Namespace, written
         else:
 
             def choose(free: Channels) -> Plan:
-                return Chooser.of(interface, options, dense, free, imgsz).plan_for(target, line.export, checkpoint)
+                chooser = Chooser.of(interface, options, dense, free, imgsz)
+                return chooser.plan_for(options.target, line.export, checkpoint)
 
             plan, (pruned, notes) = proven(
                 allowed, choose, lambda plan: _pruned(dense, plan, channels, options, imgsz, data)
             )
     doubted = doubts(known, dense, channels, plan, penalised=penalised(checkpoint))
-    if target and known.sparse:  # as much was asked for, and what lives on is what fine-tuning is for
+    if options.target and known.sparse:  # as much was asked for, and what lives on is what fine-tuning is for
         notes += doubted
         doubted = []
     warnings = [f"{doubt}; next: {_mend(known, interface, options, penalised(checkpoint))}" for doubt in doubted]
@@ -174,7 +174,7 @@ def prune(line: Line, interface: Interface, options: argparse.Namespace, written
     else:
         with results.workshop() as making:
             making.write(dense, pruned, channels, plan, checkpoint)
-            before, after = making.measure(None if options.no_onnx else line.export, dense, pruned, checkpoint, imgsz)
+            before, after = making.measure(line.export if options.onnx else None, dense, pruned, checkpoint, imgsz)
     lines, rows = measure.table(before, after)
     tell(*lines, *(predicted(dense, channels, plan, imgsz) if options.dry_run else results.beside()))
     tell(*_planned(options))
@@ -190,11 +190,11 @@ def prune(line: Line, interface: Interface, options: argparse.Namespace, written
 
 
 def _pruned(
-    dense: nn.Module, plan: Plan, channels: Channels, options: argparse.Namespace, imgsz: int, data: DataSet | None
+    dense: nn.Module, plan: Plan, channels: Channels, options: PruneOptions, imgsz: int, data: DataSet | None
 ) -> tuple[nn.Module, list[str]]:
     """Return the pruned model, and what there is to say of it."""
     pruned = deepcopy(dense)
-    notes = apply_plan(pruned, plan, channels, fold=not options.no_fold, imgsz=imgsz)
+    notes = apply_plan(pruned, plan, channels, fold=options.fold, imgsz=imgsz)
     if notes:
         masked = deepcopy(dense)
         mask_plan(masked, plan, channels, fold=True)
@@ -213,7 +213,7 @@ def _reestimated(
     dense: nn.Module,
     pruned: nn.Module,
     made: tuple[Plan, Channels, dict[str, Any]],
-    options: argparse.Namespace,
+    options: PruneOptions,
     imgsz: int,
     data: DataSet,
 ) -> dict[str, dict[str, float]]:
@@ -223,7 +223,7 @@ def _reestimated(
     if options.val:
         raw = deepcopy(dense)
         apply_plan(raw, plan, channels, fold=False)
-        folded = {} if options.no_fold else {"folded": deepcopy(pruned)}
+        folded = {"folded": deepcopy(pruned)} if options.fold else {}
         steps = {"dense": dense, "pruned, not folded": raw, **folded, "re-estimated": pruned}
     say(f"re-estimating BatchNorm statistics on pictures of {data.source}")
     kept = reestimate(pruned, data.batches(BATCH))
@@ -239,7 +239,7 @@ def _reestimated(
 
 
 @contextmanager
-def _next_step(interface: Interface, options: argparse.Namespace) -> Iterator[None]:
+def _next_step(interface: Interface, options: PruneOptions) -> Iterator[None]:
     """Let a plan that does not fit be refused with the command that makes one that does."""
     try:
         yield
@@ -250,7 +250,7 @@ def _next_step(interface: Interface, options: argparse.Namespace) -> Iterator[No
         raise PlanError(f"--plan {options.plan}: {error}: {new}") from error
 
 
-def _mend(known: Advice, interface: Interface, options: argparse.Namespace, more: bool) -> str:
+def _mend(known: Advice, interface: Interface, options: PruneOptions, more: bool) -> str:
     """Return what to type about a doubt: a look at how much can go, or the training that there was too little of."""
     if known.sparse:
         return f"python prune.py --weights {options.weights} --advice"
@@ -258,7 +258,7 @@ def _mend(known: Advice, interface: Interface, options: argparse.Namespace, more
     return f"train on, in more epochs: {typed}" if more else typed
 
 
-def _planned(options: argparse.Namespace) -> list[str]:
+def _planned(options: PruneOptions) -> list[str]:
     """Say where the plan lies, and what it is for."""
     if not options.plan_out:
         return []

@@ -1,4 +1,4 @@
-"""What `prune.py` is given: the options that do not fit, the checkpoint, the size of pictures, the plan."""
+"""What `prune.py` is given: the checkpoint, the data set, the size of pictures, the plan."""
 
 from __future__ import annotations
 
@@ -16,45 +16,28 @@ from ..writing.log import first_line
 from ..writing.whole_files import whole
 
 if TYPE_CHECKING:
-    import argparse
     from pathlib import Path
 
     from torch import nn
 
     from ..calibration.datasets import DataSet
     from .interface import Line
+    from .options import PruneOptions
 
 UNREAD = object()  # what stands for a checkpoint that only upstream's loader can open
 LARGEST_PLAN = 64 * 2**20  # bytes; of yolov8x one takes 0.2 MB
 
 
-def check_options(line: Line, options: argparse.Namespace, out: Path) -> None:
-    """Refuse what would only be found out after the work is done."""
+def check_files(line: Line, options: PruneOptions, out: Path) -> None:
+    """Refuse a checkpoint that is none, and a place for the pruned one that does not do."""
     weights = options.weights
     check_file(weights)
-    _check_plan_alone(options)
-    if options.val and not options.data:
-        raise ValueError("--val: needs --data, the data set to validate on")
     if options.val and line.validate is None:
         raise ValueError("--val: this release line has no validator; validate the checkpoints with upstream's own")
     if out.suffix != ".pt":
         raise ValueError(f"--out {out}: must end in .pt, as upstream expects of a checkpoint")
     if out.resolve() == weights.resolve():
         raise ValueError(f"--out {out}: is the checkpoint to prune; write the pruned one elsewhere")
-    if options.plan_out and options.plan_out.suffix != ".json":
-        raise ValueError(f"--plan-out {options.plan_out}: must end in .json, which a plan is")
-    if options.pictures < 1:
-        raise ValueError(f"--pictures {options.pictures}: must be at least 1")
-    if options.imgsz is not None and options.imgsz < 1:
-        raise ValueError(f"--imgsz {options.imgsz}: must be at least 1")
-
-
-def _check_plan_alone(options: argparse.Namespace) -> None:
-    """Refuse beside a plan what would be passed over."""
-    if options.plan and (options.keep or options.only):
-        raise ValueError("--plan says already which channels stay: leave --keep and --only to the run that makes it")
-    if options.plan and (options.score or options.min_channels != 1 or options.round_to is not None):
-        raise ValueError("--plan says already how many stay: leave out --score, --min-channels and rounding")
 
 
 def image_size(line: Line, asked: int | None, model: nn.Module, checkpoint: dict[str, Any]) -> tuple[int, list[str]]:
@@ -89,7 +72,7 @@ def _whole(side: int, stride: int) -> int:
     return max(1, -(-side // stride)) * stride
 
 
-def open_data(line: Line, options: argparse.Namespace, model: nn.Module, imgsz: int) -> DataSet | None:
+def open_data(line: Line, options: PruneOptions, model: nn.Module, imgsz: int) -> DataSet | None:
     """Open the data set that was asked for, if any.
 
     Raises:
