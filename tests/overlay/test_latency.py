@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from slim.analysis.channels import analyse
-from slim.command import INTERFACE
+from slim.command import UltralyticsScript
 from slim.costs.costs import Costs, penalty_weights, prices
 from slim.costs.latency import Latency
 from slim.costs.measure import latencies, undisturbed_latency
@@ -200,7 +200,8 @@ def aimed(model, channels, text, folder, imgsz):
     invented(Latency.of(model, channels, imgsz), multiply_adds).timings.write()
     folder.mkdir()
     trials = Trials(exported, model, {}, channels, imgsz, folder)
-    chooser = Chooser.of(INTERFACE, PruneOptions(Path("last.pt"), round_to=8), model, channels, imgsz)
+    script = UltralyticsScript(load=None, export=exported)
+    chooser = Chooser.of(script, PruneOptions(Path("last.pt"), round_to=8), model, channels, imgsz)
     return aim(Target.parse(text), chooser, Latency.of(model, channels, imgsz), trials)
 
 

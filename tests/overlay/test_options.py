@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from slim import command, writeup
+from slim.command import UltralyticsScript
 from slim.pruning.target import Target, TargetError
 from slim.script.options import PruneOptions
+from slim.writeup import WriteUpScript
 
+ULTRALYTICS, WRITE_UP = UltralyticsScript(load=None, export=None), WriteUpScript(package="")
 PLAIN = PruneOptions(Path("last.pt"))
 SPARSE = pytest.mark.parametrize("sparse", [True, False])
 
@@ -18,19 +20,19 @@ SPARSE = pytest.mark.parametrize("sparse", [True, False])
 @pytest.mark.parametrize(
     ("script", "typed", "more"),
     [
-        (command, ["--ratio", "0.5"], {"ratio": 0.5}),
-        (command, ["--threshold", "0"], {"threshold": 0.0}),
-        (command, ["--ratio", "0.5", "--keep", "a", "--skip", "b"], {"ratio": 0.5, "keep": ("a", "b")}),
-        (command, ["--target", "flops=0.5"], {"target": Target("flops=0.5", "flops", 0.5, share=True)}),
-        (command, ["--plan", "a.json", "--no-fold"], {"plan": Path("a.json"), "fold": False}),
-        (command, ["--advice", "--no-onnx"], {"advice": True, "onnx": False}),
-        (writeup, [], {}),
-        (writeup, ["-p", "0.5", "-r", "8"], {"prob": 0.5, "round_to": 8}),
-        (writeup, ["--thres", "0.01", "--cfg", "a.yaml"], {"threshold": 0.01, "cfg": Path("a.yaml")}),
+        (ULTRALYTICS, ["--ratio", "0.5"], {"ratio": 0.5}),
+        (ULTRALYTICS, ["--threshold", "0"], {"threshold": 0.0}),
+        (ULTRALYTICS, ["--ratio", "0.5", "--keep", "a", "--skip", "b"], {"ratio": 0.5, "keep": ("a", "b")}),
+        (ULTRALYTICS, ["--target", "flops=0.5"], {"target": Target("flops=0.5", "flops", 0.5, share=True)}),
+        (ULTRALYTICS, ["--plan", "a.json", "--no-fold"], {"plan": Path("a.json"), "fold": False}),
+        (ULTRALYTICS, ["--advice", "--no-onnx"], {"advice": True, "onnx": False}),
+        (WRITE_UP, [], {}),
+        (WRITE_UP, ["-p", "0.5", "-r", "8"], {"prob": 0.5, "round_to": 8}),
+        (WRITE_UP, ["--thres", "0.01", "--cfg", "a.yaml"], {"threshold": 0.01, "cfg": Path("a.yaml")}),
     ],
 )
 def test_what_is_typed_arrives(script, typed, more):
-    assert script.INTERFACE.read(["--weights", "last.pt", *typed]) == replace(PLAIN, **more)
+    assert script.read(["--weights", "last.pt", *typed]) == replace(PLAIN, **more)
 
 
 def test_nothing_changes_them():

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from slim.analysis.channels import analyse
-from slim.command import INTERFACE
+from slim.command import UltralyticsScript
 from slim.costs.costs import Costs
 from slim.pruning.fitting import lost_groups
 from slim.pruning.plan import make_plan
@@ -66,7 +66,9 @@ def test_a_target_keeps_what_it_was_asked_to_keep(name, text, weighed, dead):
 def test_prune_says_how_many_stay_at_zero():
     model, channels = stock("yolov8n")
     options = PruneOptions(Path("last.pt"), score="flops")
-    chooser = Chooser.of(INTERFACE, options, kill(model, channels, 0.95), channels, IMGSZ)
+    chooser = Chooser.of(
+        UltralyticsScript(load=None, export=None), options, kill(model, channels, 0.95), channels, IMGSZ
+    )
     plan = chooser.plan_for(Target.parse("flops=0.4"), None, {})
     alive, zeros = 0, 0
     for name in channels.norms:

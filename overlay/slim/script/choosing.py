@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..pruning.plan import Plan
     from ..pruning.target import Target
     from .comparing import Export
-    from .interface import Interface
+    from .interface import PruneScript
     from .options import PruneOptions
 
 SCORES = ("gamma", *KINDS)
@@ -43,7 +43,7 @@ class Chooser:
 
     @classmethod
     def of(
-        cls, interface: Interface, options: PruneOptions, model: nn.Module, channels: Channels, imgsz: int
+        cls, script: PruneScript, options: PruneOptions, model: nn.Module, channels: Channels, imgsz: int
     ) -> Chooser:
         """Read the scores of a model.
 
@@ -55,7 +55,7 @@ class Chooser:
             scores = scores.weighed(prices(model, channels, by, imgsz), by)
 
         def choose(ratio: float | None = None) -> Plan:
-            return interface.choose(model, channels, scores, options, ratio)
+            return script.choose(model, channels, scores, options, ratio)
 
         return cls(model, channels, imgsz, scores, choose, fold=options.fold)
 

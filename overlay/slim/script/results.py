@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..costs.measure import Measured
     from ..pruning.plan import Plan
     from .comparing import Export
-    from .interface import Interface
+    from .interface import PruneScript
 
 REPLACE = "--overwrite replaces it, --out names another place"
 
@@ -36,13 +36,13 @@ class Results:
 
     Attributes:
         files: Their names.
-        interface: Draws, and says what the pictures are called.
+        script: Draws, and says what the pictures are called.
         onnx: Whether an ONNX file is one of them.
         written: What this run has written.
     """
 
     files: Files
-    interface: Interface
+    script: PruneScript
     onnx: bool
     written: list[Path] = field(default_factory=list)
 
@@ -66,7 +66,7 @@ class Results:
         onnx = self.files.beside(".onnx")
         if self.onnx and _there(onnx) and not ours:
             raise FileExistsError(f"{onnx}: is there, and not of an earlier run of this script; {REPLACE}")
-        for picture in self.interface.pictures(self.files):
+        for picture in self.script.pictures(self.files):
             if _there(picture) and not plots.is_ours(picture):
                 raise FileExistsError(f"{picture}: is there, and no earlier run of this script drew it; {REPLACE}")
         return [f"replaces {target}, which an earlier run wrote"] if ours else []
@@ -112,12 +112,12 @@ class Workshop:
         Raises:
             OSError: One cannot be written; names it.
         """
-        results, interface = self.results, self.results.interface
-        save_checkpoint(self.files.checkpoint, pruned, came_from, plan, trainable=interface.trainable)
+        results, script = self.results, self.results.script
+        save_checkpoint(self.files.checkpoint, pruned, came_from, plan, trainable=script.trainable)
         write_plan(self.files.beside(".json"), plan)
-        interface.draw(self.files, dense, pruned, channels)
+        script.draw(self.files, dense, pruned, channels)
         self._forget(results.files, plan)
-        for path in (results.files.checkpoint, results.files.beside(".json"), *interface.pictures(results.files)):
+        for path in (results.files.checkpoint, results.files.beside(".json"), *script.pictures(results.files)):
             self._land(path)
 
     def _forget(self, old: Files, plan: Plan) -> None:
