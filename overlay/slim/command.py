@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .analysis.scales import gammas, widths
 from .calibration.ultralytics_data import open_data
@@ -22,12 +23,13 @@ if TYPE_CHECKING:
 
     from .analysis.channels import Channels
     from .calibration.datasets import DataSet
+    from .files.checkpoint import Checkpoint
     from .pruning.scoring import Scores
     from .script.comparing import Export
     from .script.options import PruneOptions
     from .script.stages import Validate
 
-    Load = Callable[[Path], tuple[nn.Module, dict[str, Any]]]
+    Load = Callable[[Path], tuple[nn.Module, Checkpoint]]
 
 __all__ = ["Line", "main"]
 
@@ -66,9 +68,9 @@ def common_arguments(parser: argparse.ArgumentParser, where: str) -> None:
     add = parser.add_argument
     add("--score", choices=SCORES, help="go by |γ|, or weigh it with a cost (default: what --target names, if sparse)")
     add("--min-channels", type=int, default=1, help="keep at least this many channels a layer")
-    pattern: dict[str, Any] = {"action": "append", "default": [], "metavar": "PATTERN"}
-    add("--keep", "--skip", **pattern, help="layers that lose no channel, as model.22 or '*.cv1'; may be repeated")
-    add("--only", **pattern, help="layers that alone may lose channels; may be repeated")
+    pattern = partial(add, action="append", default=[], metavar="PATTERN")
+    pattern("--keep", "--skip", help="layers that lose no channel, as model.22 or '*.cv1'; may be repeated")
+    pattern("--only", help="layers that alone may lose channels; may be repeated")
     add("--plan-out", type=Path, help="write the plan to this .json as well, also with --dry-run")
     add("--val", action="store_true", help="validate on --data: dense, pruned, folded, re-estimated")
     what = "data YAML, or of a classifier the folder; re-estimates BatchNorm statistics on its training pictures"
@@ -96,7 +98,7 @@ class UltralyticsScript(PruneScript):
     def __init__(self, load: Load, export: Export, validate: Validate | None = None) -> None:
         self._load, self._export, self._validate = load, export, validate
 
-    def load(self, path: Path) -> tuple[nn.Module, dict[str, Any]]:
+    def load(self, path: Path) -> tuple[nn.Module, Checkpoint]:
         """Open a checkpoint."""
         return self._load(path)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from .analysis.channels import Channels
     from .calibration.datasets import DataSet
+    from .files.checkpoint import Checkpoint
     from .pruning.scoring import Scores
     from .script.options import PruneOptions
 
@@ -107,7 +108,7 @@ class WriteUpScript(PruneScript):
     sparse = ("python train.py" if OFFICIAL else "yolov5 train") + " --weights {weights} --data {data} --sl auto"
     trainable = True
 
-    def load(self, path: Path) -> tuple[nn.Module, dict[str, Any]]:
+    def load(self, path: Path) -> tuple[nn.Module, Checkpoint]:
         """Open a checkpoint without folding its BatchNorms."""
         return yolov5_release.load(path, self.package)
 

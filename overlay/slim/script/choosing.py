@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..costs.costs import KINDS, Costs, prices
 from ..costs.latency import Latency
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ..analysis.channels import Channels
+    from ..files.checkpoint import Checkpoint
     from ..pruning.plan import Plan
     from ..pruning.target import Target
     from .comparing import Export
@@ -69,7 +70,7 @@ class Chooser:
         lost = lost_groups(plan, self.channels)
         return self.costs.total(self.channels, lost, plan.removed, fold=self.fold).of(kind)
 
-    def plan_for(self, target: Target | None, export: Export, checkpoint: dict[str, Any]) -> Plan:
+    def plan_for(self, target: Target | None, export: Export, checkpoint: Checkpoint) -> Plan:
         """Return the plan that the options ask for, or that reaches a target.
 
         Raises:
@@ -96,7 +97,7 @@ class Chooser:
         said = f"{zeros} scales that stay are exactly zero, the heaviest of each layer: the target leaves room for them"
         return [f"{said}, and fine-tuning can bring them back"] if zeros else []
 
-    def _fast(self, target: Target, export: Export, checkpoint: dict[str, Any]) -> Plan:
+    def _fast(self, target: Target, export: Export, checkpoint: Checkpoint) -> Plan:
         """Reach a target in latency."""
         with scratch() as folder:
             trials = Trials(export, self.model, checkpoint, self.channels, self.imgsz, Path(folder))

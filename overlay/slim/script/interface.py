@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from ..pruning.target import Target
 from .options import PruneOptions
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ..analysis.channels import Channels
     from ..calibration.datasets import DataSet
+    from ..files.checkpoint import Checkpoint
     from ..pruning.plan import Plan
     from ..pruning.scoring import Scores
 
@@ -51,7 +52,7 @@ class PruneScript(ABC):
     trainable: ClassVar[bool] = False
 
     @abstractmethod
-    def load(self, path: Path) -> tuple[nn.Module, dict[str, Any]]:
+    def load(self, path: Path) -> tuple[nn.Module, Checkpoint]:
         """Return the model of a checkpoint and the checkpoint itself, with upstream's own loader.
 
         Its `torch.load` is handed what has been read already, unless the user trusts the file.

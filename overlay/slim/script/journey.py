@@ -11,7 +11,7 @@ import os
 import sys
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import torch
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from ..analysis.channels import Channels
     from ..calibration.datasets import DataSet
+    from ..files.checkpoint import Checkpoint
     from ..pruning.advice import Advice
     from .interface import PruneScript
     from .options import PruneOptions
@@ -107,7 +108,7 @@ def tell(*lines: str) -> None:
         say(text)
 
 
-def look(script: PruneScript, options: PruneOptions) -> dict[str, Any]:
+def look(script: PruneScript, options: PruneOptions) -> dict[str, object]:
     """Say what of a checkpoint can be pruned, what stays and why; write nothing.
 
     Raises:
@@ -120,7 +121,7 @@ def look(script: PruneScript, options: PruneOptions) -> dict[str, Any]:
     return found.to_dict()
 
 
-def prune(script: PruneScript, options: PruneOptions, written: list[Path]) -> dict[str, Any]:
+def prune(script: PruneScript, options: PruneOptions, written: list[Path]) -> dict[str, object]:
     """Prune as the options say and return the report; `written` gets the files that are there.
 
     Raises:
@@ -212,7 +213,7 @@ def _reestimated(
     script: PruneScript,
     dense: nn.Module,
     pruned: nn.Module,
-    made: tuple[Plan, Channels, dict[str, Any]],
+    made: tuple[Plan, Channels, Checkpoint],
     options: PruneOptions,
     imgsz: int,
     data: DataSet,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ..calibration.datasets import DataSet
+    from ..files.checkpoint import Checkpoint
     from .interface import PruneScript
     from .options import PruneOptions
 
@@ -38,7 +39,7 @@ def check_files(options: PruneOptions, out: Path) -> None:
         raise ValueError(f"--out {out}: is the checkpoint to prune; write the pruned one elsewhere")
 
 
-def image_size(asked: int | None, model: nn.Module, checkpoint: dict[str, Any], *, floor: int) -> tuple[int, list[str]]:
+def image_size(asked: int | None, model: nn.Module, checkpoint: Checkpoint, *, floor: int) -> tuple[int, list[str]]:
     """Return the image size to work at, as asked or as trained, and what is to be said of it.
 
     It is rounded up to whole strides, as upstream's training rounds what it is given, and its validation what it is.
@@ -55,13 +56,13 @@ def image_size(asked: int | None, model: nn.Module, checkpoint: dict[str, Any], 
     return imgsz, [] if imgsz == asked else [said]
 
 
-def penalised(checkpoint: dict[str, Any]) -> bool:
+def penalised(checkpoint: Checkpoint) -> bool:
     """Tell whether a checkpoint was trained with the penalty, as far as it keeps what it was trained with."""
     trained = _settings(checkpoint)
     return bool(trained.get("sparsity") or trained.get("sl"))
 
 
-def _settings(checkpoint: dict[str, Any]) -> dict[str, Any]:
+def _settings(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return what a checkpoint was trained with; YOLOv5 keeps it from v6.2 on."""
     trained = checkpoint.get("train_args") or checkpoint.get("opt")
     return trained if isinstance(trained, dict) else {}
@@ -82,7 +83,7 @@ def open_data(script: PruneScript, options: PruneOptions, model: nn.Module, imgs
     return script.open_data(options.data, model, imgsz, options.pictures, val=options.val)
 
 
-def load(script: PruneScript, weights: Path, *, trust: bool) -> tuple[nn.Module, dict[str, Any]]:
+def load(script: PruneScript, weights: Path, *, trust: bool) -> tuple[nn.Module, Checkpoint]:
     """Open a checkpoint with upstream's loader, in float and eval mode; all parameters ask for gradients.
 
     Upstream unpickles whatever a file holds. So it is given what has been read here, of allowed classes alone, unless
@@ -111,7 +112,7 @@ def load(script: PruneScript, weights: Path, *, trust: bool) -> tuple[nn.Module,
     return model.float().eval(), checkpoint
 
 
-def _harmless(script: PruneScript, weights: Path, *, trust: bool) -> Any:
+def _harmless(script: PruneScript, weights: Path, *, trust: bool) -> object:
     """Return what a checkpoint holds, read without running it; UNREAD where that cannot be and the user trusts it."""
     try:
         found = read_checkpoint(weights, script.package)

@@ -6,7 +6,7 @@ import os
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..files.checkpoint import holds_plan, is_ours, save_checkpoint
 from ..writing import plots
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ..analysis.channels import Channels
     from ..costs.measure import Measured
+    from ..files.checkpoint import Checkpoint
     from ..pruning.plan import Plan
     from .comparing import Export
     from .interface import PruneScript
@@ -104,9 +105,7 @@ class Workshop:
     results: Results
     files: Files
 
-    def write(
-        self, dense: nn.Module, pruned: nn.Module, channels: Channels, plan: Plan, came_from: dict[str, Any]
-    ) -> None:
+    def write(self, dense: nn.Module, pruned: nn.Module, channels: Channels, plan: Plan, came_from: Checkpoint) -> None:
         """Write the checkpoint, its plan and the pictures.
 
         Raises:
@@ -129,7 +128,7 @@ class Workshop:
             old.beside(".onnx").unlink(missing_ok=True)
 
     def measure(
-        self, export: Export | None, dense: nn.Module, pruned: nn.Module, came_from: dict[str, Any], imgsz: int
+        self, export: Export | None, dense: nn.Module, pruned: nn.Module, came_from: Checkpoint, imgsz: int
     ) -> tuple[Measured, Measured]:
         """Export the checkpoint, and measure both models; the ONNX file lands when ONNX Runtime has read it.
 

@@ -17,7 +17,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import torch
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from ..files.checkpoint import Checkpoint
+
 FAILED = ("fail", "error")  # words of the line in which upstream says why there is no file
 # What every release prints of a validation: "all", pictures, labels, metrics; a segmenter then those of its masks.
 ALL = re.compile(r"^\s*all\s+\d+\s+\d+((?:\s+[\d.eE+-]+){4})", re.MULTILINE)
@@ -40,7 +42,7 @@ TOPS = re.compile(r"^\s*all\s+\d+((?:\s+[\d.eE+-]+){2})\s*$", re.MULTILINE)  # o
 SCRIPTS = {"classify": ("classify.val",), "segment": ("segment.val",)}  # of a model; `val` is called `test` in v5.0
 
 
-def load(path: Path, package: str) -> tuple[nn.Module, dict[str, Any]]:
+def load(path: Path, package: str) -> tuple[nn.Module, Checkpoint]:
     """Open a checkpoint without folding its BatchNorms, as upstream does to train; its EMA goes before its model.
 
     One of an earlier release is given what this one's classes expect, as upstream's loader does that folds them.
