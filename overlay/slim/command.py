@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .analysis.scales import gammas, widths
+from .calibration.ultralytics_data import open_data
 from .pruning.plan import Plan, make_plan
 from .pruning.target import EXAMPLES
 from .script import journey
 from .script.choosing import SCORES
-from .script.interface import Files, Interface, Line
+from .script.interface import Files, PruneScript
 from .writing import plots
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import nn
 
     from .analysis.channels import Channels
+    from .calibration.datasets import DataSet
+    from .files.checkpoint import Checkpoint
     from .pruning.scoring import Scores
+    from .script.comparing import Export
+    from .script.options import PruneOptions
+    from .script.stages import Validate
+
+    Load = Callable[[Path], tuple[nn.Module, Checkpoint]]
 
 __all__ = ["Line", "main"]
 
 ADVICE = "show |γ| of every layer and how far pruning can go, and do nothing"
+NO_VALIDATOR = "--val: this release line has no validator; validate the checkpoints with upstream's own"
 
 
-def main(line: Line, arguments: Sequence[str] | None = None) -> int:
+def main(script: PruneScript, arguments: Sequence[str] | None = None) -> int:
     """Run the script; returns its exit code (0 done, 2 usage or input, 130 interrupted)."""
-    return journey.run(line, INTERFACE, arguments)
+    return journey.run(script, arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,9 +68,9 @@ def common_arguments(parser: argparse.ArgumentParser, where: str) -> None:
     add = parser.add_argument
     add("--score", choices=SCORES, help="go by |γ|, or weigh it with a cost (default: what --target names, if sparse)")
     add("--min-channels", type=int, default=1, help="keep at least this many channels a layer")
-    pattern: dict[str, Any] = {"action": "append", "default": [], "metavar": "PATTERN"}
-    add("--keep", "--skip", **pattern, help="layers that lose no channel, as model.22 or '*.cv1'; may be repeated")
-    add("--only", **pattern, help="layers that alone may lose channels; may be repeated")
+    pattern = partial(add, action="append", default=[], metavar="PATTERN")
+    pattern("--keep", "--skip", help="layers that lose no channel, as model.22 or '*.cv1'; may be repeated")
+    pattern("--only", help="layers that alone may lose channels; may be repeated")
     add("--plan-out", type=Path, help="write the plan to this .json as well, also with --dry-run")
     add("--val", action="store_true", help="validate on --data: dense, pruned, folded, re-estimated")
     what = "data YAML, or of a classifier the folder; re-estimates BatchNorm statistics on its training pictures"
@@ -71,51 +81,82 @@ def common_arguments(parser: argparse.ArgumentParser, where: str) -> None:
     add("--out", type=Path, help=f"where to {where}")
     add("--overwrite", action="store_true", help="replace files at --out that no earlier run of this script wrote")
     add("--trust", action="store_true", help="run what the checkpoint's pickle says; it may be any program")
-    add("--no-fold", action="store_true", help="drop the constant output of dropped channels instead of folding it")
-    add("--no-onnx", action="store_true", help="no ONNX file and no latency")
+    unfolded = "drop the constant output of dropped channels instead of folding it"
+    add("--no-fold", dest="fold", action="store_false", help=unfolded)
+    add("--no-onnx", dest="onnx", action="store_false", help="no ONNX file and no latency")
     add("--dry-run", action="store_true", help="plan and report, write nothing")
     add("--json", action="store_true", help="print the report as JSON to stdout, and nothing else there")
 
 
-def _out(options: argparse.Namespace) -> Path:
-    out: Path = options.out or options.weights.with_name(f"{options.weights.stem}-pruned.pt")
-    return out
+class UltralyticsScript(PruneScript):
+    """The script of an ultralytics fork, which hands over how its release does what differs between releases."""
+
+    package = "ultralytics"
+    amount = "--ratio 0.5"
+    sparse = "yolo train model={weights} data={data} sparsity=auto"
+
+    def __init__(self, load: Load, export: Export, validate: Validate | None = None) -> None:
+        self._load, self._export, self._validate = load, export, validate
+
+    def load(self, path: Path) -> tuple[nn.Module, Checkpoint]:
+        """Open a checkpoint."""
+        return self._load(path)
+
+    def export(self, path: Path, imgsz: int) -> Path:
+        """Write the ONNX file."""
+        return self._export(path, imgsz)
+
+    def validate(self, path: Path, data: Path, imgsz: int) -> dict[str, float]:
+        """Return upstream's metrics.
+
+        Raises:
+            ValueError: None was handed over.
+        """
+        if self._validate is None:
+            raise ValueError(NO_VALIDATOR)
+        return self._validate(path, data, imgsz)
+
+    def open_data(self, source: Path, model: nn.Module, imgsz: int, limit: int, *, val: bool) -> DataSet:
+        """Open a data set."""
+        return open_data(source, model, imgsz, limit, val=val)
+
+    def parser(self) -> argparse.ArgumentParser:
+        """Return the parser, in the manner of `apply-patches`."""
+        return _parser()
+
+    def check(self, options: PruneOptions) -> None:
+        """Refuse options that do not fit, and to validate without a validator."""
+        super().check(options)
+        if options.val and self._validate is None:
+            raise ValueError(NO_VALIDATOR)
+
+    def out(self, options: PruneOptions) -> Path:
+        """Name the pruned checkpoint `<weights>-pruned.pt`."""
+        return options.out or options.weights.with_name(f"{options.weights.stem}-pruned.pt")
+
+    def choose(
+        self, model: nn.Module, channels: Channels, scores: Scores, options: PruneOptions, ratio: float | None
+    ) -> Plan:
+        """Make the plan of a ratio or a threshold."""
+        return make_plan(
+            model,
+            channels,
+            ratio=options.ratio if ratio is None else ratio,
+            threshold=options.threshold,
+            round_to=options.multiple,
+            min_channels=options.min_channels,
+            scores=scores,
+        )
+
+    def pictures(self, files: Files) -> list[Path]:
+        """Name the two pictures."""
+        return [files.beside("-gamma.png"), files.beside("-channels.png")]
+
+    def draw(self, files: Files, dense: nn.Module, pruned: nn.Module, channels: Channels) -> None:
+        """Draw the scales, and the channels of each layer."""
+        scales, layers = self.pictures(files)
+        plots.gammas(scales, before=gammas(dense, channels), after=gammas(pruned))
+        plots.channels(layers, before=widths(dense), after=widths(pruned))
 
 
-def _choose(
-    model: nn.Module, channels: Channels, scores: Scores, options: argparse.Namespace, ratio: float | None
-) -> Plan:
-    return make_plan(
-        model,
-        channels,
-        ratio=options.ratio if ratio is None else ratio,
-        threshold=options.threshold,
-        round_to=options.round_to,
-        min_channels=options.min_channels,
-        scores=scores,
-    )
-
-
-def _pictures(files: Files) -> list[Path]:
-    return [files.beside("-gamma.png"), files.beside("-channels.png")]
-
-
-def _draw(files: Files, dense: nn.Module, pruned: nn.Module, channels: Channels) -> list[Path]:
-    scales, layers = _pictures(files)
-    return [
-        plots.gammas(scales, before=gammas(dense, channels), after=gammas(pruned)),
-        plots.channels(layers, before=widths(dense), after=widths(pruned)),
-    ]
-
-
-INTERFACE = Interface(
-    parser=_parser,
-    out=_out,
-    prepare=lambda model, _: (model, []),
-    choose=_choose,
-    remarks=lambda *_: [],
-    draw=_draw,
-    pictures=_pictures,
-    amount="--ratio 0.5",
-    sparse="yolo train model={weights} data={data} sparsity=auto",
-)
+Line = UltralyticsScript  # as the scripts of forks call it

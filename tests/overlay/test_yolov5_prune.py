@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from slim.writeup import INTERFACE
+from slim.yolov5_line import line_of
 from tests.overlay.yolov5_forks import names
 
 
@@ -98,9 +98,8 @@ class TestNames:
     )
     def test_are_the_write_ups(self, amount, name):
         arguments = ["--weights", "runs/exp/weights/last.pt", *map(str, amount)]
-        out = [
-            INTERFACE.out(INTERFACE.parser().parse_args([*arguments, *more])) for more in ((), ("--save-dir", "there"))
-        ]
+        script = line_of(package="")
+        out = [script.out(script.read([*arguments, *more])) for more in ((), ("--save-dir", "there"))]
         assert out == [Path("runs/exp/weights", name), Path("there", name)]
 
     def test_everything_lies_in_the_save_dir(self, fork, weights, tmp_path):

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from ..pruning.plan import Plan
 
+    Checkpoint = dict[str, Any]  # what `torch.load` gives of one, whatever upstream has put there
+
 # State of the run that the checkpoint came from; it does not fit the pruned shapes. As upstream strips it.
 STALE = ("optimizer", "best_fitness", "ema", "updates", "scaler", "stopper", "modelopt")
 MARK = "slim_prune"  # the key by which a checkpoint is known as one that a run of prune.py wrote, and not a training
@@ -29,7 +31,7 @@ STALE_V5 = ("training_results", "wandb_id")  # of YOLOv5 before v7.0, where they
 
 
 def save_checkpoint(
-    path: Path, model: nn.Module, checkpoint: dict[str, Any], plan: Plan | None = None, *, trainable: bool = False
+    path: Path, model: nn.Module, checkpoint: Checkpoint, plan: Plan | None = None, *, trainable: bool = False
 ) -> None:
     """Write a model as a stripped checkpoint, in half precision as upstream does, whole or not at all.
 
@@ -71,7 +73,7 @@ def holds_plan(path: Path, plan_json: bytes) -> bool:
     return holds_string(path, _mark(plan_json))
 
 
-def write_atomically(path: Path, value: Any) -> None:
+def write_atomically(path: Path, value: object) -> None:
     """Save with torch, whole or not at all.
 
     Raises:

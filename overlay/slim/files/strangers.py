@@ -65,7 +65,7 @@ def refuse_names(path: Path, names: Iterable[str]) -> None:
             )
 
 
-def check_content(path: Path, found: Any, package: str = "ultralytics") -> None:
+def check_content(path: Path, found: object, package: str = "ultralytics") -> None:
     """Refuse what has no network in it.
 
     Raises:
@@ -81,7 +81,7 @@ def check_content(path: Path, found: Any, package: str = "ultralytics") -> None:
     )
 
 
-def _instead(path: Path, found: Any, package: str) -> str:
+def _instead(path: Path, found: object, package: str) -> str:
     if isinstance(found, nn.Module):
         if not _at_home(found, package):
             return f"a {type(found).__name__} alone; only networks of this fork's own classes can be pruned"

@@ -61,7 +61,7 @@ LONGEST = 100  # characters of a name that are said
 OWN_PATH = type(pathlib.Path())
 
 
-def read_checkpoint(path: Path, package: str) -> Any:
+def read_checkpoint(path: Path, package: str) -> object:
     """Return what a file holds, made of allowed classes and plain data.
 
     Args:
@@ -232,7 +232,7 @@ def _nothing_is_built() -> Iterator[None]:
 
 
 @contextmanager
-def handed_over(checkpoint: Any) -> Iterator[None]:
+def handed_over(checkpoint: object) -> Iterator[None]:
     """Let `torch.load` return what has been read already, so that upstream's loaders do not read it again."""
     with swapped((torch, "load", lambda *_, **__: checkpoint)):
         yield

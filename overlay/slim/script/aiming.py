@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from ..analysis.channels import Channels
     from ..costs.latency import Latency
+    from ..files.checkpoint import Checkpoint
     from ..pruning.plan import Plan
     from ..pruning.target import Target
     from .choosing import Chooser
@@ -65,7 +66,7 @@ class Trials:
 
     export: Export
     dense: nn.Module
-    checkpoint: dict[str, Any]
+    checkpoint: Checkpoint
     channels: Channels
     imgsz: int
     folder: Path

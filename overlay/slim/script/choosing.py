@@ -5,28 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..costs.costs import KINDS, Costs, prices
 from ..costs.latency import Latency
-from ..costs.single_layer import channel_block
 from ..pruning.fitting import lost_groups
 from ..pruning.scoring import Scores
-from ..pruning.target import TargetError, reach
+from ..pruning.target import reach
 from ..writing.whole_files import scratch
 from .aiming import Trials, aim
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable
 
     from torch import nn
 
     from ..analysis.channels import Channels
+    from ..files.checkpoint import Checkpoint
     from ..pruning.plan import Plan
     from ..pruning.target import Target
     from .comparing import Export
-    from .interface import Interface
+    from .interface import PruneScript
+    from .options import PruneOptions
 
 SCORES = ("gamma", *KINDS)
 
@@ -44,21 +44,21 @@ class Chooser:
 
     @classmethod
     def of(
-        cls, interface: Interface, options: argparse.Namespace, model: nn.Module, channels: Channels, imgsz: int
+        cls, script: PruneScript, options: PruneOptions, model: nn.Module, channels: Channels, imgsz: int
     ) -> Chooser:
         """Read the scores of a model.
 
         Raises:
             ValueError: Nothing can be pruned.
         """
-        scores = Scores.of(model, channels)
-        if options.score != "gamma":
-            scores = scores.weighed(prices(model, channels, options.score, imgsz), options.score)
+        scores, by = Scores.of(model, channels), options.score or "gamma"
+        if by != "gamma":
+            scores = scores.weighed(prices(model, channels, by, imgsz), by)
 
         def choose(ratio: float | None = None) -> Plan:
-            return interface.choose(model, channels, scores, options, ratio)
+            return script.choose(model, channels, scores, options, ratio)
 
-        return cls(model, channels, imgsz, scores, choose, fold=not options.no_fold)
+        return cls(model, channels, imgsz, scores, choose, fold=options.fold)
 
     @cached_property
     def costs(self) -> Costs:
@@ -70,7 +70,7 @@ class Chooser:
         lost = lost_groups(plan, self.channels)
         return self.costs.total(self.channels, lost, plan.removed, fold=self.fold).of(kind)
 
-    def plan_for(self, target: Target | None, export: Export, checkpoint: dict[str, Any]) -> Plan:
+    def plan_for(self, target: Target | None, export: Export, checkpoint: Checkpoint) -> Plan:
         """Return the plan that the options ask for, or that reaches a target.
 
         Raises:
@@ -97,37 +97,11 @@ class Chooser:
         said = f"{zeros} scales that stay are exactly zero, the heaviest of each layer: the target leaves room for them"
         return [f"{said}, and fine-tuning can bring them back"] if zeros else []
 
-    def _fast(self, target: Target, export: Export, checkpoint: dict[str, Any]) -> Plan:
+    def _fast(self, target: Target, export: Export, checkpoint: Checkpoint) -> Plan:
         """Reach a target in latency."""
         with scratch() as folder:
             trials = Trials(export, self.model, checkpoint, self.channels, self.imgsz, Path(folder))
             return aim(target, self, Latency.of(self.model, self.channels, self.imgsz), trials)
-
-
-def settle_options(options: argparse.Namespace, target: Target | None) -> None:
-    """Choose what to round to, where the user has not.
-
-    Raises:
-        TargetError: A latency is asked for, and no ONNX file.
-        ValueError: A latency is asked for, and a package is missing.
-    """
-    fast = target is not None and target.kind == "latency"
-    if fast and options.no_onnx:
-        raise TargetError(f"--target {options.target}: is measured on the ONNX file; leave out --no-onnx")
-    if options.round_to is None:
-        options.round_to = channel_block() if fast else 1
-
-
-def settle_score(options: argparse.Namespace, target: Target | None, *, sparse: bool) -> None:
-    """Choose the score, where the user has not.
-
-    What is to be saved weighs the scores of a sparse model: by plain |γ| a small share of the FLOPs is reached at the
-    cost of all late layers, which hardly count (`tools/bench/scores.py`). Where scales are much alike, as in a model
-    that was not trained sparse, costs would decide alone, and the dearest layers go whole (`tools/bench/penalties.py`:
-    mAP50-95 0.39 instead of 0.71).
-    """
-    if options.score is None:
-        options.score = target.kind if target is not None and sparse else "gamma"
 
 
 def predicted(model: nn.Module, channels: Channels, plan: Plan, imgsz: int) -> list[str]:

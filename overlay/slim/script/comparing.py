@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Callable
 
 from ..costs import measure
 from ..files.checkpoint import save_checkpoint
@@ -13,13 +13,15 @@ from ..writing.whole_files import scratch
 if TYPE_CHECKING:
     from torch import nn
 
+    from ..files.checkpoint import Checkpoint
+
 Export = Callable[[Path, int], Path]
 WRITTEN = "the checkpoint is written, but not the ONNX file ({}); --no-onnx leaves it out"
 TRIED = "--target latency=... times ONNX files, and one failed to export ({}); --target flops=... needs none"
 
 
 def measured(
-    export: Export | None, written: Path, dense: nn.Module, pruned: nn.Module, checkpoint: dict[str, Any], imgsz: int
+    export: Export | None, written: Path, dense: nn.Module, pruned: nn.Module, checkpoint: Checkpoint, imgsz: int
 ) -> tuple[measure.Measured, measure.Measured]:
     """Measure both models; the dense one's files are made for this and thrown away.
 
@@ -49,7 +51,7 @@ def measured(
         )
 
 
-def exported(export: Export, path: Path, model: nn.Module, checkpoint: dict[str, Any], imgsz: int) -> Path:
+def exported(export: Export, path: Path, model: nn.Module, checkpoint: Checkpoint, imgsz: int) -> Path:
     """Write a model that is tried as a checkpoint, and its ONNX file beside it, which is returned.
 
     Raises:

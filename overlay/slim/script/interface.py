@@ -1,47 +1,26 @@
-"""What a prune script is made of: what its release line does itself, how its options are spelled, and its files."""
+"""What a prune script is made of: what its release does itself, how its options are spelled, and its files."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, ClassVar
 
-from ..calibration import ultralytics_data
+from ..pruning.target import Target
+from .options import PruneOptions
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
     from pathlib import Path
 
     from torch import nn
 
     from ..analysis.channels import Channels
     from ..calibration.datasets import DataSet
+    from ..files.checkpoint import Checkpoint
     from ..pruning.plan import Plan
     from ..pruning.scoring import Scores
-    from .stages import Validate
-
-    OpenData = Callable[..., DataSet]
-
-
-@dataclass(frozen=True)
-class Line:
-    """What differs between release lines.
-
-    Attributes:
-        load: Path of a checkpoint to its model and the checkpoint itself, with upstream's own loader; its `torch.load`
-            is handed what has been read already, unless the user trusts the file.
-        export: Path of a checkpoint and image size; writes the ONNX file beside it and returns its path.
-        validate: Path of a checkpoint, of a data set's YAML, and image size; upstream's metrics by name.
-        package: Where the release keeps its modules: `ultralytics`, `yolov5`, or none.
-        open_data: A data set, a model, the size and number of pictures: those that upstream trains on.
-        floor: How many strides a side has at least that its training takes.
-    """
-
-    load: Callable[[Path], tuple[nn.Module, dict[str, Any]]]
-    export: Callable[[Path, int], Path]
-    validate: Validate | None = None
-    package: str = "ultralytics"
-    open_data: OpenData = ultralytics_data.open_data
-    floor: int = 1
 
 
 @dataclass(frozen=True)
@@ -55,31 +34,89 @@ class Files:
         return self.checkpoint.with_name(self.checkpoint.stem + ending)
 
 
-@dataclass(frozen=True)
-class Interface:
+class PruneScript(ABC):
     """What differs between the prune scripts of the two upstreams.
 
     Attributes:
-        parser: Makes the parser. Besides those of `common_arguments` every script has weights, plan, target, report and
-            advice.
-        out: Where the pruned checkpoint goes.
-        prepare: Makes the loaded model the one to prune; says what it did, a line each.
-        choose: Makes the plan, unless `--plan` names one, by these scores; at this ratio where there is one.
-        remarks: What to say of the result, a line each.
-        draw: Writes the pictures beside the result, and returns their paths.
-        pictures: Those paths, before anything is drawn.
+        package: Where the release keeps its modules: `ultralytics`, `yolov5`, or none.
+        floor: How many strides a side has at least that its training takes.
         amount: How it is said how much to prune, for the command that makes a plan.
         sparse: The command that trains a model, {weights} on {data}, sparse, for the doubts about one that was not.
         trainable: Whether parameters ask for gradients in the checkpoint that is written.
     """
 
-    parser: Callable[[], argparse.ArgumentParser]
-    out: Callable[[argparse.Namespace], Path]
-    prepare: Callable[[nn.Module, argparse.Namespace], tuple[nn.Module, list[str]]]
-    choose: Callable[[nn.Module, Channels, Scores, argparse.Namespace, float | None], Plan]
-    remarks: Callable[[nn.Module, nn.Module, Plan, int], list[str]]
-    draw: Callable[[Files, nn.Module, nn.Module, Channels], list[Path]]
-    pictures: Callable[[Files], list[Path]]
-    amount: str
-    sparse: str
-    trainable: bool = False
+    package: str
+    floor: ClassVar[int] = 1
+    amount: ClassVar[str]
+    sparse: ClassVar[str]
+    trainable: ClassVar[bool] = False
+
+    @abstractmethod
+    def load(self, path: Path) -> tuple[nn.Module, Checkpoint]:
+        """Return the model of a checkpoint and the checkpoint itself, with upstream's own loader.
+
+        Its `torch.load` is handed what has been read already, unless the user trusts the file.
+        """
+
+    @abstractmethod
+    def export(self, path: Path, imgsz: int) -> Path:
+        """Write the ONNX file beside a checkpoint, and return its path."""
+
+    @abstractmethod
+    def validate(self, path: Path, data: Path, imgsz: int) -> dict[str, float]:
+        """Return upstream's metrics of a checkpoint by name, on the data set of a YAML."""
+
+    @abstractmethod
+    def open_data(self, source: Path, model: nn.Module, imgsz: int, limit: int, *, val: bool) -> DataSet:
+        """Open a data set for a model: the pictures that upstream trains on, of that size, at most so many."""
+
+    @abstractmethod
+    def parser(self) -> argparse.ArgumentParser:
+        """Return the parser of its options, whose names are those of `PruneOptions`."""
+
+    def read(self, arguments: Sequence[str] | None) -> PruneOptions:
+        """Read the options that were typed.
+
+        Raises:
+            TargetError: The target makes no sense.
+            SystemExit: They are not the script's; argparse has said how to use it.
+        """
+        typed = vars(self.parser().parse_args(arguments))
+        target = Target.parse(typed["target"]) if typed["target"] else None
+        return PruneOptions(**{**typed, "target": target, "keep": tuple(typed["keep"]), "only": tuple(typed["only"])})
+
+    def check(self, options: PruneOptions) -> None:
+        """Refuse options that do not fit.
+
+        Raises:
+            ValueError: As it says.
+        """
+        options.check()
+
+    @abstractmethod
+    def out(self, options: PruneOptions) -> Path:
+        """Name the pruned checkpoint."""
+
+    def prepare(self, model: nn.Module, options: PruneOptions) -> tuple[nn.Module, list[str]]:
+        """Make the loaded model the one to prune; say what was done, a line each."""
+        del options
+        return model, []
+
+    @abstractmethod
+    def choose(
+        self, model: nn.Module, channels: Channels, scores: Scores, options: PruneOptions, ratio: float | None
+    ) -> Plan:
+        """Make the plan, unless `--plan` names one, by these scores; at this ratio where there is one."""
+
+    def remarks(self, dense: nn.Module, pruned: nn.Module, plan: Plan, imgsz: int) -> list[str]:
+        """Say what there is to say of the result, a line each."""
+        del dense, pruned, plan, imgsz
+        return []
+
+    @abstractmethod
+    def pictures(self, files: Files) -> list[Path]:
+        """Name the pictures, before anything is drawn."""
+
+    @abstractmethod
+    def draw(self, files: Files, dense: nn.Module, pruned: nn.Module, channels: Channels) -> None:
+        """Draw the pictures beside the result."""

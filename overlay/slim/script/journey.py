@@ -1,7 +1,7 @@
 """The journey of `prune.py`: load, plan, prune, re-estimate, save, export, compare.
 
-The script of a release line hands over how that line loads a checkpoint and exports a model; `command` (ultralytics)
-and `writeup` (YOLOv5) hand over how its options are spelled and what its files are called; the rest is here.
+The script of `command` (ultralytics) or of `writeup` (YOLOv5) knows how its release loads a checkpoint and exports a
+model, how its options are spelled and what its files are called; the rest is here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import sys
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import torch
 
@@ -25,16 +25,14 @@ from ..pruning.advice import advise, doubts, table
 from ..pruning.plan import Plan, PlanError
 from ..pruning.report import report
 from ..pruning.surgery import apply_plan, mask_plan
-from ..pruning.target import Target
 from ..writing.interrupt import INTERRUPTED, interruptible
-from .choosing import Chooser, predicted, settle_options, settle_score
+from .choosing import Chooser, predicted
 from .interface import Files
-from .loading import check_options, image_size, load, open_data, penalised, read_plan
+from .loading import check_files, image_size, load, open_data, penalised, read_plan
 from .results import Results, plan_out
 from .stages import accuracies, accuracy_table, folding_error
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
@@ -42,21 +40,23 @@ if TYPE_CHECKING:
 
     from ..analysis.channels import Channels
     from ..calibration.datasets import DataSet
+    from ..files.checkpoint import Checkpoint
     from ..pruning.advice import Advice
-    from .interface import Interface, Line
+    from .interface import PruneScript
+    from .options import PruneOptions
 
 BATCH = 16  # pictures at a time for BatchNorm statistics
 SAMPLE = 4  # pictures on which the error of folding is measured
 
 
-def run(line: Line, interface: Interface, arguments: Sequence[str] | None = None) -> int:
+def run(script: PruneScript, arguments: Sequence[str] | None = None) -> int:
     """Run the script; returns its exit code (0 done, 2 usage or input, 130 interrupted)."""
-    options = interface.parser().parse_args(arguments)
     written: list[Path] = []
     with interruptible() as interruption:
         try:
+            options = script.read(arguments)
             with _only_json() if options.json else nullcontext(sys.stdout) as result:
-                outcome = look(line, interface, options) if options.report else prune(line, interface, options, written)
+                outcome = look(script, options) if options.report else prune(script, options, written)
                 interruption.check()
                 if options.json:
                     result.write(json.dumps(outcome, indent=2, sort_keys=True) + "\n")
@@ -108,64 +108,65 @@ def tell(*lines: str) -> None:
         say(text)
 
 
-def look(line: Line, interface: Interface, options: argparse.Namespace) -> dict[str, Any]:
+def look(script: PruneScript, options: PruneOptions) -> dict[str, object]:
     """Say what of a checkpoint can be pruned, what stays and why; write nothing.
 
     Raises:
         ValueError: The checkpoint does not fit.
     """
-    dense, _ = load(line, options.weights, trust=options.trust)
-    dense, said = interface.prepare(dense, options)
+    dense, _ = load(script, options.weights, trust=options.trust)
+    dense, said = script.prepare(dense, options)
     found = report(dense, analyse(dense))
     tell(*said, *found.lines())
     return found.to_dict()
 
 
-def prune(line: Line, interface: Interface, options: argparse.Namespace, written: list[Path]) -> dict[str, Any]:
+def prune(script: PruneScript, options: PruneOptions, written: list[Path]) -> dict[str, object]:
     """Prune as the options say and return the report; `written` gets the files that are there.
 
     Raises:
         ValueError: The checkpoint, the plan or the options do not fit.
     """
-    target = Target.parse(options.target) if options.target else None
-    files = Files(interface.out(options))
-    check_options(line, options, files.checkpoint)
-    settle_options(options, target)
-    results = Results(files, interface, onnx=not options.no_onnx, written=written)
+    script.check(options)
+    files = Files(script.out(options))
+    check_files(options, files.checkpoint)
+    options = options.rounded()
+    results = Results(files, script, onnx=options.onnx, written=written)
     unasked = options.dry_run or options.advice or options.overwrite
     replaced = [] if unasked else results.check(plan=options.plan)
-    dense, checkpoint = load(line, options.weights, trust=options.trust)
-    dense, said = interface.prepare(dense, options)
-    imgsz, rounded = image_size(line, options.imgsz, dense, checkpoint)
-    data = open_data(line, options, dense, imgsz)
+    dense, checkpoint = load(script, options.weights, trust=options.trust)
+    dense, said = script.prepare(dense, options)
+    imgsz, rounded = image_size(options.imgsz, dense, checkpoint, floor=script.floor)
+    data = open_data(script, options, dense, imgsz)
     said = [*said, *rounded, *(data.said() if data else [])]
     channels = analyse(dense)
     allowed = protect(channels, keep=options.keep, only=options.only)
     known = advise(dense, allowed)
-    settle_score(options, target, sparse=known.sparse)
+    options = options.scored(sparse=known.sparse)
     if options.advice:
         tell(*said, *table(known))
         return {"advice": known.to_dict()}
-    with _next_step(interface, options):
+    with _next_step(script, options):
         if options.plan:
             plan = read_plan(options.plan)
             pruned, notes = _pruned(dense, plan, channels, options, imgsz, data)
         else:
 
             def choose(free: Channels) -> Plan:
-                return Chooser.of(interface, options, dense, free, imgsz).plan_for(target, line.export, checkpoint)
+                chooser = Chooser.of(script, options, dense, free, imgsz)
+                return chooser.plan_for(options.target, script.export, checkpoint)
 
             plan, (pruned, notes) = proven(
                 allowed, choose, lambda plan: _pruned(dense, plan, channels, options, imgsz, data)
             )
     doubted = doubts(known, dense, channels, plan, penalised=penalised(checkpoint))
-    if target and known.sparse:  # as much was asked for, and what lives on is what fine-tuning is for
+    if options.target and known.sparse:  # as much was asked for, and what lives on is what fine-tuning is for
         notes += doubted
         doubted = []
-    warnings = [f"{doubt}; next: {_mend(known, interface, options, penalised(checkpoint))}" for doubt in doubted]
+    warnings = [f"{doubt}; next: {_mend(known, script, options, penalised(checkpoint))}" for doubt in doubted]
     tell(*said, *replaced, *(f"WARNING: {text}" for text in warnings), *(f"note: {text}" for text in notes))
-    accuracy = _reestimated(line, dense, pruned, (plan, channels, checkpoint), options, imgsz, data) if data else {}
-    tell(*interface.remarks(dense, pruned, plan, imgsz))
+    accuracy = _reestimated(script, dense, pruned, (plan, channels, checkpoint), options, imgsz, data) if data else {}
+    tell(*script.remarks(dense, pruned, plan, imgsz))
     if options.plan_out:
         plan_out(options.plan_out, plan, overwrite=options.overwrite)
         written.append(options.plan_out)
@@ -174,7 +175,7 @@ def prune(line: Line, interface: Interface, options: argparse.Namespace, written
     else:
         with results.workshop() as making:
             making.write(dense, pruned, channels, plan, checkpoint)
-            before, after = making.measure(None if options.no_onnx else line.export, dense, pruned, checkpoint, imgsz)
+            before, after = making.measure(script.export if options.onnx else None, dense, pruned, checkpoint, imgsz)
     lines, rows = measure.table(before, after)
     tell(*lines, *(predicted(dense, channels, plan, imgsz) if options.dry_run else results.beside()))
     tell(*_planned(options))
@@ -190,11 +191,11 @@ def prune(line: Line, interface: Interface, options: argparse.Namespace, written
 
 
 def _pruned(
-    dense: nn.Module, plan: Plan, channels: Channels, options: argparse.Namespace, imgsz: int, data: DataSet | None
+    dense: nn.Module, plan: Plan, channels: Channels, options: PruneOptions, imgsz: int, data: DataSet | None
 ) -> tuple[nn.Module, list[str]]:
     """Return the pruned model, and what there is to say of it."""
     pruned = deepcopy(dense)
-    notes = apply_plan(pruned, plan, channels, fold=not options.no_fold, imgsz=imgsz)
+    notes = apply_plan(pruned, plan, channels, fold=options.fold, imgsz=imgsz)
     if notes:
         masked = deepcopy(dense)
         mask_plan(masked, plan, channels, fold=True)
@@ -209,11 +210,11 @@ def _pruned(
 
 
 def _reestimated(
-    line: Line,
+    script: PruneScript,
     dense: nn.Module,
     pruned: nn.Module,
-    made: tuple[Plan, Channels, dict[str, Any]],
-    options: argparse.Namespace,
+    made: tuple[Plan, Channels, Checkpoint],
+    options: PruneOptions,
     imgsz: int,
     data: DataSet,
 ) -> dict[str, dict[str, float]]:
@@ -223,42 +224,42 @@ def _reestimated(
     if options.val:
         raw = deepcopy(dense)
         apply_plan(raw, plan, channels, fold=False)
-        folded = {} if options.no_fold else {"folded": deepcopy(pruned)}
+        folded = {"folded": deepcopy(pruned)} if options.fold else {}
         steps = {"dense": dense, "pruned, not folded": raw, **folded, "re-estimated": pruned}
     say(f"re-estimating BatchNorm statistics on pictures of {data.source}")
     kept = reestimate(pruned, data.batches(BATCH))
     if kept:
         few = "are shown one value a channel and keep the statistics they have; give more pictures or a larger --imgsz"
         say(f"note: {len(kept)} BatchNorm layers, the first {kept[0]}, {few}")
-    if line.validate is None or not options.val:
+    if not options.val:
         return {}
     say(f"validating {len(steps)} models on {data.source}")
-    found = accuracies(line.validate, steps, checkpoint, data, imgsz)
+    found = accuracies(script.validate, steps, checkpoint, data, imgsz)
     tell(*accuracy_table(found))
     return found
 
 
 @contextmanager
-def _next_step(interface: Interface, options: argparse.Namespace) -> Iterator[None]:
+def _next_step(script: PruneScript, options: PruneOptions) -> Iterator[None]:
     """Let a plan that does not fit be refused with the command that makes one that does."""
     try:
         yield
     except PlanError as error:
         if not options.plan:
             raise
-        new = f"python prune.py --weights {options.weights} {interface.amount} --dry-run --plan-out new.json"
+        new = f"python prune.py --weights {options.weights} {script.amount} --dry-run --plan-out new.json"
         raise PlanError(f"--plan {options.plan}: {error}: {new}") from error
 
 
-def _mend(known: Advice, interface: Interface, options: argparse.Namespace, more: bool) -> str:
+def _mend(known: Advice, script: PruneScript, options: PruneOptions, more: bool) -> str:
     """Return what to type about a doubt: a look at how much can go, or the training that there was too little of."""
     if known.sparse:
         return f"python prune.py --weights {options.weights} --advice"
-    typed = interface.sparse.format(weights=options.weights, data=options.data or "data.yaml")
+    typed = script.sparse.format(weights=options.weights, data=options.data or "data.yaml")
     return f"train on, in more epochs: {typed}" if more else typed
 
 
-def _planned(options: argparse.Namespace) -> list[str]:
+def _planned(options: PruneOptions) -> list[str]:
     """Say where the plan lies, and what it is for."""
     if not options.plan_out:
         return []

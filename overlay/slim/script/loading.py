@@ -1,4 +1,4 @@
-"""What `prune.py` is given: the options that do not fit, the checkpoint, the size of pictures, the plan."""
+"""What `prune.py` is given: the checkpoint, the data set, the size of pictures, the plan."""
 
 from __future__ import annotations
 
@@ -16,70 +16,53 @@ from ..writing.log import first_line
 from ..writing.whole_files import whole
 
 if TYPE_CHECKING:
-    import argparse
     from pathlib import Path
 
     from torch import nn
 
     from ..calibration.datasets import DataSet
-    from .interface import Line
+    from ..files.checkpoint import Checkpoint
+    from .interface import PruneScript
+    from .options import PruneOptions
 
 UNREAD = object()  # what stands for a checkpoint that only upstream's loader can open
 LARGEST_PLAN = 64 * 2**20  # bytes; of yolov8x one takes 0.2 MB
 
 
-def check_options(line: Line, options: argparse.Namespace, out: Path) -> None:
-    """Refuse what would only be found out after the work is done."""
+def check_files(options: PruneOptions, out: Path) -> None:
+    """Refuse a checkpoint that is none, and a place for the pruned one that does not do."""
     weights = options.weights
     check_file(weights)
-    _check_plan_alone(options)
-    if options.val and not options.data:
-        raise ValueError("--val: needs --data, the data set to validate on")
-    if options.val and line.validate is None:
-        raise ValueError("--val: this release line has no validator; validate the checkpoints with upstream's own")
     if out.suffix != ".pt":
         raise ValueError(f"--out {out}: must end in .pt, as upstream expects of a checkpoint")
     if out.resolve() == weights.resolve():
         raise ValueError(f"--out {out}: is the checkpoint to prune; write the pruned one elsewhere")
-    if options.plan_out and options.plan_out.suffix != ".json":
-        raise ValueError(f"--plan-out {options.plan_out}: must end in .json, which a plan is")
-    if options.pictures < 1:
-        raise ValueError(f"--pictures {options.pictures}: must be at least 1")
-    if options.imgsz is not None and options.imgsz < 1:
-        raise ValueError(f"--imgsz {options.imgsz}: must be at least 1")
 
 
-def _check_plan_alone(options: argparse.Namespace) -> None:
-    """Refuse beside a plan what would be passed over."""
-    if options.plan and (options.keep or options.only):
-        raise ValueError("--plan says already which channels stay: leave --keep and --only to the run that makes it")
-    if options.plan and (options.score or options.min_channels != 1 or options.round_to is not None):
-        raise ValueError("--plan says already how many stay: leave out --score, --min-channels and rounding")
-
-
-def image_size(line: Line, asked: int | None, model: nn.Module, checkpoint: dict[str, Any]) -> tuple[int, list[str]]:
+def image_size(asked: int | None, model: nn.Module, checkpoint: Checkpoint, *, floor: int) -> tuple[int, list[str]]:
     """Return the image size to work at, as asked or as trained, and what is to be said of it.
 
     It is rounded up to whole strides, as upstream's training rounds what it is given, and its validation what it is.
+    Its training takes sides of at least `floor` strides.
     """
     trained = _settings(checkpoint)
     kept = trained.get("imgsz") or trained.get("img_size")
     sides = [side for side in (kept if isinstance(kept, (list, tuple)) else [kept]) if isinstance(side, int)]
     stride = max(32, int(max(getattr(model, "stride", [32]))))
     if asked is None:
-        return max(_whole(max(sides, default=640), stride), line.floor * stride), []
+        return max(_whole(max(sides, default=640), stride), floor * stride), []
     imgsz = _whole(asked, stride)
     said = f"--imgsz {asked}: rounded up to {imgsz}, a multiple of the model's stride, {stride}, as upstream does"
     return imgsz, [] if imgsz == asked else [said]
 
 
-def penalised(checkpoint: dict[str, Any]) -> bool:
+def penalised(checkpoint: Checkpoint) -> bool:
     """Tell whether a checkpoint was trained with the penalty, as far as it keeps what it was trained with."""
     trained = _settings(checkpoint)
     return bool(trained.get("sparsity") or trained.get("sl"))
 
 
-def _settings(checkpoint: dict[str, Any]) -> dict[str, Any]:
+def _settings(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return what a checkpoint was trained with; YOLOv5 keeps it from v6.2 on."""
     trained = checkpoint.get("train_args") or checkpoint.get("opt")
     return trained if isinstance(trained, dict) else {}
@@ -89,7 +72,7 @@ def _whole(side: int, stride: int) -> int:
     return max(1, -(-side // stride)) * stride
 
 
-def open_data(line: Line, options: argparse.Namespace, model: nn.Module, imgsz: int) -> DataSet | None:
+def open_data(script: PruneScript, options: PruneOptions, model: nn.Module, imgsz: int) -> DataSet | None:
     """Open the data set that was asked for, if any.
 
     Raises:
@@ -97,47 +80,47 @@ def open_data(line: Line, options: argparse.Namespace, model: nn.Module, imgsz: 
     """
     if not options.data:
         return None
-    return line.open_data(options.data, model, imgsz, options.pictures, val=options.val)
+    return script.open_data(options.data, model, imgsz, options.pictures, val=options.val)
 
 
-def load(line: Line, weights: Path, *, trust: bool) -> tuple[nn.Module, dict[str, Any]]:
+def load(script: PruneScript, weights: Path, *, trust: bool) -> tuple[nn.Module, Checkpoint]:
     """Open a checkpoint with upstream's loader, in float and eval mode; all parameters ask for gradients.
 
     Upstream unpickles whatever a file holds. So it is given what has been read here, of allowed classes alone, unless
     the file asks for more and the user trusts it.
 
     Raises:
-        ValueError: It is no checkpoint of this line's, or asks for more than is allowed.
+        ValueError: It is no checkpoint of this release's, or asks for more than is allowed.
         FileNotFoundError: There is none.
     """
-    if line.package == "ultralytics" and weights.is_file() and weights.suffix not in {".pt", *OTHERS}:
+    if script.package == "ultralytics" and weights.is_file() and weights.suffix not in {".pt", *OTHERS}:
         named = f"cp {shlex.quote(str(weights))} {shlex.quote(str(weights.with_suffix('.pt')))}"
         raise ValueError(f"{weights}: upstream opens checkpoints by their ending; name it {weights.stem}.pt: {named}")
     check_file(weights)
-    found = _harmless(line, weights, trust=trust)
+    found = _harmless(script, weights, trust=trust)
     try:
         with nullcontext() if found is UNREAD else handed_over(found):
-            model, checkpoint = line.load(weights)
+            model, checkpoint = script.load(weights)
         for parameter in model.parameters():
             parameter.requires_grad = True  # the write-up's point 4: stripped checkpoints are frozen
     except Exception as error:  # a pickle may raise anything
         why = f"not a checkpoint that this fork can load ({first_line(error)})"
-        raise ValueError(f"{weights}: {foreign_line(weights, line.package) or why}") from error
+        raise ValueError(f"{weights}: {foreign_line(weights, script.package) or why}") from error
     if found is UNREAD:
-        check_content(weights, {**checkpoint, "model": model}, line.package)
-    check_network(weights, bare(model), line.package)
+        check_content(weights, {**checkpoint, "model": model}, script.package)
+    check_network(weights, bare(model), script.package)
     return model.float().eval(), checkpoint
 
 
-def _harmless(line: Line, weights: Path, *, trust: bool) -> Any:
+def _harmless(script: PruneScript, weights: Path, *, trust: bool) -> object:
     """Return what a checkpoint holds, read without running it; UNREAD where that cannot be and the user trusts it."""
     try:
-        found = read_checkpoint(weights, line.package)
+        found = read_checkpoint(weights, script.package)
     except UntrustedError:
         if not trust:
             raise
         return UNREAD
-    check_content(weights, found, line.package)
+    check_content(weights, found, script.package)
     return found
 
 

@@ -6,7 +6,7 @@ import os
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..files.checkpoint import holds_plan, is_ours, save_checkpoint
 from ..writing import plots
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
     from ..analysis.channels import Channels
     from ..costs.measure import Measured
+    from ..files.checkpoint import Checkpoint
     from ..pruning.plan import Plan
     from .comparing import Export
-    from .interface import Interface
+    from .interface import PruneScript
 
 REPLACE = "--overwrite replaces it, --out names another place"
 
@@ -36,13 +37,13 @@ class Results:
 
     Attributes:
         files: Their names.
-        interface: Draws, and says what the pictures are called.
+        script: Draws, and says what the pictures are called.
         onnx: Whether an ONNX file is one of them.
         written: What this run has written.
     """
 
     files: Files
-    interface: Interface
+    script: PruneScript
     onnx: bool
     written: list[Path] = field(default_factory=list)
 
@@ -66,7 +67,7 @@ class Results:
         onnx = self.files.beside(".onnx")
         if self.onnx and _there(onnx) and not ours:
             raise FileExistsError(f"{onnx}: is there, and not of an earlier run of this script; {REPLACE}")
-        for picture in self.interface.pictures(self.files):
+        for picture in self.script.pictures(self.files):
             if _there(picture) and not plots.is_ours(picture):
                 raise FileExistsError(f"{picture}: is there, and no earlier run of this script drew it; {REPLACE}")
         return [f"replaces {target}, which an earlier run wrote"] if ours else []
@@ -104,20 +105,18 @@ class Workshop:
     results: Results
     files: Files
 
-    def write(
-        self, dense: nn.Module, pruned: nn.Module, channels: Channels, plan: Plan, came_from: dict[str, Any]
-    ) -> None:
+    def write(self, dense: nn.Module, pruned: nn.Module, channels: Channels, plan: Plan, came_from: Checkpoint) -> None:
         """Write the checkpoint, its plan and the pictures.
 
         Raises:
             OSError: One cannot be written; names it.
         """
-        results, interface = self.results, self.results.interface
-        save_checkpoint(self.files.checkpoint, pruned, came_from, plan, trainable=interface.trainable)
+        results, script = self.results, self.results.script
+        save_checkpoint(self.files.checkpoint, pruned, came_from, plan, trainable=script.trainable)
         write_plan(self.files.beside(".json"), plan)
-        interface.draw(self.files, dense, pruned, channels)
+        script.draw(self.files, dense, pruned, channels)
         self._forget(results.files, plan)
-        for path in (results.files.checkpoint, results.files.beside(".json"), *interface.pictures(results.files)):
+        for path in (results.files.checkpoint, results.files.beside(".json"), *script.pictures(results.files)):
             self._land(path)
 
     def _forget(self, old: Files, plan: Plan) -> None:
@@ -129,7 +128,7 @@ class Workshop:
             old.beside(".onnx").unlink(missing_ok=True)
 
     def measure(
-        self, export: Export | None, dense: nn.Module, pruned: nn.Module, came_from: dict[str, Any], imgsz: int
+        self, export: Export | None, dense: nn.Module, pruned: nn.Module, came_from: Checkpoint, imgsz: int
     ) -> tuple[Measured, Measured]:
         """Export the checkpoint, and measure both models; the ONNX file lands when ONNX Runtime has read it.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Callable
 
 import torch
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ..analysis.channels import Channels
     from ..calibration.datasets import DataSet
+    from ..files.checkpoint import Checkpoint
 
 Validate = Callable[[Path, Path, int], "dict[str, float]"]
 
@@ -73,7 +74,7 @@ def _raw(model: nn.Module, channels: Channels, images: Tensor) -> list[Tensor]:
 
 
 def accuracies(
-    validate: Validate, models: Mapping[str, nn.Module], checkpoint: dict[str, Any], data: DataSet, imgsz: int
+    validate: Validate, models: Mapping[str, nn.Module], checkpoint: Checkpoint, data: DataSet, imgsz: int
 ) -> dict[str, dict[str, float]]:
     """Return what upstream's own validator says of each model, by name.
 

@@ -20,7 +20,6 @@ from ultralytics.nn.tasks import ClassificationModel, DetectionModel, OBBModel, 
 
 from slim.calibration.datasets import CalibrationError, DataSet, evenly, task_of
 from slim.calibration.ultralytics_data import open_data
-from slim.script.interface import Line
 from slim.script.loading import image_size
 
 NAMES = "names: {0: qr}\n"
@@ -344,11 +343,10 @@ class TestImageSizes:
         ],
     )
     def test_are_rounded_as_training_rounds_them(self, detector, asked, kept, floor, size):
-        line = Line(load=None, export=None, floor=floor)
-        assert image_size(line, asked, detector, kept) == (size, [])
+        assert image_size(asked, detector, kept, floor=floor) == (size, [])
 
     def test_a_typed_one_is_rounded_and_it_is_said(self, detector):
-        size, (said,) = image_size(Line(load=None, export=None), 1, detector, {})
+        size, (said,) = image_size(1, detector, {}, floor=1)
         assert (size, said) == (
             32,
             "--imgsz 1: rounded up to 32, a multiple of the model's stride, 32, as upstream does",

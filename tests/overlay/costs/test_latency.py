@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 import sys
-import types
+from pathlib import Path
 
 import pytest
 import torch
 
 from slim.analysis.channels import analyse
-from slim.command import INTERFACE
+from slim.command import UltralyticsScript
 from slim.costs.costs import Costs, penalty_weights, prices
 from slim.costs.latency import Latency
 from slim.costs.measure import latencies, undisturbed_latency
@@ -24,6 +24,7 @@ from slim.pruning.plan import make_plan
 from slim.pruning.target import Target, TargetError
 from slim.script.aiming import MARGIN, Outcome, Prediction, Trials, aim
 from slim.script.choosing import Chooser
+from slim.script.options import PruneOptions
 from tests.overlay import small
 from tests.overlay.networks import randomise, stock
 
@@ -194,17 +195,13 @@ def exported(path, imgsz):
     return path.with_suffix(".onnx")
 
 
-def options(**changed):
-    defaults = {"score": "gamma", "ratio": None, "threshold": None, "round_to": 8, "min_channels": 1, "no_fold": False}
-    return types.SimpleNamespace(**{**defaults, **changed})
-
-
 def aimed(model, channels, text, folder, imgsz):
     """Reach a target by a table that is quite wrong, and return the plan."""
     invented(Latency.of(model, channels, imgsz), multiply_adds).timings.write()
     folder.mkdir()
     trials = Trials(exported, model, {}, channels, imgsz, folder)
-    chooser = Chooser.of(INTERFACE, options(), model, channels, imgsz)
+    script = UltralyticsScript(load=None, export=exported)
+    chooser = Chooser.of(script, PruneOptions(Path("last.pt"), round_to=8), model, channels, imgsz)
     return aim(Target.parse(text), chooser, Latency.of(model, channels, imgsz), trials)
 
 

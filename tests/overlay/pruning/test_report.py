@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from slim.analysis.channels import analyse
+from slim.command import Line
 from slim.command import main as command
 from slim.pruning.report import report
-from slim.script.interface import Line
+from slim.writeup import WriteUpScript
 from slim.writeup import main as writeup
 from tests.overlay import small
 from tests.overlay.networks import stock
@@ -52,23 +53,33 @@ def test_what_no_pass_reached_is_named() -> None:
     assert found.lines()[-1] == "no forward pass reached: spare"
 
 
-@pytest.mark.parametrize("script", [command, writeup])
-def test_both_scripts_print_it_without_an_amount_and_write_nothing(script, tmp_path, capfd) -> None:
+def opened(path):
+    return torch.load(path, weights_only=False), {}
+
+
+class Opened(WriteUpScript):
+    def load(self, path):
+        return opened(path)
+
+
+PLAIN = Line(load=opened, export=lambda path, _: path)
+
+
+@pytest.mark.parametrize(("main", "script"), [(command, PLAIN), (writeup, Opened(package="ultralytics"))])
+def test_both_scripts_print_it_without_an_amount_and_write_nothing(main, script, tmp_path, capfd) -> None:
     weights = tmp_path / "last.pt"
     torch.save(small.Sorted(), weights)
-    line = Line(load=lambda path: (torch.load(path, weights_only=False), {}), export=lambda path, _: path)
     trusted = ["--weights", str(weights), "--report", "--trust"]  # its classes are of the tests
-    assert script(line, trusted) == 0
+    assert main(script, trusted) == 0
     shown = capfd.readouterr().out.splitlines()
     assert shown[0] == "BatchNorm channels: 16; 0 (0.0%) can be pruned, 16 stay"
     assert [line.split()[:4] for line in shown[3:]] == [["sort", "in", "the", "model"]]
-    assert script(line, [*trusted, "--json"]) == 0
+    assert main(script, [*trusted, "--json"]) == 0
     told = json.loads(capfd.readouterr().out)
     assert told["frozen"][1]["layers"] == {"stem.0": 16, "stem.1": 16}
     assert list(tmp_path.iterdir()) == [weights]
 
 
 def test_no_checkpoint_is_one_line(tmp_path, capfd) -> None:
-    line = Line(load=lambda path: (torch.load(path, weights_only=False), {}), export=lambda path, _: path)
-    assert command(line, ["--weights", str(tmp_path / "none.pt"), "--report"]) == 2
+    assert command(PLAIN, ["--weights", str(tmp_path / "none.pt"), "--report"]) == 2
     assert capfd.readouterr().err.startswith(f"error: {tmp_path / 'none.pt'}: no such checkpoint")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 from slim.analysis.channels import analyse
-from slim.command import INTERFACE
+from slim.command import UltralyticsScript
 from slim.costs.costs import Costs
 from slim.pruning.fitting import lost_groups
 from slim.pruning.plan import make_plan
@@ -18,6 +18,7 @@ from slim.pruning.surgery import apply_plan
 from slim.pruning.target import Target, reach
 from slim.pruning.weighing import carried, squares
 from slim.script.choosing import Chooser
+from slim.script.options import PruneOptions
 from tests.overlay import small
 from tests.overlay.networks import randomise, stock
 
@@ -64,9 +65,9 @@ def test_a_target_keeps_what_it_was_asked_to_keep(name, text, weighed, dead):
 
 def test_prune_says_how_many_stay_at_zero():
     model, channels = stock("yolov8n")
-    plain = {"ratio": None, "threshold": None, "round_to": 1, "min_channels": 1, "no_fold": False}
+    options = PruneOptions(Path("last.pt"), score="flops")
     chooser = Chooser.of(
-        INTERFACE, SimpleNamespace(score="flops", **plain), kill(model, channels, 0.95), channels, IMGSZ
+        UltralyticsScript(load=None, export=None), options, kill(model, channels, 0.95), channels, IMGSZ
     )
     plan = chooser.plan_for(Target.parse("flops=0.4"), None, {})
     alive, zeros = 0, 0

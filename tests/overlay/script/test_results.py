@@ -13,7 +13,7 @@ import onnx
 import pytest
 import torch
 
-from slim.command import INTERFACE
+from slim.command import UltralyticsScript
 from slim.script.interface import Files
 from slim.writing.whole_files import part_of, scratch, sweep, whole
 from tests.overlay.prune_script import script  # noqa: F401 - a fixture
@@ -226,4 +226,5 @@ class TestLeftovers:
 
 def test_the_pictures_are_called_what_they_are_drawn_as(prune, weights):
     assert prune("--weights", weights, "--ratio", 0.5, "--no-onnx")[0] == 0
-    assert all(path.is_file() for path in INTERFACE.pictures(Files(weights.with_name("last-pruned.pt"))))
+    script = UltralyticsScript(load=load, export=export)
+    assert all(path.is_file() for path in script.pictures(Files(weights.with_name("last-pruned.pt"))))
