@@ -295,7 +295,7 @@ def test_ctrl_c_leaves_the_old_state_or_the_new_one(clone, call, git, monkeypatc
 def test_nothing_of_the_release_is_lost_on_the_way(clone, call, git):
     call("apply", clone)
     tracked = set(git(clone, "-c", "core.quotePath=false", "ls-files", "-z").split("\0")) - {""}
-    slim = {f"ultralytics/slim/{name}" for name in ("__init__.py", "overlay.sha256", "plan.py")}
+    slim = {f"ultralytics/slim/{name}" for name in ("__init__.py", "overlay.sha256", "pruning/plan.py")}
     assert tracked == {*CLONED, "prune.py", *slim}
 
 

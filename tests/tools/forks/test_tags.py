@@ -113,7 +113,7 @@ def test_slim_lies_at_the_top_beside_what_calls_it(tagged, call, tmp_path):
     assert tagged.path.is_dir()
     fork = tmp_path / "fork"
     outcome = call("vendor", "yolov5@trunk", "--into", fork)
-    assert (fork / "slim" / "plan.py").is_file()
+    assert (fork / "slim" / "pruning" / "plan.py").is_file()
     assert (fork / "prune.py").read_bytes() == b"print('prune')\n"
     for file in (TRAIN, SEGMENT):
         assert b"    loss = abs(loss)\n" in (fork / file).read_bytes()

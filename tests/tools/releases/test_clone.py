@@ -192,12 +192,9 @@ def stalled():
 
 
 def start(address, tmp_path):
-    program = (
-        f"import sys; sys.path.insert(0, {str(TOOLS)!r}); from slimfork import content; from pathlib import Path; "
-    )
-    program += (
-        f"content.content_root = lambda: Path({str(tmp_path / 'world')!r}); from slimfork.cli import main; main()"
-    )
+    program = f"import sys; sys.path.insert(0, {str(TOOLS)!r}); from pathlib import Path; "
+    program += "from slimfork.terminal import content; from slimfork.cli import main; "
+    program += f"content.content_root = lambda: Path({str(tmp_path / 'world')!r}); main()"
     arguments = ["vendor", "yolov5@v2.0", "--into", tmp_path / "fork", "--git", address]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen([sys.executable, "-c", program, *map(str, arguments)], **pipes)
