@@ -9,6 +9,7 @@ import pytest
 from tests.forks import task_sets
 from tests.forks.conftest import NEW, OLD, TINY
 from tests.forks.task_sets import CLASSES, KEYPOINTS, OWN
+from tests.sampling import sampled
 
 RELEASES = ("8.0.100", "8.2.103", "8.4.190")
 HEADS = {  # task -> the head's line, what else stands in the YAML, the first release that has it
@@ -169,7 +170,7 @@ def test_grey_pictures_are_read_by_the_sum_of_the_filters(lines):
     assert check_refitted(("8.4.190", "detect", GREY), lines)["model.0.conv.weight"] == "sum"
 
 
-@pytest.mark.parametrize("release", [NEW, OLD])
+@pytest.mark.parametrize("release", sampled([NEW, OLD], by_default=[NEW]))
 def test_a_model_that_takes_a_little_of_a_pruned_one_is_warned_of(lines, release):
     """`YOLO("yolov8n.yaml").load("slim.pt").train()` trains the dense model, with a part of the weights."""
     fork, weights, _ = lines(release, "detect", {"names": OWN})

@@ -18,7 +18,7 @@ DETECT, SEGMENT, OLD, TRANSFORMER = (
     params=[
         pytest.param(DETECT, id="detect"),
         pytest.param(SEGMENT, id="segment", marks=pytest.mark.slow),
-        pytest.param(OLD, id="with Focus"),
+        pytest.param(OLD, id="with Focus", marks=pytest.mark.slow),
         pytest.param(TRANSFORMER, id="v5.0"),
     ]
 )

@@ -44,6 +44,7 @@ class TestCheckpoint:
         assert done["code"] == 0, done["err"]
         assert fork.call("contents", path=str(last.with_name("pruned_5.pt")))["packages"] == ["yolov5"]
 
+    @pytest.mark.slow
     def test_can_be_pruned_again_and_by_its_plan(self, new, weights):
         last = weights(new)
         once, twice = last.with_name("pruned_3.pt"), last.with_name("twice.pt")
@@ -81,6 +82,7 @@ class TestBlocks:
         plan = str(pruned.with_suffix(".json"))
         assert fork.call("is_masked", dense=str(last), pruned=str(pruned), plan=plan) < 2e-2
 
+    @pytest.mark.slow
     def test_a_second_round_remembers_the_first(self, new, weights):
         last = weights(new, emptied=self.NORMS)
         assert new.prune("--weights", last, "--thres", 0.01, "--no-onnx")["code"] == 0
@@ -197,6 +199,7 @@ class TestTrust:
         )
 
 
+@pytest.mark.slow
 def test_nothing_that_no_run_wrote_is_replaced(new, weights):
     last = weights(new)
     for name in ("pruned_5.pt", "before_pruning.png", "pruned_5.json"):

@@ -32,8 +32,7 @@ SIBLINGS = {"rtdetr-x", "rtdetr-resnet101", "yolov9e-seg", "yolov10l", "yolov10x
 SMALL = [(name, "n") for name in shipped() if name not in SIBLINGS]
 # Of each family and each task one; the others are slow.
 SAMPLE = {
-    *("yolov6", "yolov8-cls-resnet50", "yolov8-obb", "yolov8-ghost", "yolov8-worldv2"),
-    *("yolov9s", "yolo11-seg", "yolo12", "yolo26-pose", "yoloe-11", "rtdetr-resnet50"),
+    *("yolov6", "yolov8-cls-resnet50", "yolov8-obb", "yolov8-worldv2", "yolo11-seg", "yolo26-pose", "yoloe-11"),
 }
 LARGE = [(name, "x") for name in scaled("x", "v8", "11", "12", "26")] + [(name, "n") for name in sorted(SIBLINGS)]
 

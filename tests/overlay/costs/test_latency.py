@@ -221,6 +221,7 @@ class TestTargets:
         costs = Costs.of(model, channels, 160)
         assert 0.02 < costs.total(channels, lost).flops / costs.total(channels, ()).flops < 0.8
 
+    @pytest.mark.slow
     def test_out_of_reach_are_refused_with_what_was_measured(self, tmp_path):
         model, channels = stock("yolov8n")
         with pytest.raises(TargetError, match=r"cannot be reached: at least [\d.]+ ms are left, 0\.01 ms are asked"):

@@ -120,6 +120,7 @@ def test_only_what_this_run_wrote_is_listed(prune, weights):
     assert listed == [f"wrote {out}, and beside it:", *(f"  {out.with_name(name)}" for name in names)]
 
 
+@pytest.mark.slow
 def test_upstreams_strictest_loader_opens_it(script, prune, weights):
     assert prune("--weights", weights, "--ratio", 0.5, "--no-onnx")[0] == 0
     pruned = weights.with_name("last-pruned.pt")

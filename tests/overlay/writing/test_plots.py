@@ -93,7 +93,7 @@ def test_precision_recall_draws_both_curves_even_when_they_are_one(tmp_path: Pat
 
 def test_leaves_no_unfinished_file_and_needs_neither_pyplot_nor_a_display(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from slim import plots\n"
+        "import sys; from pathlib import Path; from slim.writing import plots\n"
         "assert 'matplotlib' not in sys.modules\n"
         f"plots.gammas(Path({str(tmp_path)!r}) / 'g.png', before=[1.0], after=[0.0])\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"

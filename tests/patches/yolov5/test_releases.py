@@ -20,7 +20,7 @@ SERIES = load_series("yolov5")
 DOCUMENTED = [patch for patch in SERIES if not patch.compat]
 KEPT: dict[object, FileReport] = {}  # neighbours share most of their files
 
-LINES = {"5.0.10", "7.0.14"}  # the others with `-m slow`, and in the matrix
+LINES = {"7.0.14"}  # the others with `-m slow`, and in the matrix
 every_release = pytest.mark.parametrize(
     "version",
     [
