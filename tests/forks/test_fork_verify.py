@@ -92,7 +92,7 @@ def test_a_fork_that_rebuilds_pruned_models_is_found_out(damaged, call, tmp_path
 @pytest.mark.slow
 def test_a_fork_that_trains_otherwise_when_off_is_found_out(damaged, call, tmp_path, monkeypatch):
     only(monkeypatch, "identity", "dense", "dense-baseline", "off")
-    always = 'strength = float(getattr(trainer.args, "sparsity", 0.0) or 0.0)'
+    always = 'if SPELLING.strength(getattr(trainer.args, "sparsity", 0.0)) == 0:'
     damage = f"trainer.optimizer.param_groups[0]['lr'] *= 1.01\n    {always}"
     code, checks, _ = call(damaged("ultralytics/slim/sparsity.py", always, damage), tmp_path / "work")
     assert (code, checks["off"]["verdict"]) == (1, "FAIL")
