@@ -25,7 +25,7 @@ from torch import nn
 from ..labels.sizes import set_size, sizes_of
 from ..labels.tracked import tensors
 from ..passes.copying import FAILURES
-from ..passes.shadow import shadow, undisturbed, whole_pass
+from ..passes.shadow import held, shadow, undisturbed, whole_pass
 from ..rules.slicing import slice_model
 from .blocks import within
 from .counting import bundles
@@ -129,10 +129,8 @@ class _Copy:
             for name in names
         ]
         noise = torch.rand(channels.example, generator=torch.Generator().manual_seed(0))
-        with undisturbed(self.twin):
+        with held(handles), undisturbed(self.twin):
             whole_pass(self.twin, noise.to(next(self.twin.parameters()).device))
-        for handle in handles:
-            handle.remove()
 
     def _note(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
         self.said.setdefault(name, Said(_cloned(args), kwargs, [tensor.clone() for tensor in tensors(out)]))

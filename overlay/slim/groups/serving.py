@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ..labels.tracked import LAYERS, tensors
 from ..passes.copying import FAILURES
 from ..passes.passes import BATCH, Pass, run_pass
-from ..passes.shadow import shadow, undisturbed
+from ..passes.shadow import held, shadow, undisturbed
 from .masking import silence_norms
 
 if TYPE_CHECKING:
@@ -122,12 +122,10 @@ def _heard(twin: nn.Module, way: Pass, blocks: Iterable[str]) -> Heard:
     ]
     noise = torch.rand(way.shape, generator=torch.Generator().manual_seed(0))
     try:
-        with undisturbed(twin):
+        with held(handles), undisturbed(twin):
             heard.outputs = tensors(run_pass(twin, way, noise.to(device)))
     except FAILURES as failure:
         heard.failure = type(failure).__name__
-    for handle in handles:
-        handle.remove()
     return heard
 
 

@@ -17,7 +17,9 @@ from .copying import copied_items
 from .hooks import carried_hooks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    from torch.utils.hooks import RemovableHandle
 
 SIDES = (64, 128, 256, 640)  # pixels; a transformer's top-k wants more positions than 64 pixels give
 
@@ -145,6 +147,13 @@ def watched(
             ),
             module.register_forward_hook(lambda m, _, result: leave(m, result)),
         ]
+    with held(handles):
+        yield
+
+
+@contextmanager
+def held(handles: Iterable[RemovableHandle]) -> Iterator[None]:
+    """Take hooks off a model again, whatever happens."""
     try:
         yield
     finally:

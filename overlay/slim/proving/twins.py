@@ -18,7 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ..groups.blocks import remove_blocks
 from ..groups.masking import silence_blocks, silence_channels
 from ..passes.hearing import unheard
-from ..passes.shadow import shadow, undisturbed
+from ..passes.shadow import held, shadow, undisturbed
 from ..rules.slicing import slice_model
 
 if TYPE_CHECKING:
@@ -95,11 +95,8 @@ def measured(twin: nn.Module, drawn: Drawn) -> Iterator[None]:
         for name, norm in twin.named_modules()
         if isinstance(norm, _BatchNorm) and (name, "weight") in drawn
     ]
-    try:
+    with held(handles):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager

@@ -159,11 +159,12 @@ def prune(script: PruneScript, options: PruneOptions, written: list[Path]) -> di
             plan, (pruned, notes) = proven(
                 allowed, choose, lambda plan: _pruned(dense, plan, channels, options, imgsz, data)
             )
-    doubted = doubts(known, dense, channels, plan, penalised=penalised(checkpoint))
+    short = penalised(checkpoint)
+    doubted = doubts(known, dense, channels, plan, penalised=short)
     if options.target and known.sparse:  # as much was asked for, and what lives on is what fine-tuning is for
         notes += doubted
         doubted = []
-    warnings = [f"{doubt}; next: {_mend(known, script, options, penalised(checkpoint))}" for doubt in doubted]
+    warnings = [f"{doubt}; next: {_mend(known, script, options, short)}" for doubt in doubted]
     tell(*said, *replaced, *(f"WARNING: {text}" for text in warnings), *(f"note: {text}" for text in notes))
     accuracy = _reestimated(script, dense, pruned, (plan, channels, checkpoint), options, imgsz, data) if data else {}
     tell(*script.remarks(dense, pruned, plan, imgsz))

@@ -9,7 +9,7 @@ import torch
 
 from ..files.checkpoint import save_checkpoint
 from ..files.sealed import sealed
-from ..passes.shadow import undisturbed
+from ..passes.shadow import held, undisturbed
 from ..writing.log import first_line, quiet
 from ..writing.whole_files import scratch
 
@@ -64,12 +64,8 @@ def _raw(model: nn.Module, channels: Channels, images: Tensor) -> list[Tensor]:
     handles = [
         model.get_submodule(name).register_forward_hook(lambda *passed: seen.append(passed[-1])) for name in last
     ]
-    try:
-        with undisturbed(model):
-            model(images.to(next(model.parameters()).device))
-    finally:
-        for handle in handles:
-            handle.remove()
+    with held(handles), undisturbed(model):
+        model(images.to(next(model.parameters()).device))
     return [tensor.detach().cpu().float() for tensor in seen]
 
 
