@@ -32,15 +32,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .analysis.channels import Channels, analyse
+    from .pruning.apply import apply_plan, mask_plan
     from .pruning.plan import Plan, make_plan
-    from .pruning.surgery import apply_plan, mask_plan
 
 __all__ = ["Channels", "Plan", "analyse", "apply_plan", "make_plan", "mask_plan"]
 
 HOMES = {
     **dict.fromkeys(("Channels", "analyse"), ".analysis.channels"),
     **dict.fromkeys(("Plan", "make_plan"), ".pruning.plan"),
-    **dict.fromkeys(("apply_plan", "mask_plan"), ".pruning.surgery"),
+    **dict.fromkeys(("apply_plan", "mask_plan"), ".pruning.apply"),
 }
 
 

@@ -1,7 +1,7 @@
 """Keep the architecture of a pruned checkpoint where upstream would rebuild the model from its YAML.
 
 Both methods of the first write-up (section 4) end here, and YOLOv5's train scripts. What is not pruned goes upstream's
-way untouched, so that changing the classes, keypoints or pictures of an unpruned model works as ever, and so does
+way untouched, so that changing the classes, keypoints or images of an unpruned model works as ever, and so does
 starting another architecture from its weights.
 """
 
@@ -12,12 +12,12 @@ from typing import Any, cast
 
 from torch import nn
 
-from .models.outputs import ArchitectureError, anchors_of, modernise, network_of, take_anchors
+from .models.class_outputs import ArchitectureError, anchors_of, modernise, network_of, take_anchors
 from .models.pruned import is_pruned, shapes_of
 from .models.rebuilding import STRUCTURE, as_made
 from .models.refitting import refit
 from .models.sign import put_sign
-from .writing.log import tell, warn
+from .writing.log import log_info, warn
 
 __all__ = ["ArchitectureError", "is_pruned", "keep_architecture"]
 
@@ -59,7 +59,7 @@ def keep_architecture(built: nn.Module, weights: nn.Module | dict[str, Any] | No
     refit(model, weights, made, built)
     _dress(model.to(next(built.parameters()).device), built)
     put_sign(model)  # building has taken it off the YAML, which models share
-    tell("slim: the checkpoint is pruned; training goes on in its own architecture")
+    log_info("slim: the checkpoint is pruned; training goes on in its own architecture")
     return model
 
 

@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .analysis.scales import gammas, widths
+from .analysis.scales import prunable_gammas, widths
 from .calibration.ultralytics_data import open_data
 from .pruning.plan import Plan, make_plan
 from .pruning.target import EXAMPLES
 from .script import journey
-from .script.choosing import SCORES
 from .script.interface import Files, PruneScript
+from .script.planner import SCORES
 from .writing import plots
 
 if TYPE_CHECKING:
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from .analysis.channels import Channels
     from .calibration.datasets import DataSet
     from .files.checkpoint import Checkpoint
-    from .pruning.scoring import Scores
-    from .script.comparing import Export
+    from .pruning.importance import Importance
+    from .script.accuracy import Validate
+    from .script.before_after import Export
     from .script.options import PruneOptions
-    from .script.stages import Validate
 
     Load = Callable[[Path], tuple[nn.Module, Checkpoint]]
 
@@ -73,9 +73,9 @@ def common_arguments(parser: argparse.ArgumentParser, where: str) -> None:
     pattern("--only", help="layers that alone may lose channels; may be repeated")
     add("--plan-out", type=Path, help="write the plan to this .json as well, also with --dry-run")
     add("--val", action="store_true", help="validate on --data: dense, pruned, folded, re-estimated")
-    what = "data YAML, or of a classifier the folder; re-estimates BatchNorm statistics on its training pictures"
+    what = "data YAML, or of a classifier the folder; re-estimates BatchNorm statistics on its training images"
     add("--data", type=Path, help=what)
-    add("--pictures", type=int, default=512, help="how many pictures for that (default: 512)")
+    add("--images", type=int, default=512, help="how many images for that (default: 512)")
     size = "image size for statistics, FLOPs, ONNX and latency (default: the checkpoint's)"
     add("--imgsz", "--img", "--img-size", type=int, help=size)
     add("--out", type=Path, help=f"where to {where}")
@@ -135,7 +135,7 @@ class UltralyticsScript(PruneScript):
         return options.out or options.weights.with_name(f"{options.weights.stem}-pruned.pt")
 
     def choose(
-        self, model: nn.Module, channels: Channels, scores: Scores, options: PruneOptions, ratio: float | None
+        self, model: nn.Module, channels: Channels, importance: Importance, options: PruneOptions, ratio: float | None
     ) -> Plan:
         """Make the plan of a ratio or a threshold."""
         return make_plan(
@@ -145,17 +145,17 @@ class UltralyticsScript(PruneScript):
             threshold=options.threshold,
             round_to=options.multiple,
             min_channels=options.min_channels,
-            scores=scores,
+            importance=importance,
         )
 
-    def pictures(self, files: Files) -> list[Path]:
-        """Name the two pictures."""
+    def plots(self, files: Files) -> list[Path]:
+        """Name the two plots."""
         return [files.beside("-gamma.png"), files.beside("-channels.png")]
 
     def draw(self, files: Files, dense: nn.Module, pruned: nn.Module, channels: Channels) -> None:
         """Draw the scales, and the channels of each layer."""
-        scales, layers = self.pictures(files)
-        plots.gammas(scales, before=gammas(dense, channels), after=gammas(pruned))
+        scales, layers = self.plots(files)
+        plots.draw_gammas(scales, before=prunable_gammas(dense, channels), after=prunable_gammas(pruned))
         plots.channels(layers, before=widths(dense), after=widths(pruned))
 
 

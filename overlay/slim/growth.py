@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .models.outputs import network_of
+from .models.class_outputs import network_of
 from .models.pruned import is_pruned, shapes_of
 from .writing.log import warn
 

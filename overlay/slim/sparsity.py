@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .models.admission import bare
 from .training.penalty import GammaPenalty
-from .training.strength import WEIGHTS, Settings, Spelling, Standing
+from .training.schedule import WEIGHTS, Settings, Spelling, Standing
 
 if TYPE_CHECKING:
     import torch

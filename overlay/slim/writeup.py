@@ -22,7 +22,7 @@ from .calibration.yolov5_data import open_data
 from .command import ADVICE, common_arguments, report_argument
 from .costs.measure import count_parameters
 from .labels.tracked import tensors
-from .models.recipe import built_from
+from .models.model_yaml import built_from
 from .passes.shadow import image
 from .pruning.plan import Plan, make_plan
 from .pruning.target import EXAMPLES
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from .analysis.channels import Channels
     from .calibration.datasets import DataSet
     from .files.checkpoint import Checkpoint
-    from .pruning.scoring import Scores
+    from .pruning.importance import Importance
     from .script.options import PruneOptions
 
 
@@ -144,14 +144,14 @@ class WriteUpScript(PruneScript):
         return built_from(options.cfg, model, options.weights) if options.cfg else (model, [])
 
     def choose(
-        self, model: nn.Module, channels: Channels, scores: Scores, options: PruneOptions, ratio: float | None
+        self, model: nn.Module, channels: Channels, importance: Importance, options: PruneOptions, ratio: float | None
     ) -> Plan:
         """Drop what is strictly below the threshold; but where that is zero, what is exactly zero, which does nothing.
 
         A quantile is of all |γ| of the model; of weighed scores, which only prunable channels have, of those.
         """
         prob, threshold = _prob(options), options.threshold or None
-        if ratio is None and threshold is None and scores.by != "gamma":
+        if ratio is None and threshold is None and importance.by != "gamma":
             ratio = prob
         elif ratio is None and threshold is None:
             scales = all_scales(model)
@@ -164,7 +164,7 @@ class WriteUpScript(PruneScript):
             strictly=bool(threshold) or (not options.threshold and prob == 0),
             round_to=options.multiple,
             min_channels=options.min_channels,
-            scores=scores,
+            importance=importance,
         )
 
     def remarks(self, dense: nn.Module, pruned: nn.Module, plan: Plan, imgsz: int) -> list[str]:
@@ -180,8 +180,8 @@ class WriteUpScript(PruneScript):
             *(f"Output: {tuple(output.shape)}" for output in outputs),
         ]
 
-    def pictures(self, files: Files) -> list[Path]:
-        """Name the three pictures."""
+    def plots(self, files: Files) -> list[Path]:
+        """Name the three plots."""
         folder = files.checkpoint.parent
         return [folder / "before_pruning.png", folder / "after_pruning.png", files.beside("-channels.png")]
 
@@ -189,7 +189,7 @@ class WriteUpScript(PruneScript):
         """Draw all scales before and after on the same axis, and the channels of each layer."""
         del channels
         before, after = all_scales(dense), all_scales(pruned)
-        earlier, later, layers = self.pictures(files)
+        earlier, later, layers = self.plots(files)
         top = float(max(before[-1], after[-1]))
         plots.scales(earlier, before, name="before pruning", top=top)
         plots.scales(later, after, name="after pruning", top=top)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
 from .training.penalty import GammaPenalty
-from .training.strength import AUTO, WEIGHTS, Settings, Spelling, Standing
+from .training.schedule import AUTO, WEIGHTS, Settings, Spelling, Standing
 
 if TYPE_CHECKING:
     import torch

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
-from .rule_networks import WIDTH, Case, gated, parameter, pictures, tokens
+from .rule_networks import WIDTH, Case, gated, images, parameter, tokens
 from .small import block
 from .weight_networks import buffered
 
 VALUES = {
     "scale": Case(lambda s, x: x * s.g, lambda: {"g": parameter(1, WIDTH, 1, 1)}),
-    "scale_of_tokens": Case(lambda s, x: pictures(tokens(x) * s.g, x), lambda: {"g": parameter(WIDTH)}),
+    "scale_of_tokens": Case(lambda s, x: images(tokens(x) * s.g, x), lambda: {"g": parameter(WIDTH)}),
     "frozen_norm": buffered(
         lambda s, x: gated(x, (x - s.m.view(1, -1, 1, 1)) * s.v.rsqrt().view(1, -1, 1, 1)),
         m=torch.rand(WIDTH),
@@ -28,7 +28,7 @@ VALUES = {
     ),
     "as_wide_as_high": buffered(lambda s, x: x * s.w, w=torch.randn(32)),
     "positions": Case(
-        lambda s, x: pictures(gated(tokens(x), tokens(x) + s.p), x), lambda: {"p": parameter(1, 1024, WIDTH)}
+        lambda s, x: images(gated(tokens(x), tokens(x) + s.p), x), lambda: {"p": parameter(1, 1024, WIDTH)}
     ),
     "scale_that_is_sorted": Case(
         lambda s, x: x * s.g.sort()[0].view(1, -1, 1, 1), lambda: {"g": parameter(WIDTH)}, frozen="mul in place"
@@ -70,7 +70,7 @@ NORMS = {
         frozen="no BatchNorm before convolution in after.0",
     ),
     "layer_of_channels": Case(
-        lambda s, x: pictures(s.n(tokens(x)), x),
+        lambda s, x: images(s.n(tokens(x)), x),
         lambda: {"n": nn.LayerNorm(WIDTH)},
         frozen="native_layer_norm in place.n",
     ),

@@ -1,4 +1,4 @@
-"""Places that pool, pad, resize, sample and unfold pictures, along the right dimensions and along the channels."""
+"""Places that pool, pad, resize, sample and unfold images, along the right dimensions and along the channels."""
 
 from __future__ import annotations
 

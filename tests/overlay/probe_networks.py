@@ -316,8 +316,8 @@ class FixedHeads(Piece):
 
 
 def run_on_two_sizes(model: nn.Module) -> list[Any]:
-    """Return what a network says of two pictures each of two sizes."""
+    """Return what a network says of two images each of two sizes."""
     generator = torch.Generator().manual_seed(2)
-    pictures = [torch.rand(2, 3, 32, side, generator=generator) for side in (32, 48)]
+    images = [torch.rand(2, 3, 32, side, generator=generator) for side in (32, 48)]
     with torch.no_grad():
-        return [model(picture) for picture in pictures]
+        return [model(image) for image in images]

@@ -81,7 +81,7 @@ def tokens(x: Tensor) -> Tensor:
     return x.flatten(2).transpose(1, 2)
 
 
-def pictures(y: Tensor, x: Tensor) -> Tensor:
+def images(y: Tensor, x: Tensor) -> Tensor:
     return y.transpose(1, 2).reshape(x.shape[0], -1, *x.shape[2:])
 
 

@@ -1,6 +1,6 @@
 """A pruned checkpoint keeps its architecture; any other goes upstream's way.
 
-Also of: `slim.models.inputs`, `slim.models.outputs`, `slim.models.pruned`, `slim.models.rebuilding`,
+Also of: `slim.models.image_inputs`, `slim.models.class_outputs`, `slim.models.pruned`, `slim.models.rebuilding`,
 `slim.models.rounds`.
 """
 
@@ -20,8 +20,8 @@ from slim.analysis.channels import analyse
 from slim.architecture import ArchitectureError, is_pruned, keep_architecture
 from slim.models.refitting import resize
 from slim.models.sign import WORDS
+from slim.pruning.apply import apply_plan
 from slim.pruning.plan import make_plan
-from slim.pruning.surgery import apply_plan
 from tests.overlay.networks import photo, randomise
 
 BACKBONE = [
@@ -104,7 +104,7 @@ class TestUnpruned:
         assert keep_architecture(built, build(head)) is built
 
     def test_where_upstream_has_written_the_other_number_into_the_yaml_of_the_weights(self):
-        """The dictionary is shared: upstream's own test of grey pictures trains so."""
+        """The dictionary is shared: upstream's own test of grey images trains so."""
         weights = build()
         built = tasks.DetectionModel(weights.yaml, ch=1, nc=1, verbose=False)
         built.yaml["channels"] = weights.yaml["channels"] = 1
@@ -305,7 +305,7 @@ class TestOtherClasses:
 
 
 class TestOtherPictures:
-    """A pruned model for pictures with other channels: a new first convolution, and nothing else."""
+    """A pruned model for images with other channels: a new first convolution, and nothing else."""
 
     @detection
     @pytest.mark.parametrize("channels", [1, 4])

@@ -1,6 +1,6 @@
 """The journey of `prune.py`, with stock ultralytics as the release line: options, files, JSON, and what it refuses.
 
-Also of: `slim.script.comparing`, `slim.script.journey`, `slim.script.stages`.
+Also of: `slim.script.before_after`, `slim.script.journey`, `slim.script.accuracy`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from torch import nn
 
 from slim.calibration.ultralytics_data import open_data
 from slim.command import Line, main
+from slim.pruning.apply import apply_plan, mask_plan
 from slim.pruning.plan import Plan
-from slim.pruning.surgery import apply_plan, mask_plan
 from tests.overlay.networks import assert_same, photo, randomise, run
 from tests.overlay.test_architecture import build
 from ultralytics import YOLO
@@ -57,13 +57,13 @@ def save(path, model):
 
 @pytest.fixture
 def data(tmp_path):
-    """A data set of six pictures."""
-    pictures = tmp_path / "set" / "images"
-    pictures.mkdir(parents=True)
+    """A data set of six images."""
+    images = tmp_path / "set" / "images"
+    images.mkdir(parents=True)
     noise, labels = np.random.default_rng(0), tmp_path / "set" / "labels"
     labels.mkdir()
     for index in range(6):
-        cv2.imwrite(str(pictures / f"{index}.png"), noise.integers(0, 255, (64, 64, 3), np.uint8))
+        cv2.imwrite(str(images / f"{index}.png"), noise.integers(0, 255, (64, 64, 3), np.uint8))
         (labels / f"{index}.txt").write_text("0 0.5 0.5 0.5 0.5\n")
     (tmp_path / "set" / "data.yaml").write_text("train: images\nval: images\nnames: {0: qr}\n")
     return tmp_path / "set" / "data.yaml"
@@ -306,7 +306,7 @@ def test_advice_shows_the_scales_and_writes_nothing(prune, weights):
 
 
 def test_what_folding_leaves_is_measured(prune, weights, data):
-    for more, where in (((), "noise"), (("--data", data), "pictures")):
+    for more, where in (((), "noise"), (("--data", data), "images")):
         _, out, _ = prune("--weights", weights, "--ratio", 0.5, "--dry-run", "--json", *more)
         (said,) = [note for note in json.loads(out)["notes"] if note.startswith("folding leaves")]
         numbers = re.fullmatch(

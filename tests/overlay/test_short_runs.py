@@ -11,7 +11,7 @@ import torch
 
 from slim.sparsity import SPELLING, Penalty, note_end
 from slim.training.ending import fallen
-from slim.training.strength import STEP, TRAVEL
+from slim.training.schedule import STEP, TRAVEL
 from tests.overlay.sparse_run import LR0, Net, Run
 from tests.overlay.test_yolov5_sparsity import Run as RunV5
 

@@ -69,7 +69,7 @@ def test_only_prunable_channels_move():
 
 
 class Beside(Net):
-    """The picture itself goes through a BatchNorm beside the first convolution: its three channels may not go."""
+    """The image itself goes through a BatchNorm beside the first convolution: its three channels may not go."""
 
     def __init__(self):
         super().__init__()

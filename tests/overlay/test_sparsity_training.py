@@ -220,7 +220,7 @@ def _train_in_process(rank, folder):
         torch.manual_seed(0)
         net = Net()
         run = Run(DistributedDataParallel(net), torch.optim.SGD(net.parameters(), lr=0.01), sparsity=2.0, epochs=2)
-        torch.manual_seed(rank)  # pictures of its own in every process
+        torch.manual_seed(rank)  # images of its own in every process
         run.train_loader = [torch.rand(4, 3, 8, 8) for _ in run.train_loader]
         run.train(loss=lambda y: (y * torch.linspace(-1, 1, y.numel()).view_as(y)).sum() / 100)
         torch.save({"net": net.state_dict(), "stated": run.stated}, f"{folder}/{rank}.pt")
@@ -233,5 +233,5 @@ def test_two_processes_keep_the_same_scales(tmp_path):
     one, two = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     learned = [name for name in one["net"] if "running" not in name]
     assert all(torch.equal(one["net"][name], two["net"][name]) for name in learned)
-    assert not torch.equal(one["net"]["norm1.running_mean"], two["net"]["norm1.running_mean"])  # other pictures
+    assert not torch.equal(one["net"]["norm1.running_mean"], two["net"]["norm1.running_mean"])  # other images
     assert 1 - one["net"]["norm1.weight"].mean() == pytest.approx(one["stated"], rel=0.5)

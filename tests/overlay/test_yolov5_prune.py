@@ -1,6 +1,6 @@
 """prune.py in real forks of YOLOv5: the second write-up's options, its three examples, and what it prints.
 
-Also of: `slim.models.recipe`, `slim.script.yolov5_release`.
+Also of: `slim.models.model_yaml`, `slim.script.yolov5_release`.
 """
 
 from __future__ import annotations

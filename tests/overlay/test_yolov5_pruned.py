@@ -194,9 +194,7 @@ class TestTrust:
         )
         done = fork.prune("--weights", last, "--no-onnx", "--data", data, "--val")
         assert (done["code"], done["out"], flag.exists()) == (2, "", False)
-        assert (
-            f"error: {data}: no pictures at {tmp_path / 'nowhere'} (`val:`); its `download:` is not run" in done["err"]
-        )
+        assert f"error: {data}: no images at {tmp_path / 'nowhere'} (`val:`); its `download:` is not run" in done["err"]
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from slim.training.gamma_log import rows_of
-from slim.training.strength import TRAVEL
+from slim.training.schedule import TRAVEL
 from slim.yolov5 import keep_out_of_evolution, penalize, sparse_arguments
 from tests.overlay.sparse_run import LR0, Net, no_loss, state
 

@@ -188,7 +188,7 @@ class ASFF(nn.Module):
 
 
 class Half(nn.Module):
-    """One of the two pictures that lie one behind the other, as those of a camera for light and one for heat."""
+    """One of the two images that lie one behind the other, as those of a camera for light and one for heat."""
 
     def __init__(self, first: int) -> None:
         super().__init__()
@@ -199,7 +199,7 @@ class Half(nn.Module):
 
 
 def two_inputs() -> Any:
-    """Six channels of picture, two stems, their maps added and joined."""
+    """Six channels of image, two stems, their maps added and joined."""
     backbone = [
         *([-1, 1, "nn.Identity", []], [-1, 1, "nn.Identity", []], [0, 1, "nn.Identity", []]),
         *([1, 1, "Conv", [16, 3, 2]], [2, 1, "Conv", [16, 3, 2]], [[3, 4], 1, "Concat", [1]]),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
-from .rule_networks import WIDTH, Buffers, Case, gated, parameter, pictures, tokens
+from .rule_networks import WIDTH, Buffers, Case, gated, images, parameter, tokens
 
 
 def buffered(do: Any, leaving: int = WIDTH, frozen: str = "", **buffers: Tensor) -> Case:
@@ -86,11 +86,11 @@ KERNELS = {
         12,
     ),
     "matrix": Case(
-        lambda s, x: pictures(F.linear(tokens(x), s.w, s.b), x),
+        lambda s, x: images(F.linear(tokens(x), s.w, s.b), x),
         lambda: {"w": parameter(10, WIDTH), "b": parameter(10)},
         10,
     ),
-    "matrix_from_the_right": Case(lambda s, x: pictures(tokens(x) @ s.w, x), lambda: {"w": parameter(WIDTH, 10)}, 10),
+    "matrix_from_the_right": Case(lambda s, x: images(tokens(x) @ s.w, x), lambda: {"w": parameter(WIDTH, 10)}, 10),
     "sigmoid_before_a_parameter": Case(
         lambda s, x: F.conv2d(x.sigmoid(), s.w, padding=1),
         lambda: {"w": parameter(10, WIDTH, 3, 3)},
@@ -132,7 +132,7 @@ class Scaled(nn.Conv2d):
 
 
 class Experts(nn.Module):
-    """Conditional convolutions: experts are mixed for each picture."""
+    """Conditional convolutions: experts are mixed for each image."""
 
     def __init__(self, leaving: int) -> None:
         super().__init__()

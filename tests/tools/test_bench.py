@@ -23,7 +23,7 @@ from training import Training
 
 from slim.sparsity import SPELLING
 from slim.training.automatic import Reach
-from slim.training.strength import STEP, Settings, Standing
+from slim.training.schedule import STEP, Settings, Standing
 from slimfork.demo.recipe import ULTRALYTICS
 from slimfork.inside.place import StageError
 from slimfork.terminal.errors import UsageError

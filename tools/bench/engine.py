@@ -108,8 +108,8 @@ def ours(name: str) -> dict[str, Any]:
     """Prune with this project's engine, several times, and compare with the masked model."""
     from slim.analysis.channels import analyse  # noqa: PLC0415
     from slim.costs.measure import count_parameters  # noqa: PLC0415
+    from slim.pruning.apply import apply_plan, mask_plan  # noqa: PLC0415
     from slim.pruning.plan import make_plan  # noqa: PLC0415
-    from slim.pruning.surgery import apply_plan, mask_plan  # noqa: PLC0415
     from tests.overlay.networks import photo, run  # noqa: PLC0415
 
     model = built(name)

@@ -16,11 +16,11 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..groups.blocks import within
+from ..groups.closure import follower_of
 from ..groups.deploying import deployed
-from ..groups.settling import follower_of
 from ..labels.labels import FIXED
 from ..labels.reason import Reason
-from ..labels.sizes import Source, name_sizes
+from ..labels.sizes import ModuleAttr, Source, name_sizes
 from ..models.admission import admit
 from ..passes.copying import FAILURES
 from ..passes.hooks import drop_onlookers, opaque_hooks
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ..labels.labels import Array
+    from ..labels.tracked import Product
 
 
 @dataclass(frozen=True)
@@ -48,15 +49,15 @@ class Channels:
         inputs: Convolution or Linear -> group of each input channel (or feature).
         norms: The BatchNorms among them, in the model's order.
         frozen: Group -> why it may not be dropped, as "<operator> in <layer>".
-        cuts: Parts of tensors, each a row of groups of one bundle, that keep equally many channels.
-        attributes: "<module>:<attribute>" -> the row of groups whose kept number that attribute holds.
-        products: "<module>:<number>" of a product of two activations, numbered from 1 in the order of a pass -> the row
-            of groups that it is the more expensive the longer, as heads' queries or values.
+        cuts: Parts of tensors, each a row of groups of one layer group, that keep equally many channels.
+        attributes: Attribute of a module -> the row of groups whose kept number it holds.
+        products: Product of two activations -> the row of groups that it is the more expensive the longer, as heads'
+            queries or values.
         tensors: Parameter or buffer of no layer, with values of channels along some dimensions -> each such dimension
             and the group of each of its places.
         rescaled: BatchNorm and its outputs, or another layer and its inputs, width, power: code multiplies these by
             that power of the width, for which scales and shifts, or weights, must make up.
-        counted: Width in `rescaled`, a key of `attributes` or any other name -> the row of groups that it counts.
+        counted: Width in `rescaled`, an attribute or any other -> the row of groups that it counts.
         unfolded: Module whose own code mixes channels, as with a weight that it computes -> their groups.
         followed_by: Convolution -> the BatchNorm that alone reads its output.
         unreached: Layers with weights that no forward pass reached; they are left as they are.
@@ -68,8 +69,8 @@ class Channels:
     norms: tuple[str, ...]
     frozen: dict[int, Reason]
     cuts: tuple[tuple[tuple[int, ...], ...], ...]
-    attributes: dict[str, tuple[int, ...]]
-    products: dict[str, tuple[int, ...]]
+    attributes: dict[ModuleAttr, tuple[int, ...]]
+    products: dict[Product, tuple[int, ...]]
     tensors: dict[str, tuple[tuple[int, tuple[int, ...]], ...]]
     rescaled: tuple[tuple[str, tuple[int, ...], str, float], ...]
     counted: dict[str, tuple[int, ...]]
@@ -197,10 +198,10 @@ def _plain(trace: Trace, example: tuple[int, ...]) -> tuple[Channels, Array]:
     cuts = {key: tuple(row(part) for part in cut.parts) for key, cut in trace.cuts.items()}
     sides = {name: [(dim, row(labels.numpy())) for dim, labels in rows.items()] for name, rows in trace.vectors.items()}
     tensors = {name: tuple(rows) for name, rows in sides.items()}
-    products = {key: row(labels) for key, labels in trace.products.items()}
+    products = {key: row(labels) for key, labels in trace.attention.products.items()}
     held = {key: cut for key, cut in trace.cuts.items() if isinstance(key, Source) and not key.row}
-    attributes = {f"{key.module}:{key.attribute}": row(cut.parts[0] * cut.times) for key, cut in held.items()}
-    attributes.update({":".join(key): row(labels.numpy()) for key, labels in trace.counts.items()})
+    attributes = {key.held: row(cut.parts[0] * cut.times) for key, cut in held.items()}
+    attributes.update({key: row(labels.numpy()) for key, labels in trace.counts.items()})
     made_up = trace.rescaled.values()
     channels = Channels(
         outputs=outputs,

@@ -65,7 +65,7 @@ def prove_plan(
         channels: Its channels.
         lost: Groups that go.
         removed: Blocks that go as a whole.
-        imgsz: Side in pixels of the pictures that the model is for, since code may take another way with large ones.
+        imgsz: Side in pixels of the images that the model is for, since code may take another way with large ones.
 
     Raises:
         UnprovenError: They differ.

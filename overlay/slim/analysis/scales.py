@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from .channels import Channels, analyse
 
 
-def gammas(model: nn.Module, channels: Channels | None = None) -> Tensor:
+def prunable_gammas(model: nn.Module, channels: Channels | None = None) -> Tensor:
     """Return |γ| of every channel that can be pruned, in one vector; the model's channels may be known already."""
     channels = channels or analyse(model)
     norms: dict[str, Any] = dict(model.named_modules())

@@ -1,4 +1,4 @@
-"""Re-estimate BatchNorm statistics from pictures without labels.
+"""Re-estimate BatchNorm statistics from images without labels.
 
 Sparse training moves scales faster than running statistics follow, more so in the EMA that is saved, and pruning
 and folding change what every later layer sees. A forward pass over a few batches puts both right: the idea of
@@ -25,7 +25,7 @@ def reestimate(model: nn.Module, batches: Iterable[Tensor], *, device: torch.dev
     """Replace every BatchNorm's running mean and variance by their averages over the batches, in place.
 
     All else stays: parameters, momentum, training flags. If a batch fails, the old statistics are put back. A layer
-    that is shown one value a channel, as by one picture at a size of one stride, learns no variance from it: it runs
+    that is shown one value a channel, as by one image at a size of one stride, learns no variance from it: it runs
     with the statistics that it has.
 
     Args:

@@ -1,7 +1,7 @@
-"""A data set as upstream reads it: the pictures that its training takes, read by its own loader.
+"""A data set as upstream reads it: the images that its training takes, read by its own loader.
 
 `ultralytics_data` and `yolov5_data` open one with what the release at hand has for that; here is what both share: which
-pictures are taken, which cannot be read, and what is said of them.
+images are taken, which cannot be read, and what is said of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Callable
 import torch
 
 from ..files.sealed import sealed
-from ..models.inputs import inputs_of
+from ..models.image_inputs import inputs_of
 from ..passes.shadow import image
 
 if TYPE_CHECKING:
@@ -38,46 +38,46 @@ TAKES = {
 
 
 class CalibrationError(ValueError):
-    """There are no pictures to calibrate with, or none that fit the model."""
+    """There are no images to calibrate with, or none that fit the model."""
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """Pictures of a data set, those that upstream trains on.
+    """Images of a data set, those that upstream trains on.
 
     Attributes:
         source: The data set, as the user named it.
-        pictures: Their paths; of a larger set as many as were asked for, taken evenly.
-        read: An index to a picture as the model is given it, (C, H, W) float32.
+        images: Their paths; of a larger set as many as were asked for, taken evenly.
+        read: An index to an image as the model is given it, (C, H, W) float32.
         skipped: What was passed over because it cannot be read.
         validation: Writes into a folder what upstream's validator is given, and returns its path.
     """
 
     source: Path
-    pictures: Sequence[str]
+    images: Sequence[str]
     read: Callable[[int], Tensor]
     skipped: Sequence[str] = ()
     validation: Callable[[Path], Path] | None = None
 
     def batches(self, batch: int, limit: int | None = None) -> Iterator[Tensor]:
-        """Yield the pictures in whole batches, (batch, C, H, W); a smaller rest only where it is all there is.
+        """Yield the images in whole batches, (batch, C, H, W); a smaller rest only where it is all there is.
 
         Args:
-            batch: Pictures a batch.
-            limit: Pictures at most, taken evenly; all when None.
+            batch: Images a batch.
+            limit: Images at most, taken evenly; all when None.
         """
-        chosen = evenly(range(len(self.pictures)), limit or len(self.pictures))
+        chosen = evenly(range(len(self.images)), limit or len(self.images))
         batch = min(batch, len(chosen))
         for start in range(0, len(chosen) - batch + 1, batch):
             with sealed():
-                pictures = [self.read(index) for index in chosen[start : start + batch]]
-            yield torch.stack(pictures)
+                images = [self.read(index) for index in chosen[start : start + batch]]
+            yield torch.stack(images)
 
     def said(self) -> list[str]:
         """Say in a line what was passed over."""
         if not self.skipped:
             return []
-        what = f"{len(self.skipped)} pictures that" if len(self.skipped) > 1 else "1 picture that"
+        what = f"{len(self.skipped)} images that" if len(self.skipped) > 1 else "1 image that"
         first = "the first is " if len(self.skipped) > 1 else ""
         return [f"skipped {what} cannot be read, as upstream's training does: {first}{self.skipped[0]}"]
 
@@ -88,12 +88,12 @@ def evenly(things: Sequence[Any], count: int) -> list[Any]:
     return [things[index * len(things) // count] for index in range(count)]
 
 
-def choose(source: Path, pictures: Sequence[str], limit: int, formats: Collection[str]) -> tuple[list[int], list[str]]:
-    """Choose pictures that can be read: evenly from all, and others in the place of those that cannot.
+def choose(source: Path, images: Sequence[str], limit: int, formats: Collection[str]) -> tuple[list[int], list[str]]:
+    """Choose images that can be read: evenly from all, and others in the place of those that cannot.
 
     Args:
         source: The data set, for what is said.
-        pictures: Its paths.
+        images: Its paths.
         limit: How many at most.
         formats: The formats that upstream takes, in lower case.
 
@@ -105,40 +105,40 @@ def choose(source: Path, pictures: Sequence[str], limit: int, formats: Collectio
     """
     found: list[int] = []
     skipped: list[str] = []
-    first = evenly(range(len(pictures)), limit)
+    first = evenly(range(len(images)), limit)
     taken = set(first)
-    for index in (*first, *(index for index in range(len(pictures)) if index not in taken)):
+    for index in (*first, *(index for index in range(len(images)) if index not in taken)):
         if len(found) == limit:
             break
-        if is_sound(pictures[index], formats):
+        if is_sound(images[index], formats):
             found.append(index)
         else:
-            skipped.append(pictures[index])
+            skipped.append(images[index])
     if not found:
-        raise CalibrationError(f"{source}: none of its pictures can be read, {len(skipped)} in all: as {skipped[0]}")
+        raise CalibrationError(f"{source}: none of its images can be read, {len(skipped)} in all: as {skipped[0]}")
     return sorted(found), skipped
 
 
 def leftovers(places: Sequence[Path], formats: Collection[str]) -> list[str]:
-    """Return what macOS leaves beside pictures, `._<name>`: upstream passes over it, and it is no picture."""
+    """Return what macOS leaves beside images, `._<name>`: upstream passes over it, and it is no image."""
     found = (path for place in places if place.is_dir() for path in place.rglob("._*"))
     return sorted(str(path) for path in found if path.suffix[1:].lower() in formats)
 
 
 def is_sound(path: str, formats: Collection[str]) -> bool:
-    """Return whether upstream takes a picture, by the rule of its `verify_image_label`, the same in every release.
+    """Return whether upstream takes an image, by the rule of its `verify_image_label`, the same in every release.
 
     That function would also write what it can mend of a JPEG whose end is missing; here it need only be mendable.
     """
     from PIL import Image  # noqa: PLC0415 - upstream requires it
 
     try:
-        with Image.open(path) as picture:
-            picture.verify()
-            kind, size = str(picture.format).lower(), picture.size
+        with Image.open(path) as image:
+            image.verify()
+            kind, size = str(image.format).lower(), image.size
         if kind == "jpeg" and not _is_whole(path):
-            with Image.open(path) as picture:
-                picture.load()
+            with Image.open(path) as image:
+                image.load()
     except Exception:  # noqa: BLE001 - of a file of any content
         return False
     return min(size) >= SMALLEST and kind in {*formats, "jpeg", "jpeg2000"}
@@ -164,7 +164,7 @@ def takes(task: str) -> str:
 
 
 def check_channels(data: DataSet, model: nn.Module) -> DataSet:
-    """Refuse pictures that have other channels than a model takes.
+    """Refuse images that have other channels than a model takes.
 
     Raises:
         CalibrationError: They have.
@@ -174,7 +174,7 @@ def check_channels(data: DataSet, model: nn.Module) -> DataSet:
     taken = image(model, 32).shape[1]
     if found not in {taken, inputs_of(model)}:
         raise CalibrationError(
-            f"{data.source}: this release reads pictures of {found} channels from it, and the model takes {taken}: "
+            f"{data.source}: this release reads images of {found} channels from it, and the model takes {taken}: "
             f"give the data set that it was trained on (`channels: {taken}` in its YAML)"
         )
     return data

@@ -26,7 +26,7 @@ class Split:
     Attributes:
         content: The YAML as it says.
         resolved: What upstream makes of it, the split as its `train`.
-        places: Its folders, list files and pictures, whole paths.
+        places: Its folders, list files and images, whole paths.
     """
 
     content: dict[str, Any]
@@ -77,21 +77,21 @@ def refuse_remote(source: Path) -> None:
         raise CalibrationError(f"{source}: no data set YAML can be read there (an address): get the data set first")
 
 
-def nothing_at(source: Path, places: list[Any], split: str, content: dict[str, Any], *, what: str = "pictures") -> str:
-    """Say where there are no pictures, of which split, and what is not done about it."""
-    hint = "; its `download:` is not run: get the pictures first" if content.get("download") else ""
+def nothing_at(source: Path, places: list[Any], split: str, content: dict[str, Any], *, what: str = "images") -> str:
+    """Say where there are no images, of which split, and what is not done about it."""
+    hint = "; its `download:` is not run: get the images first" if content.get("download") else ""
     return f"{source}: no {what} at {', '.join(map(str, places))} (`{split}:`){hint}"
 
 
 def check_there(source: Path, split: Split, files: list[str]) -> None:
-    """Refuse a split to validate on that lacks a picture.
+    """Refuse a split to validate on that lacks an image.
 
     Raises:
         CalibrationError: It does; names the first.
     """
     gone = next((file for file in files if not Path(file).is_file()), None)
     if gone is not None:
-        raise CalibrationError(nothing_at(source, [gone], "val", split.content, what="picture"))
+        raise CalibrationError(nothing_at(source, [gone], "val", split.content, what="image"))
 
 
 def for_validation(source: Path, split: Split, train: Split, folder: Path) -> Path:

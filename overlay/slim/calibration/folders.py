@@ -46,13 +46,13 @@ def folder_of(source: Path, check: Callable[[str], Mapping[str, Any]], *, val: b
 
 
 def pictures_of(source: Path, dataset: Any, found: dict[str, Path], limit: int, formats: Collection[str]) -> DataSet:
-    """Return pictures of upstream's own data set of classes, as its transforms for validation give them.
+    """Return images of upstream's own data set of classes, as its transforms for validation give them.
 
     Raises:
         CalibrationError: None can be read.
     """
     if not dataset.samples:
-        raise CalibrationError(f"{source}: no pictures at {found['train']}")
+        raise CalibrationError(f"{source}: no images at {found['train']}")
     files = [str(sample[0]) for sample in dataset.samples]
     chosen, skipped = choose(source, files, limit, formats)
     dataset.samples = [dataset.samples[index] for index in chosen]

@@ -1,4 +1,4 @@
-"""How a release of ultralytics reads a data set: its YAML or folder, the list of pictures, and each picture."""
+"""How a release of ultralytics reads a data set: its YAML or folder, the list of images, and each image."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def open_data(source: Path, model: nn.Module, imgsz: int, limit: int, *, val: bo
     Args:
         source: A data set's YAML, or its name; for a classifier its folder.
         model: What it is for.
-        imgsz: Side of a picture, in pixels.
-        limit: Pictures at most.
+        imgsz: Side of an image, in pixels.
+        limit: Images at most.
         val: Whether its `val` is asked for as well.
 
     Raises:
-        CalibrationError: It is not there, has no pictures, or does not fit the model.
+        CalibrationError: It is not there, has no images, or does not fit the model.
     """
     task = task_of(model)
     with sealed(), quiet():
@@ -46,7 +46,7 @@ def open_data(source: Path, model: nn.Module, imgsz: int, limit: int, *, val: bo
         else:
             train = split_of(source, _check, "train", task)
             held = _held(source, task) if val else None
-            data = _pictures(source, train, held, imgsz, limit)
+            data = _images(source, train, held, imgsz, limit)
             _check_labels(data, train, task)
     return check_channels(data, model)
 
@@ -71,7 +71,7 @@ def _check(name: str) -> Any:
 
 
 def _held(source: Path, task: str) -> Split:
-    """Find the split to validate on, all of whose pictures must be there.
+    """Find the split to validate on, all of whose images must be there.
 
     Raises:
         CalibrationError: One is not.
@@ -82,7 +82,7 @@ def _held(source: Path, task: str) -> Split:
 
 
 def _listed(source: Path, split: Split, name: str, imgsz: int = 32, limit: int = 0) -> Any:
-    """Return upstream's own data set of pictures, without their labels; of a limit of 0 no picture is looked at."""
+    """Return upstream's own data set of images, without their labels; of a limit of 0 no image is looked at."""
     base, augment = _module("data.base").BaseDataset, _module("data.augment")
     formats = set(_utils().IMG_FORMATS)
 
@@ -101,8 +101,8 @@ def _listed(source: Path, split: Split, name: str, imgsz: int = 32, limit: int =
             return augment.LetterBox(new_shape=(imgsz, imgsz))
 
         def __getitem__(self, index: int) -> Tensor:
-            picture = self.transforms(image=self.load_image(index)[0])
-            tensor: Tensor = augment.Format()._format_img(picture)  # noqa: SLF001 - of every release
+            image = self.transforms(image=self.load_image(index)[0])
+            tensor: Tensor = augment.Format()._format_img(image)  # noqa: SLF001 - of every release
             return tensor
 
     places = [str(place) for place in split.places]
@@ -114,8 +114,8 @@ def _listed(source: Path, split: Split, name: str, imgsz: int = 32, limit: int =
         raise CalibrationError(nothing_at(source, split.places, name, split.content)) from error
 
 
-def _pictures(source: Path, train: Split, held: Split | None, imgsz: int, limit: int) -> DataSet:
-    """Return the training pictures as upstream's loader and letterbox give them."""
+def _images(source: Path, train: Split, held: Split | None, imgsz: int, limit: int) -> DataSet:
+    """Return the training images as upstream's loader and letterbox give them."""
     found = _listed(source, train, "train", imgsz, limit)
     write = None if held is None else lambda folder: for_validation(source, held, train, folder)
     return DataSet(source, found.im_files, lambda index: found[index].float() / 255, found.skipped, write)
@@ -128,13 +128,13 @@ def _check_labels(data: DataSet, train: Split, task: str) -> None:
         CalibrationError: With what upstream says.
     """
     build = getattr(_module("data.build"), "build_yolo_dataset", None)
-    labels = _utils().img2label_paths(list(data.pictures))
+    labels = _utils().img2label_paths(list(data.images))
     if task == "detect" or build is None or not any(Path(label).is_file() for label in labels):
         return
     cfg = _module("cfg").get_cfg(overrides={"task": task, "imgsz": 32})
     with scratch() as temporary:
-        listed = Path(temporary) / "pictures.txt"
-        listed.write_text("\n".join(data.pictures), encoding="utf-8")
+        listed = Path(temporary) / "images.txt"
+        listed.write_text("\n".join(data.images), encoding="utf-8")
         resolved = {**train.resolved, "path": Path(temporary)}
         try:
             build(cfg, str(listed), 1, resolved, mode="val")
@@ -168,7 +168,7 @@ def _folder(name: str) -> Any:
 
 
 def _split(split: Any, place: Path, ratio: dict[str, Any]) -> Path:
-    """Split a folder that has no `train/`: as training has done it, or elsewhere, as links to the user's pictures."""
+    """Split a folder that has no `train/`: as training has done it, or elsewhere, as links to the user's images."""
     made = Path(f"{place}_split")
     if (made / "train").is_dir():
         return made
@@ -183,9 +183,9 @@ def _split(split: Any, place: Path, ratio: dict[str, Any]) -> Path:
 
 
 def _classes(train: Path, imgsz: int) -> Any:
-    """Return upstream's own data set of classes, with the transforms of its validation; no picture is looked at."""
+    """Return upstream's own data set of classes, with the transforms of its validation; no image is looked at."""
     base = _module("data.dataset").ClassificationDataset
-    kind = type("Pictures", (base,), {"verify_images": lambda self: self.samples})  # which writes a cache
+    kind = type("Images", (base,), {"verify_images": lambda self: self.samples})  # which writes a cache
     if "args" not in inspect.signature(base.__init__).parameters:
         return kind(str(train), augment=False, imgsz=imgsz)
     cfg = _module("cfg").get_cfg(overrides={"task": "classify", "imgsz": imgsz})

@@ -1,4 +1,4 @@
-"""How a release of YOLOv5 reads a data set: its YAML or folder, the list of pictures, and each picture."""
+"""How a release of YOLOv5 reads a data set: its YAML or folder, the list of images, and each image."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RESULTS = (1, 0, 0, 0, 1)  # found, missing, empty, corrupt, total: of what upst
 
 
 class Unlabelled(dict[str, Any]):
-    """Upstream's cache of a data set's labels, of pictures that have none."""
+    """Upstream's cache of a data set's labels, of images that have none."""
 
     def pop(self, key: str, *_: Any) -> Any:
         """Return what upstream takes out before it reads the rest."""
@@ -43,7 +43,7 @@ def open_data(
         else:
             train = split_of(source, lambda name: _check(name, package), "train", task)
             held = _held(source, task, package) if val else None
-            data = _pictures(source, train, held, (imgsz, limit), package)
+            data = _images(source, train, held, (imgsz, limit), package)
     return check_channels(data, model)
 
 
@@ -79,7 +79,7 @@ def _check(name: str, package: str) -> Any:
 
 
 def _held(source: Path, task: str, package: str) -> Split:
-    """Find the split to validate on, all of whose pictures must be there.
+    """Find the split to validate on, all of whose images must be there.
 
     Raises:
         CalibrationError: One is not.
@@ -90,13 +90,13 @@ def _held(source: Path, task: str, package: str) -> Split:
 
 
 def _files(dataset: Any) -> list[str]:
-    """Return the pictures of upstream's data set, `img_files` before v6.1."""
+    """Return the images of upstream's data set, `img_files` before v6.1."""
     files: list[str] = dataset.im_files if hasattr(dataset, "im_files") else dataset.img_files
     return files
 
 
 def _listed(source: Path, split: Split, name: str, package: str, imgsz: int = 32, limit: int = 0) -> Any:
-    """Return upstream's own data set of pictures, without their labels; of a limit of 0 no picture is looked at."""
+    """Return upstream's own data set of images, without their labels; of a limit of 0 no image is looked at."""
     base, formats = _loaders(package).LoadImagesAndLabels, _formats(package)
 
     class Pictures(base):  # type: ignore[misc, valid-type]
@@ -117,8 +117,8 @@ def _listed(source: Path, split: Split, name: str, package: str, imgsz: int = 32
         raise CalibrationError(nothing_at(source, split.places, name, split.content)) from error
 
 
-def _pictures(source: Path, train: Split, held: Split | None, size: tuple[int, int], package: str) -> DataSet:
-    """Return the training pictures as upstream's loader and letterbox give them."""
+def _images(source: Path, train: Split, held: Split | None, size: tuple[int, int], package: str) -> DataSet:
+    """Return the training images as upstream's loader and letterbox give them."""
     imgsz, limit = size
     found = _listed(source, train, "train", package, imgsz, limit)
     write = None if held is None else lambda folder: for_validation(source, held, train, folder)

@@ -58,7 +58,7 @@ def measure(
 
     Args:
         model: A detector that takes (1, 3, imgsz, imgsz).
-        imgsz: Side of the picture that FLOPs are counted for, in pixels.
+        imgsz: Side of the image that FLOPs are counted for, in pixels.
         pt: Its checkpoint, if there is one.
         onnx: Its export, if there is one.
         **known: What was measured elsewhere: `latency_ms`, `map50`, `map50_95`.
@@ -105,7 +105,7 @@ def latencies(
 
     Args:
         models: ONNX files.
-        imgsz: Side of the picture, in pixels, where the model leaves it open.
+        imgsz: Side of the image, in pixels, where the model leaves it open.
         threads: Of ONNX Runtime, in each model; `default_threads` when None.
         runs: How often each model is timed.
         warmup: How often each model is run before that.
@@ -132,7 +132,7 @@ def undisturbed_latency(onnx: Path | str, *, imgsz: int, threads: int | None = N
 
     Args:
         onnx: The model.
-        imgsz: Side of the picture, in pixels, where the model leaves it open.
+        imgsz: Side of the image, in pixels, where the model leaves it open.
         threads: Of ONNX Runtime; `default_threads` when None.
         runs: How often each operator is timed.
 
@@ -175,8 +175,8 @@ def _runner(session: Any, imgsz: int) -> Callable[[], Any]:
     feed = session.get_inputs()[0]
     shape = [size if isinstance(size, int) else (1, 3, imgsz, imgsz)[axis] for axis, size in enumerate(feed.shape)]
     dtype = np.float16 if feed.type == "tensor(float16)" else np.float32
-    picture = np.random.default_rng(0).random(shape).astype(dtype)
-    return lambda: session.run(None, {feed.name: picture})
+    image = np.random.default_rng(0).random(shape).astype(dtype)
+    return lambda: session.run(None, {feed.name: image})
 
 
 @dataclass(frozen=True)

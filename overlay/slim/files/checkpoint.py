@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..models.outputs import forget_grids
+from ..models.class_outputs import forget_grids
 from ..models.rounds import remember, rounds_of
 from ..models.sign import put_sign
 from ..writing.whole_files import whole

@@ -1,8 +1,8 @@
 """Let upstream read a data set, and let nothing that it brings along run, and nothing in its folders change.
 
-Upstream runs what a YAML's `download:` says where pictures are missing, `YOLO_OFFLINE` or not, unpickles the caches of
+Upstream runs what a YAML's `download:` says where images are missing, `YOLO_OFFLINE` or not, unpickles the caches of
 labels that lie in a data set's folders and writes others, mends JPEGs in place, installs what it misses, and fetches
-fonts. It is given a YAML without `download:`, whose pictures are there; caches count as not there; and no connection is
+fonts. It is given a YAML without `download:`, whose images are there; caches count as not there; and no connection is
 made.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 CACHE = ".cache"
-KEPT = (CACHE, ".npy")  # what upstream writes among a user's pictures
+KEPT = (CACHE, ".npy")  # what upstream writes among a user's images
 HEIF = (".heic", ".heif")
 FETCHERS = frozenset({"bash", "curl", "pip", "uv", "wget"})
 STALE: dict[str, Any] = {"hash": None, "version": None}  # what every release takes for a cache of another data set
@@ -117,7 +117,7 @@ def _fetching_nothing(run: Any) -> Any:
 
 
 def _installing_nothing(start: Any) -> Any:
-    """Open as PIL does: what today's upstream has in its place installs a package for pictures of an unknown format."""
+    """Open as PIL does: what today's upstream has in its place installs a package for images of an unknown format."""
     plain = getattr(sys.modules.get(start.__module__), "_image_open", start)
 
     def start_either(file: Any, *arguments: Any, **options: Any) -> Any:
@@ -129,7 +129,7 @@ def _installing_nothing(start: Any) -> Any:
 
 def _mending_nothing(save: Any) -> Any:
     def write(self: Any, file: Any, *arguments: Any, **options: Any) -> None:
-        if not (isinstance(file, (str, Path)) and Path(file).is_file()):  # what is there is a picture of the user's
+        if not (isinstance(file, (str, Path)) and Path(file).is_file()):  # what is there is an image of the user's
             save(self, file, *arguments, **options)
 
     return write

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from ..models.admission import FLOAT, QUANTISATION, QUANTISED
-from ..models.outputs import anchors_of, head_of, network_of
+from ..models.class_outputs import anchors_of, head_of, network_of
 from .pickles import NotACheckpointError
 
 if TYPE_CHECKING:

@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from ..labels.sizes import set_size, sizes_of
+from ..labels.sizes import ModuleAttr, set_size, sizes_of
 from ..labels.tracked import tensors
 from ..passes.copying import FAILURES
 from ..passes.shadow import held, shadow, undisturbed, whole_pass
 from ..rules.slicing import slice_model
 from .blocks import within
-from .counting import bundles
+from .keep_counts import layer_groups
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -41,7 +41,7 @@ METHODS = re.compile(r"(switch|convert|change|turn|to)_\w*deploy|deploy|fuse|mer
 TOLERANCE = 1e-3  # relative to the largest value: folding a BatchNorm into a convolution rounds anew
 MOST_TRIES = 256  # of numbers to change, a block
 Row = tuple[int, ...]  # groups
-Numbers = tuple[tuple[str, Row], ...]  # "<module in the block>:<attribute>" and the groups that it counts
+Numbers = tuple[tuple[ModuleAttr, Row], ...]  # of modules by their names in the block, and the groups they count
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Said:
     outputs: list[Tensor]
 
 
-def deployed(model: nn.Module, channels: Channels) -> tuple[dict[str, Row], dict[str, str]]:
+def deployed(model: nn.Module, channels: Channels) -> tuple[dict[ModuleAttr, Row], dict[str, str]]:
     """Return the attributes that such methods read as widths, and of the blocks that stay whole the method.
 
     Args:
@@ -61,7 +61,7 @@ def deployed(model: nn.Module, channels: Channels) -> tuple[dict[str, Row], dict
         channels: Its channels.
 
     Returns:
-        "<module>:<attribute>" -> the row of groups whose kept number it holds, as in `Channels`; block -> method.
+        Attribute -> the row of groups whose kept number it holds, as in `Channels`; block -> method.
     """
     methods = [(name, method) for name, module in model.named_modules() for method in methods_of(module, name)]
     names = dict.fromkeys(name for name, _ in methods)
@@ -70,9 +70,9 @@ def deployed(model: nn.Module, channels: Channels) -> tuple[dict[str, Row], dict
     if methods and channels.norms:  # what does not serve at full width either is no such method
         whole = _Copy(model, channels, set(), names)
         methods = [(name, method) for name, method in methods if whole.serves(name, method)]
-    attributes: dict[str, Row] = {}
+    attributes: dict[ModuleAttr, Row] = {}
     stuck: dict[str, str] = {}
-    known: dict[type, list[tuple[str, ...]]] = {}
+    known: dict[type, list[tuple[ModuleAttr, ...]]] = {}
     for name, method in methods:
         guesses = _guesses(model, channels, name, known)
         found = next((numbers for numbers in guesses if narrow.serve(name, method, numbers)), None)
@@ -141,9 +141,10 @@ class _Copy:
         if said is None:
             return False
         block = shadow(self.twin.get_submodule(name))
-        for key, row in numbers:
-            place, _, attribute = key.rpartition(":")
-            set_size(block.get_submodule(place), attribute, sum(group not in self.lost for group in row))
+        for held_by, row in numbers:
+            set_size(
+                block.get_submodule(held_by.module), held_by.attribute, sum(group not in self.lost for group in row)
+            )
         try:
             with undisturbed(self.twin):
                 before = tensors(block(*_cloned(said.args), **said.kwargs))
@@ -172,7 +173,7 @@ class _Copies:
 
 
 def _guesses(
-    model: nn.Module, channels: Channels, block: str, known: dict[type, list[tuple[str, ...]]]
+    model: nn.Module, channels: Channels, block: str, known: dict[type, list[tuple[ModuleAttr, ...]]]
 ) -> Iterator[Numbers]:
     """Give numbers to change: those that a block of the same class needed, then one, two, and all."""
     rows: dict[int, list[Row]] = {}
@@ -181,10 +182,10 @@ def _guesses(
             if within(name, block) and row not in rows.setdefault(len(row), []):
                 rows[len(row)].append(row)
     module = model.get_submodule(block)
-    choices: dict[str, list[Row]] = {}
+    choices: dict[ModuleAttr, list[Row]] = {}
     for place, part in module.named_modules():
         if not type(part).__module__.startswith("torch."):
-            sizes = {f"{place}:{attribute}": size for attribute, size in sizes_of(part)}
+            sizes = {ModuleAttr(place, attribute): size for attribute, size in sizes_of(part)}
             choices.update({key: rows[size] for key, size in sizes.items() if size in rows})
     choices = {key: found for key, found in choices.items() if _full(block, key) not in channels.attributes}
     sets = [keys for keys in known.get(type(module), []) if all(key in choices for key in keys)]
@@ -193,22 +194,21 @@ def _guesses(
     yield from islice(tries, MOST_TRIES)
 
 
-def _full(block: str, key: str) -> str:
-    """Return the key of an attribute in the whole model, from that in a block."""
-    place, _, attribute = key.rpartition(":")
-    return f"{'.'.join(part for part in (block, place) if part)}:{attribute}"
+def _full(block: str, key: ModuleAttr) -> ModuleAttr:
+    """Return an attribute of a block with the name that its module has in the whole model."""
+    return key._replace(module=".".join(part for part in (block, key.module) if part))
 
 
 def _some_of_each(channels: Channels, seed: int) -> set[int]:
-    """Return some groups of each bundle, of each another number, where all the bundles that stay even can spare it."""
+    """Return some groups of each layer group, of each another number, where all that stay even can spare it."""
     chance = random.Random(seed)  # noqa: S311 - no secret
-    counts = list(bundles(channels).values())
-    spare = {count.bundle: [g for g in count.groups if g not in channels.frozen] for count in counts}
+    counts = list(layer_groups(channels).values())
+    spare = {count.layer_group: [g for g in count.groups if g not in channels.frozen] for count in counts}
     room: dict[int, int] = {}
     for count in counts:
-        room[id(count.even)] = min(room.get(id(count.even), count.even.size - 1), len(spare[count.bundle]))
+        room[id(count.even)] = min(room.get(id(count.even), count.even.size - 1), len(spare[count.layer_group]))
     drop = {even: min(most, chance.randint(1, max(1, most // 2))) for even, most in room.items()}
-    return {group for count in counts for group in spare[count.bundle][: drop[id(count.even)]]}
+    return {group for count in counts for group in spare[count.layer_group][: drop[id(count.even)]]}
 
 
 def _cloned(value: Any) -> Any:

@@ -50,13 +50,13 @@ def bind_alike(trace: Trace, rows: Sequence[Tensor], reason: Reason) -> None:
     """Demand that rows keep equally many channels, whatever their number."""
     if len(rows) > 1:
         first = int(rows[0][0].abs())
-        trace.heads[first] = key = f"rows from {first} of {len(rows[0])}"
+        trace.attention.heads[first] = key = f"rows from {first} of {len(rows[0])}"
         trace.cut(key, reason, list(rows))
 
 
 def unbind_alike(trace: Trace, rows: Sequence[Tensor]) -> None:
     """Take back `bind_alike` of rows that are cut further: not their size counts but that of their parts."""
-    key = trace.heads.pop(int(rows[0][0].abs()), None)
+    key = trace.attention.heads.pop(int(rows[0][0].abs()), None)
     cut = trace.cuts.pop(key, None) if key else None
     if key and cut:
         gone = [row.abs().tolist() for row in rows]

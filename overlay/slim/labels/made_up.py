@@ -66,13 +66,13 @@ def batches(twin: nn.Module, shown: Tensor) -> list[dict[str, Tensor]]:
     layers = getattr(twin, "model", None)
     head: Any = layers[-1] if isinstance(layers, torch.nn.Sequential) and len(layers) else None
     shape = getattr(head, "kpt_shape", (17, 3))
-    picture, shown = shown, shown[:0].float()  # what is said of pictures is float32, whatever they are in
+    image, shown = shown, shown[:0].float()  # what is said of images is float32, whatever they are in
     boxes = shown.new_tensor([[0.4, 0.4, 0.5, 0.4], [0.6, 0.5, 0.3, 0.6]]).repeat(2, 1)
     masks = shown.new_zeros(2, height, width)
     masks[:, height // 8 : height // 2, width // 8 : width // 2] = 1
     masks[:, height // 2 :, width // 2 :] = 2
     boxed = {
-        "img": picture[:1].repeat(2, 1, 1, 1),
+        "img": image[:1].repeat(2, 1, 1, 1),
         "cls": shown.new_zeros(4, 1),
         "bboxes": boxes,
         "batch_idx": shown.new_tensor([0, 0, 1, 1]),
@@ -81,7 +81,7 @@ def batches(twin: nn.Module, shown: Tensor) -> list[dict[str, Tensor]]:
         "semantic_mask": masks.clamp(max=0).long(),
         "depth": masks + 1,
         "keypoints": shown.new_ones(4, *shape),
-        "txt_feats": picture.new_ones(2, int(getattr(head, "nc", CLASSES)), EMBED),
+        "txt_feats": image.new_ones(2, int(getattr(head, "nc", CLASSES)), EMBED),
     }
     rotated = {**boxed, "bboxes": torch.cat([boxes, shown.new_full((4, 1), 0.3)], 1)}
     classed = {**boxed, "cls": torch.zeros(2, dtype=torch.long, device=shown.device)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -20,6 +20,22 @@ if TYPE_CHECKING:
 
 NUMBERING = {"i", "f", "np"}  # a layer's place, its source and its parameters, as both upstreams note them
 LAYER_WIDTHS = ("in_channels", "out_channels", "in_features", "out_features", "num_features")
+
+
+class ModuleAttr(NamedTuple):
+    """An attribute of a module that holds a number, written `module:attribute`.
+
+    Attributes:
+        module: Name of the module, "" of the model itself.
+        attribute: Its name; of an item in a list or a dict "<name>.<key>".
+    """
+
+    module: str
+    attribute: str
+
+    def __str__(self) -> str:
+        """Return it as it is written for people."""
+        return f"{self.module}:{self.attribute}"
 
 
 @dataclass(frozen=True)
@@ -35,6 +51,11 @@ class Source:
     module: str = ""
     attribute: str = ""
     row: tuple[int, ...] = ()
+
+    @property
+    def held(self) -> ModuleAttr:
+        """The attribute that holds it."""
+        return ModuleAttr(self.module, self.attribute)
 
 
 class Size(int):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -14,6 +15,13 @@ from .labels import core
 from .reason import Reason
 
 LAYERS = (_ConvNd, _BatchNorm, nn.Linear)
+
+
+class Product(NamedTuple):
+    """A product of two activations: the n-th, from 1, that a module's own code asks for in a pass."""
+
+    module: str
+    place: int
 
 
 class UnknownOperatorError(Exception):
@@ -120,6 +128,27 @@ class Cut:
         """Take in one more part, unless it is known."""
         if part not in self.parts:
             self.parts.append(part)
+
+
+@dataclass
+class Attention:
+    """What the rules for attention note in a trace.
+
+    Attributes:
+        heads: First label of what is seen as heads -> key of that cut.
+        shaped: Module -> rows of what it has viewed.
+        multiplied: How many products of two activations each module has asked for in this pass.
+        products: Such a product -> the labels that it takes longer for.
+    """
+
+    heads: dict[int, str] = field(default_factory=dict)
+    shaped: defaultdict[str, list[list[list[int]]]] = field(default_factory=lambda: defaultdict(list))
+    multiplied: Counter[str] = field(default_factory=Counter)
+    products: dict[Product, list[int]] = field(default_factory=dict)
+
+    def note(self, module: str, labels: Tensor) -> None:
+        """Note what the last product of a module takes longer for, as the first pass has it."""
+        self.products.setdefault(Product(module, self.multiplied[module]), labels.flatten().tolist())
 
 
 def pieces(part: list[int], count: int) -> list[list[int]]:

@@ -1,6 +1,6 @@
 """Whether a model is pruned: known from the rounds that its checkpoint remembers, told by its shapes otherwise.
 
-Shapes alone say little: other classes, keypoints and pictures change them, and so does a module that the user has put
+Shapes alone say little: other classes, keypoints and images change them, and so does a module that the user has put
 in the place of upstream's. So a model that remembers nothing counts as pruned only where layers of its own YAML's
 kinds are narrower than that YAML builds them, in two of the model's blocks at least: a layer that loses outputs
 narrows what reads it, while what was replaced by hand takes and gives what its place asks for.
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .inputs import first_convolution
+from .image_inputs import first_convolution
 from .rebuilding import as_made
 from .rounds import remembers
 
@@ -51,7 +51,7 @@ def narrowed(model: nn.Module, made: nn.Module) -> set[str]:
         model: The model.
         made: What its YAML builds, for the same classes and keypoints.
     """
-    first = first_convolution(model)  # its inputs are those of the pictures
+    first = first_convolution(model)  # its inputs are those of the images
     found = set()
     for name, ours, theirs in _alike(model, made):
         sizes = [

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from .outputs import classes_of, keypoints_of
+from .class_outputs import classes_of, keypoints_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

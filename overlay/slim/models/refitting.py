@@ -1,9 +1,9 @@
-"""A pruned model for another data set: outputs for its classes and keypoints, an input for its pictures.
+"""A pruned model for another data set: outputs for its classes and keypoints, an input for its images.
 
 What a data set decides is what differs between the model that the checkpoint's YAML builds for the old one, and the
 one that upstream has built for the new one. Those layers are made anew at the pruned model's other widths; then
 upstream's own `load` puts in what it carries over, by its own rules: rows by the names of classes, filters summed for
-grey pictures, or whatever this release does.
+grey images, or whatever this release does.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..writing.log import tell
-from .inputs import first_convolution
-from .outputs import BOX, ArchitectureError, anchors_of, classes_of, head_of
+from ..writing.log import log_info
+from .class_outputs import BOX, ArchitectureError, anchors_of, classes_of, head_of
+from .image_inputs import first_convolution
 from .rebuilding import STRUCTURE
 
 if TYPE_CHECKING:
@@ -59,11 +59,13 @@ def refit(model: Any, weights: nn.Module, made: nn.Module | None, built: nn.Modu
     if anchors_of(model):
         _keep_boxes(model, weights)
     if changed:
-        tell(f"slim: {', '.join(changed)} of the pruned model {'are' if len(changed) > 1 else 'is'} for this data set")
+        log_info(
+            f"slim: {', '.join(changed)} of the pruned model {'are' if len(changed) > 1 else 'is'} for this data set"
+        )
 
 
 def resize(model: nn.Module, made: nn.Module, built: nn.Module) -> list[str]:
-    """Make the layers anew whose outputs, or the pictures' inputs, are other ones; return their names."""
+    """Make the layers anew whose outputs, or the images' inputs, are other ones; return their names."""
     found = list(_layers(model, made, built))
     for name, axis, size in found:
         owner, _, own = name.rpartition(".")
@@ -125,7 +127,7 @@ def _resized(layer: Any, axis: int, size: int, like: Any) -> nn.Module:
 
 
 def _carry_filters(new: Tensor, old: Tensor) -> None:
-    """Start a first convolution from the old one's filters: for grey pictures from their sum, as upstream does."""
+    """Start a first convolution from the old one's filters: for grey images from their sum, as upstream does."""
     common = min(new.shape[1], old.shape[1])
     new[:, :common] = old.sum(1, keepdim=True) if new.shape[1] == 1 else old[:, :common]
 

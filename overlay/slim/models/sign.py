@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .outputs import anchors_of, classes_of
+from .class_outputs import anchors_of, classes_of
 from .rounds import remembers
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from .shadow import image, one_thread, shadow, undisturbed
+from ..labels.tracked import Product
+from .shadow import image, one_thread, plain_attention, shadow, undisturbed, watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,27 +25,27 @@ class Operation:
 
     Attributes:
         layer: The layer whose weight it multiplies with, "" for a product of two activations.
-        batched: Whether it is a product of batches of matrices, the only kind whose channels can be followed.
+        product: Which product of batches of activations it is, the only kind whose channels can be followed.
         multiply_adds: How many it takes.
         entering: Shape of what it reads beside the weight.
         leaving: Shape of what it writes.
     """
 
     layer: str
-    batched: bool
+    product: Product | None
     multiply_adds: int
     entering: tuple[int, ...]
     leaving: tuple[int, ...]
 
 
 def count_flops(model: nn.Module, imgsz: int) -> float:
-    """Return the floating-point operations of one picture, 2 a multiply-add, as YOLO's GFLOPs are counted.
+    """Return the floating-point operations of one image, 2 a multiply-add, as YOLO's GFLOPs are counted.
 
     Convolutions and matrix products count; additions, activations and pooling, a few percent, do not.
 
     Args:
         model: Stays as it is; a copy is run in eval mode.
-        imgsz: Side of the picture in pixels.
+        imgsz: Side of the image in pixels.
     """
     return 2.0 * sum(operation.multiply_adds for operation in operations(model, imgsz))
 
@@ -54,10 +56,10 @@ def operations(model: nn.Module, imgsz: int) -> list[Operation]:
     The `meta` device would save the rest as well, but PyTorch imports a computer algebra system for its convolutions.
     """
     twin = shadow(model)
-    with one_thread(), undisturbed(twin), _Operations(twin) as seen:
+    listing = _Operations(twin)
+    with one_thread(), plain_attention(), undisturbed(twin), watched(twin, listing.enter, listing.leave), listing:
         twin(image(twin, imgsz))
-    found: list[Operation] = seen.found
-    return found
+    return listing.found
 
 
 class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -66,6 +68,8 @@ class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, model: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.found: list[Operation] = []
+        self.running: list[str] = []
+        self.multiplied: Counter[str] = Counter()
         self.owner: Any = WeakTensorKeyDictionary()  # weight, or a view of one -> the layer's name
         for name, module in model.named_modules():
             if isinstance(getattr(module, "weight", None), torch.Tensor):
@@ -89,8 +93,23 @@ class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
             first = out if isinstance(out, torch.Tensor) else out[0]
             count = _COUNTS[name](args, first)
             shapes = tuple(entering.shape), tuple(first.shape)
-            self.found.append(Operation("".join(owners[:3]), name == "aten::bmm", count, *shapes))
+            product = self._next_product() if name == "aten::bmm" else None
+            self.found.append(Operation("".join(owners[:3]), product, count, *shapes))
         return out
+
+    def enter(self, name: str, module: nn.Module, arguments: object) -> None:
+        """Note that a module runs."""
+        del module, arguments
+        self.running.append(name)
+
+    def leave(self, module: nn.Module, result: object) -> None:
+        """Note that it has run."""
+        del module, result
+        self.running.pop()
+
+    def _next_product(self) -> Product:
+        self.multiplied[self.running[-1]] += 1
+        return Product(self.running[-1], self.multiplied[self.running[-1]])
 
 
 def _convolution(args: tuple[Any, ...], out: Tensor) -> int:

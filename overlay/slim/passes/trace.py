@@ -7,7 +7,7 @@ module holds what they share: which tensor carries which labels, and what has be
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +21,11 @@ from ..labels.labels import FIXED, Labels, core, varying
 from ..labels.planes import Planes
 from ..labels.reason import Reason
 from ..labels.rescaling import Factors, Key, Rescaled
-from ..labels.tracked import LAYERS, Call, Cut, Mark, Plane, Tracked, UnknownOperatorError, Visit, tensors
+from ..labels.tracked import LAYERS, Attention, Call, Cut, Mark, Plane, Tracked, UnknownOperatorError, Visit, tensors
 from .hearing import has_code, numbers, operator_name, unheard
+
+if TYPE_CHECKING:
+    from ..labels.sizes import ModuleAttr
 
 Rule = Callable[["Trace", "Call"], "list[Tensor | None]"]
 
@@ -60,20 +63,17 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         self.vectors: dict[str, dict[int, Tensor]] = {}  # parameter or buffer of no layer -> dimension -> labels
         self.zeros: Any = WeakTensorKeyDictionary()  # a number that PyTorch has put in a tensor -> whether it is zero
         self.unfolded: defaultdict[str, list[int]] = defaultdict(list)  # module -> channels that its own code mixes
-        self.counts: dict[tuple[str, str], Tensor] = {}  # (module, attribute) that counts channels -> their labels
+        self.counts: dict[ModuleAttr, Tensor] = {}  # what counts channels -> their labels
         self.cuts: dict[Any, Cut] = {}  # the source of the size, or any other key -> cut
         self.raw: list[Tracked] = []  # every layer's output, to learn who reads it
         self.stack: list[tuple[str, nn.Module]] = [("", model)]
-        self.shaped: defaultdict[str, list[list[list[int]]]] = defaultdict(list)  # module -> rows of what it has viewed
-        self.heads: dict[int, Any] = {}  # first label of what is seen as heads -> key of that cut
+        self.attention = Attention()
         self.rescaled: dict[Key, Rescaled] = {}
         self.factors = Factors(self)
         self.code: list[tuple[str, Counter[str]]] = [("", Counter())]  # modules with code, and operators with numbers
         self.visits: defaultdict[str, list[Visit]] = defaultdict(list)  # module -> its calls
         self.visiting: list[Visit] = []
         self.cores: dict[int, Plane] = {}  # labels of a tensor by id -> themselves, so that their id stays theirs
-        self.multiplied = 0  # products of two activations so far in this pass
-        self.products: dict[str, list[int]] = {}  # "<module>:<number>" of such a product -> what it takes longer for
         self.entering: defaultdict[str, list[Tensor]] = defaultdict(list)  # module -> labels of its arguments
         self.caller = ""
         self.asked = Asked()
@@ -103,7 +103,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         for tensor in tensors(result):
             self.aliases.note(tensor)
         name, inputs = operator_name(func), tensors((*args, *kwargs.values()))
-        self.multiplied += name == "bmm"
+        self.attention.multiplied[self.stack[-1][0]] += name == "bmm"
         if name == "scalar_tensor":
             self.zeros[result] = args[0] == 0
         call = Call(name, func, args, kwargs, tensors(result), self.where)
@@ -199,7 +199,8 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
 
     def enter(self, name: str, module: nn.Module, arguments: Any) -> None:
         """Note that a module runs, and what enters it."""
-        self.multiplied = self.multiplied if name else 0
+        if not name:
+            self.attention.multiplied.clear()
         self.stack.append((name, module))
         self.code.append((name, Counter()) if has_code(name, module) else self.code[-1])
         with unheard():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..groups.blocks import within
-from ..groups.settling import link_width
+from ..groups.closure import link_width
 from ..labels.reason import Reason
 from ..labels.rescaling import POWERS, Rescaled
 from ..labels.sizes import Source
@@ -44,7 +44,7 @@ class Blame:
                 power = next((power for power in POWERS if len(row) ** power == use.value), None)
                 if source.module == key.module and power is not None and len(row) > 1:
                     self.ways[key] = use.ways
-                    self.trace.rescaled[key] = Rescaled(use.ways[0], _width(source), row, power * use.sign)
+                    self.trace.rescaled[key] = Rescaled(use.ways[0], str(source.held), row, power * use.sign)
                     break
 
     def unexplained(self, outcome: Outcome, kept: Kept) -> dict[Key, float | None]:
@@ -205,7 +205,7 @@ class Blame:
         held = [(key, cut) for key, cut in self.trace.cuts.items() if isinstance(key, Source) and not key.row]
         near, far = ([i for i in held if (_far(i[0].module, module) > 1) == is_far] for is_far in (False, True))
         for source, cut in sorted(near, key=lambda item: (_far(item[0].module, module), item[1].times)):
-            yield _width(source), tuple(cut.parts[0] * cut.times)
+            yield str(source.held), tuple(cut.parts[0] * cut.times)
         for what, side in (("out", self.trace.outputs), ("in", self.trace.inputs)):
             for name, labels in side.items():
                 if not module or within(name, module):
@@ -217,16 +217,12 @@ class Blame:
                     for labels in mark.planes:
                         yield f"{name} passes", tuple(labels.abs().flatten().tolist())
         for source, cut in far:
-            yield _width(source), tuple(cut.parts[0] * cut.times)
+            yield str(source.held), tuple(cut.parts[0] * cut.times)
 
 
 def _far(name: str, module: str) -> int:
     """Order modules: this one, those within it, and others."""
     return 0 if name == module else 1 if within(name, module) else 2
-
-
-def _width(source: Source) -> str:
-    return f"{source.module}:{source.attribute}"
 
 
 def _named(module: str) -> str:

@@ -1,4 +1,4 @@
-"""Which channels a copy of the model lacks when it is tried: few or many, and unevenly from bundle to bundle.
+"""Which channels a copy of the model lacks when it is tried: few or many, and unevenly from layer group to layer group.
 
 Uneven, because what two widths have in common cannot be told from what one of them has; and many, since code may do
 one thing above a width and another below.
@@ -9,28 +9,28 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from ..groups.counting import bundles
+from ..groups.keep_counts import layer_groups
 
 if TYPE_CHECKING:
     from ..analysis.channels import Channels
 
 GOLDEN = 0.618  # multiples of it, without their whole part, lie as far apart as so many numbers can
-LEAST, SPREAD = 0.2, 0.3  # of each bundle the first drop lacks so much, and up to so much more
+LEAST, SPREAD = 0.2, 0.3  # of each layer group the first drop lacks so much, and up to so much more
 UNEVEN = 3  # the second lacks the rest, and up to two that the first has lacked as well
 
 
 def shares(channels: Channels, place: int) -> set[int]:
-    """Return groups to drop: of each bundle that is counted apart another share, at random; together the two drops all.
+    """Return groups to drop: another random share of each layer group that is counted apart; the two together all.
 
     Args:
         channels: The channels.
         place: 0 for the first drop, of a fifth to a half, or 1 for the second, of what that leaves.
     """
-    counts = list(bundles(channels).values())
-    spare = {count.bundle: [g for g in count.groups if g not in channels.frozen] for count in counts}
+    counts = list(layer_groups(channels).values())
+    spare = {count.layer_group: [g for g in count.groups if g not in channels.frozen] for count in counts}
     room = {id(count.even): count.even.size - 1 for count in counts}
     for count in counts:
-        room[id(count.even)] = min(room[id(count.even)], len(spare[count.bundle]))
+        room[id(count.even)] = min(room[id(count.even)], len(spare[count.layer_group]))
     sizes = {id(count.even): count.even.size for count in counts}
     first = {
         key: max(1, round(size * (LEAST + SPREAD * (number * GOLDEN % 1))))
@@ -43,7 +43,7 @@ def shares(channels: Channels, place: int) -> set[int]:
     chance = random.Random(0)  # noqa: S311 - the same every time, and in both
     lost: set[int] = set()
     for count in counts:
-        groups, drop = spare[count.bundle], min(room[id(count.even)], many[id(count.even)])
+        groups, drop = spare[count.layer_group], min(room[id(count.even)], many[id(count.even)])
         chance.shuffle(groups)
         lost.update(groups[len(groups) - drop :] if place else groups[:drop])
     return lost

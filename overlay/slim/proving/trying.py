@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..groups.settling import settle
+from ..groups.closure import settle
 from ..labels.kept import Kept, expected
 from .blame import Blame
 from .drops import shares

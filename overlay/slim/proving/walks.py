@@ -34,7 +34,7 @@ class Drop:
 
     Attributes:
         lost: Groups that go.
-        seed: For BatchNorms and pictures; None keeps the model's own BatchNorms.
+        seed: For BatchNorms and images; None keeps the model's own BatchNorms.
         ways: The ways to run it; one that fails at full width as well must come as far.
         removed: Blocks that go as a whole.
         which: Modules to compare in a quick pass. What PyTorch's own do is known, and shows in those around them.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .scoring import Scores, gammas
+from .importance import Importance, layer_gammas
 
 if TYPE_CHECKING:
     from torch import nn
@@ -72,15 +72,15 @@ def advise(model: nn.Module, channels: Channels, threshold: float | None = None)
         threshold: What `below` counts up to; the cliff when None.
 
     Raises:
-        ValueError: As `Scores.of`.
+        ValueError: As `Importance.of`.
     """
-    scores = Scores.of(model, channels)
-    order = sorted(scores.of_group, key=scores.of_group.__getitem__)
-    values = np.array([scores.of_group[group] for group in order])
+    importance = Importance.of(model, channels)
+    order = sorted(importance.of_group, key=importance.of_group.__getitem__)
+    values = np.array([importance.of_group[group] for group in order])
     count, apart = _otsu(np.log(np.maximum(values, FLOOR)))
     sparse = apart >= np.log(APART)
     near = order[:count] if sparse else []
-    share = sum(scores.weight[group] for group in near) / sum(scores.weight.values())
+    share = sum(importance.weight[group] for group in near) / sum(importance.weight.values())
     cliff = float(values[count - 1]) if sparse else 0.0
     layers = [_layer(model, channels, name, cliff if threshold is None else threshold) for name in channels.norms]
     return Advice(
@@ -106,7 +106,7 @@ def _otsu(ascending: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[int, float]
 
 
 def _layer(model: nn.Module, channels: Channels, name: str, threshold: float) -> LayerScales:
-    values = np.array([value for value, may in zip(gammas(model, name), channels.prunable(name)) if may])
+    values = np.array([value for value, may in zip(layer_gammas(model, name), channels.prunable(name)) if may])
     if not len(values):
         return LayerScales(name, 0, 0.0, 0.0, 0.0, 0.0)
     low, middle, high = (float(value) for value in np.quantile(values, (0, 0.5, 1)))
@@ -145,7 +145,7 @@ def doubts(advice: Advice, model: nn.Module, channels: Channels, plan: Plan, *, 
     lost = [
         value
         for name in channels.norms
-        for index, value in enumerate(gammas(model, name))
+        for index, value in enumerate(layer_gammas(model, name))
         if index not in plan.keep.get(name, range(plan.widths[name]))
     ]
     largest = max(lost, default=0.0)

@@ -5,7 +5,7 @@ BatchNorm): channels that a residual ties together go only when every one of the
 absolute threshold means the same everywhere, and because a sum would spare the long chains of residuals.
 
 A channel whose scale is exactly zero says a constant, and costs no accuracy, kept or not. A threshold takes them all; a
-ratio takes no more than its share, the lightest first (`scoring`), and no block that fell with them but where all of
+ratio takes no more than its share, the lightest first (`importance`), and no block that fell with them but where all of
 its channels are in that share. What is kept can come back in fine-tuning: the loss has a gradient on a scale of zero.
 """
 
@@ -17,11 +17,11 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from ..groups.blocks import removable_blocks, within
-from ..groups.counting import keep_counts, unrounded
+from ..groups.keep_counts import keep_counts, unrounded
 from ..labels.labels import FIXED
 from ..models.admission import bare
 from ..models.plan_data import FORMAT, PlanError, check_plan, read_json
-from .scoring import Scores, drop_below, drop_ratio, fallen_norms
+from .importance import Importance, drop_below, drop_ratio, fallen_norms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,7 +98,7 @@ def make_plan(
     round_to: int = 1,
     min_channels: int = 1,
     strictly: bool = False,
-    scores: Scores | None = None,
+    importance: Importance | None = None,
 ) -> Plan:
     """Choose the channels to keep.
 
@@ -111,7 +111,7 @@ def make_plan(
         round_to: Round kept counts up to a multiple of this, or to the full width.
         min_channels: Keep at least this many channels a layer (and half of a chunked one).
         strictly: Keep what is exactly at the threshold, as the second write-up does.
-        scores: Those to choose by; |gamma| when None.
+        importance: What to choose by; |gamma| when None.
 
     Raises:
         ValueError: If an argument is out of range, not exactly one of ratio and threshold is given, nothing can be
@@ -119,20 +119,20 @@ def make_plan(
     """
     _check(ratio, threshold, round_to, min_channels)
     model = bare(model)
-    scores = scores or Scores.of(model, channels)
+    importance = importance or Importance.of(model, channels)
     if ratio is not None:
-        dropped = drop_ratio(scores, ratio)
-        threshold = max((scores.of_group[group] for group in dropped), default=0.0)
+        dropped = drop_ratio(importance, ratio)
+        threshold = max((importance.of_group[group] for group in dropped), default=0.0)
     else:
         threshold = float(threshold or 0.0)
-        dropped = drop_below(scores, threshold, strictly=strictly)
+        dropped = drop_below(importance, threshold, strictly=strictly)
     including = threshold == 0 if ratio else ratio is None and not strictly  # equal scales must not condemn a block
-    fallen = fallen_norms(model, channels, threshold, including=including, factors=scores.factors)
+    fallen = fallen_norms(model, channels, threshold, including=including, factors=importance.factors)
     if ratio is not None and threshold == 0:  # it may have left some of what is exactly zero
         fallen = [name for name in fallen if dropped.issuperset(set(channels.outputs[name]) - channels.frozen.keys())]
     removed = removable_blocks(model, channels, fallen)
     counts, notes = keep_counts(channels, dropped, removed, round_to=round_to, min_channels=min_channels)
-    lost = {group for count in counts for group in scores.ranked(count.groups)[count.even.keep :]}
+    lost = {group for count in counts for group in importance.ranked(count.groups)[count.even.keep :]}
     prunable = [name for name in channels.outputs if any(channels.prunable(name))]
     keep = {name: [i for i, g in enumerate(channels.outputs[name]) if g not in lost] for name in prunable}
     odd = unrounded(channels, keep, round_to)
@@ -146,7 +146,7 @@ def make_plan(
         ratio=ratio,
         round_to=round_to,
         min_channels=min_channels,
-        notes=[*_summary(channels, scores, dropped, lost, removed), *_gone(removed), *notes],
+        notes=[*_summary(channels, importance, dropped, lost, removed), *_gone(removed), *notes],
     )
 
 
@@ -164,21 +164,21 @@ def _check(ratio: float | None, threshold: float | None, round_to: int, min_chan
 
 
 def _summary(
-    channels: Channels, scores: Scores, dropped: set[int], lost: set[int], removed: dict[str, list[str]]
+    channels: Channels, importance: Importance, dropped: set[int], lost: set[int], removed: dict[str, list[str]]
 ) -> list[str]:
-    total = sum(scores.weight.values())
-    below = sum(scores.weight[group] for group in dropped)
+    total = sum(importance.weight.values())
+    below = sum(importance.weight[group] for group in dropped)
     gone = sum(
         may and (group in lost or any(within(name, block) for block in removed))
         for name in channels.norms
         for group, may in zip(channels.outputs[name], channels.prunable(name))
     )
     notes = [f"{gone} of {total} prunable BatchNorm channels dropped ({gone / total:.1%})"]
-    if scores.by != "gamma":
-        notes.append(f"chosen by |γ| weighed with {scores.by}: what costs more goes at a larger |γ|")
+    if importance.by != "gamma":
+        notes.append(f"chosen by |γ| weighed with {importance.by}: what costs more goes at a larger |γ|")
     if gone < below:
         notes.append(f"{below - gone} more fell under the threshold and stay, for round_to, even parts or the minimum")
-    if len(set(scores.of_group.values())) == 1:
+    if len(set(importance.of_group.values())) == 1:
         notes.append("all scores are equal: the choice is arbitrary; train with a sparsity penalty first")
     staying = stay(channels)
     if staying:

@@ -1,24 +1,26 @@
 """Targets: `params=0.1`, `flops=1.2G`, `latency=5ms`, and the plan that drops just enough to reach one.
 
-What a plan costs follows from its counts (`costs`), so the least share of channels that must go is found by bisection,
-without surgery on the way.
+What a plan costs follows from its counts (`layer_costs`), so the least share of channels that must go is found by
+bisection, without surgery on the way.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .importance import Importance
     from .plan import Plan
-    from .scoring import Scores
 
 FORM = re.compile(r"(?P<kind>[a-z]+)=(?P<number>[0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?) ?(?P<unit>%|[a-zµ]*)", re.IGNORECASE)
 COUNTS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "t": 1e12}
-UNITS = {
+Counted = Literal["params", "flops"]
+Kind = Literal["params", "flops", "latency"]
+UNITS: dict[str, dict[str, float]] = {
     "params": COUNTS,
     "flops": {f"{unit}{name}": factor for unit, factor in COUNTS.items() for name in ("", "flop", "flops")},
     "latency": {"us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3},
@@ -42,7 +44,7 @@ class Target:
     """
 
     text: str
-    kind: str
+    kind: Kind
     amount: float
     share: bool
 
@@ -65,7 +67,7 @@ class Target:
         amount = number / 100 if unit == "%" else number if share else number * UNITS[kind][unit]
         if not 0 < amount < float("inf") or (share and amount > 1):
             raise TargetError(f"--target {text}: must be more than nothing, and a share at most 1")
-        return cls(text, kind, amount, share)
+        return cls(text, cast("Kind", kind), amount, share)
 
     def limit(self, dense: float) -> float:
         """Return the most that is allowed, where the dense model costs so much."""
@@ -90,7 +92,11 @@ class UnreachableError(TargetError):
 
 
 def reach(
-    target: Target, scores: Scores, choose: Callable[[float], Plan], price: Callable[[Plan], float], limit: float
+    target: Target,
+    importance: Importance,
+    choose: Callable[[float], Plan],
+    price: Callable[[Plan], float],
+    limit: float,
 ) -> Plan:
     """Return the plan that drops the least and costs at most the limit.
 
@@ -99,7 +105,7 @@ def reach(
 
     Args:
         target: What the user asked for.
-        scores: Those that `choose` goes by.
+        importance: What `choose` goes by.
         choose: Share of BatchNorm channels to drop, in 0..1, to a plan.
         price: Plan to its cost.
         limit: The most it may cost.
@@ -107,7 +113,7 @@ def reach(
     Raises:
         UnreachableError: Even the smallest plan costs more; says how much.
     """
-    total = sum(scores.weight.values())
+    total = sum(importance.weight.values())
     short, enough = -1, total - 1  # numbers of channels to drop: too few, as far as is known, and enough
 
     def dropping(number: int) -> Plan:

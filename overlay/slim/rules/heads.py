@@ -31,7 +31,7 @@ def product(trace: Trace, call: Call) -> list[Tensor | None]:
         if not bool(((left > FIXED) | (right > FIXED)).all()):
             raise UnknownOperatorError
         trace.labels.unite(left, right, call.reason)
-        trace.products.setdefault(f"{call.where}:{trace.multiplied}", left.flatten().tolist())
+        trace.attention.note(trace.stack[-1][0], left)
         return [None]
     if any(summed) or all(beside):
         raise UnknownOperatorError
@@ -41,5 +41,5 @@ def product(trace: Trace, call: Call) -> list[Tensor | None]:
     small = core(labels)
     if any(size not in {1, wanted} for size, wanted in zip(small.shape, call.outputs[0].shape)):
         raise UnknownOperatorError
-    trace.products.setdefault(f"{call.where}:{trace.multiplied}", small.flatten().tolist())
+    trace.attention.note(trace.stack[-1][0], small)
     return [small.expand(call.outputs[0].shape)]

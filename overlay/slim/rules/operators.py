@@ -1,6 +1,6 @@
 """What operators without layers do to channel labels: the table of all rules, and how tensors are joined.
 
-Arithmetic is in `rules_arithmetic`, what works along a dimension in `rules_reductions`, on pictures in `rules_spatial`,
+Arithmetic is in `rules_arithmetic`, what works along a dimension in `rules_reductions`, on images in `rules_spatial`,
 with weights as arguments in `rules_weights`; attention is in `rules_attention` and `heads`, what moves values about in
 `views`. What is listed nowhere, nor in `layers`, freezes the labels that enter it.
 """

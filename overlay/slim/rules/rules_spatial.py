@@ -1,4 +1,4 @@
-"""What operators on pictures do to channel labels: pooling, padding, resizing, sampling, unfolding, pixel shuffles.
+"""What operators on images do to channel labels: pooling, padding, resizing, sampling, unfolding, pixel shuffles.
 
 Each works along its last dimensions, and mixes what lies along them: the labels may not vary there.
 """
@@ -56,7 +56,7 @@ def unpooled(trace: Trace, call: Call) -> list[Tensor | None]:
 
 
 def sampled(trace: Trace, call: Call) -> list[Tensor | None]:
-    """Read a picture at the places of a grid: each channel alone; the grid's own channels are coordinates, and stay."""
+    """Read an image at the places of a grid: each channel alone; the grid's own channels are coordinates, and stay."""
     labels, grid = trace.labels_of(call.args[0]), trace.labels_of(call.args[1])
     if grid is not None:
         trace.labels.freeze(grid, call.reason)
@@ -74,7 +74,7 @@ def unfolded(trace: Trace, call: Call) -> list[Tensor | None]:
 
 
 def _channels(labels: Tensor) -> Tensor:
-    """Return the labels of a picture's channels, shape (c,); they may vary along no other dimension."""
+    """Return the labels of an image's channels, shape (c,); they may vary along no other dimension."""
     dim = labels.ndim - 3
     if varying(labels) not in ([], [dim]):
         raise UnknownOperatorError

@@ -14,7 +14,7 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 from ..labels.binding import bind
 from ..labels.labels import FIXED, varying
 from ..labels.planes import multiply
-from ..labels.sizes import terms_of
+from ..labels.sizes import ModuleAttr, terms_of
 from ..labels.tracked import UnknownOperatorError
 from .heads import product
 
@@ -176,7 +176,7 @@ def group_norm(trace: Trace, call: Call) -> list[Tensor | None]:
         raise UnknownOperatorError
     name, module = trace.stack[-1]
     if isinstance(module, nn.GroupNorm):
-        trace.counts.update({(name, attribute): labels.abs() for attribute in ("num_groups", "num_channels")})
+        trace.counts.update({ModuleAttr(name, own): labels.abs() for own in ("num_groups", "num_channels")})
     else:
         bind(trace, [labels], trace.asked.argument(1, "num_groups"), call.reason)
     return [_spread(_scaled(trace, call, labels, weight, bias), call.outputs[0], 1)]
@@ -188,7 +188,7 @@ def instance_norm(trace: Trace, call: Call) -> list[Tensor | None]:
     labels = trace.vector(x, 1)
     name, module = trace.stack[-1]
     if isinstance(module, _InstanceNorm):
-        trace.counts[name, "num_features"] = labels.abs()
+        trace.counts[ModuleAttr(name, "num_features")] = labels.abs()
     for statistic in (mean, variance):
         if statistic is not None:
             labels = _scaled(trace, call, labels, None, statistic)

@@ -29,9 +29,8 @@ def slice_model(model: nn.Module, channels: Channels, lost: set[int]) -> None:
     for name, sides in channels.tensors.items():
         owner, _, own = name.rpartition(".")
         _slice_tensor(model.get_submodule(owner), own, {dim: _kept(groups, lost) for dim, groups in sides})
-    for key, part in channels.attributes.items():
-        module, _, attribute = key.rpartition(":")
-        set_size(model.get_submodule(module), attribute, len(_kept(part, lost)))
+    for held, part in channels.attributes.items():
+        set_size(model.get_submodule(held.module), held.attribute, len(_kept(part, lost)))
 
 
 def slice_layer(layer: nn.Module, leaving: Sequence[int], entering: Sequence[int] | None = None) -> None:

@@ -120,7 +120,7 @@ def _bind_whole(trace: Trace, call: Call, before: tuple[Tensor, Dims], after: tu
     rows = rows_of(labels, flexible)
     repeated = rows_of(result, dim)
     name, _ = trace.stack[-1]
-    trace.shaped[name].append([row.abs().tolist() for row in rows])
+    trace.attention.shaped[name].append([row.abs().tolist() for row in rows])
     if len(repeated[0]) < len(rows[0]):  # split, the other dimensions hold equals
         rows = repeated
     if asked is not FOLLOWED and asked != INFERRED and flexible in within:

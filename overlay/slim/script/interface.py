@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from ..analysis.channels import Channels
     from ..calibration.datasets import DataSet
     from ..files.checkpoint import Checkpoint
+    from ..pruning.importance import Importance
     from ..pruning.plan import Plan
-    from ..pruning.scoring import Scores
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class PruneScript(ABC):
 
     @abstractmethod
     def open_data(self, source: Path, model: nn.Module, imgsz: int, limit: int, *, val: bool) -> DataSet:
-        """Open a data set for a model: the pictures that upstream trains on, of that size, at most so many."""
+        """Open a data set for a model: the images that upstream trains on, of that size, at most so many."""
 
     @abstractmethod
     def parser(self) -> argparse.ArgumentParser:
@@ -104,7 +104,7 @@ class PruneScript(ABC):
 
     @abstractmethod
     def choose(
-        self, model: nn.Module, channels: Channels, scores: Scores, options: PruneOptions, ratio: float | None
+        self, model: nn.Module, channels: Channels, importance: Importance, options: PruneOptions, ratio: float | None
     ) -> Plan:
         """Make the plan, unless `--plan` names one, by these scores; at this ratio where there is one."""
 
@@ -114,9 +114,9 @@ class PruneScript(ABC):
         return []
 
     @abstractmethod
-    def pictures(self, files: Files) -> list[Path]:
-        """Name the pictures, before anything is drawn."""
+    def plots(self, files: Files) -> list[Path]:
+        """Name the plots, before anything is drawn."""
 
     @abstractmethod
     def draw(self, files: Files, dense: nn.Module, pruned: nn.Module, channels: Channels) -> None:
-        """Draw the pictures beside the result."""
+        """Draw the plots beside the result."""

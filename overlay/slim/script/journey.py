@@ -19,18 +19,18 @@ from ..analysis.channels import analyse
 from ..analysis.proof import proven
 from ..calibration.calibrate import reestimate
 from ..costs import measure
-from ..groups.patterns import protect
+from ..groups.protect import protect
 from ..passes.shadow import image
 from ..pruning.advice import advise, doubts, table
+from ..pruning.apply import apply_plan, mask_plan
 from ..pruning.plan import Plan, PlanError
 from ..pruning.report import report
-from ..pruning.surgery import apply_plan, mask_plan
 from ..writing.interrupt import INTERRUPTED, interruptible
-from .choosing import Chooser, predicted
+from .accuracy import accuracies, accuracy_table, folding_error
+from .given import check_files, image_size, load, open_data, penalised, read_plan
 from .interface import Files
-from .loading import check_files, image_size, load, open_data, penalised, read_plan
+from .planner import Chooser, predicted
 from .results import Results, plan_out
-from .stages import accuracies, accuracy_table, folding_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from .interface import PruneScript
     from .options import PruneOptions
 
-BATCH = 16  # pictures at a time for BatchNorm statistics
-SAMPLE = 4  # pictures on which the error of folding is measured
+BATCH = 16  # images at a time for BatchNorm statistics
+SAMPLE = 4  # images on which the error of folding is measured
 
 
 def run(script: PruneScript, arguments: Sequence[str] | None = None) -> int:
@@ -102,7 +102,7 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def tell(*lines: str) -> None:
+def print_lines(*lines: str) -> None:
     """Print lines."""
     for text in lines:
         say(text)
@@ -117,7 +117,7 @@ def look(script: PruneScript, options: PruneOptions) -> dict[str, object]:
     dense, _ = load(script, options.weights, trust=options.trust)
     dense, said = script.prepare(dense, options)
     found = report(dense, analyse(dense))
-    tell(*said, *found.lines())
+    print_lines(*said, *found.lines())
     return found.to_dict()
 
 
@@ -144,7 +144,7 @@ def prune(script: PruneScript, options: PruneOptions, written: list[Path]) -> di
     known = advise(dense, allowed)
     options = options.scored(sparse=known.sparse)
     if options.advice:
-        tell(*said, *table(known))
+        print_lines(*said, *table(known))
         return {"advice": known.to_dict()}
     with _next_step(script, options):
         if options.plan:
@@ -165,9 +165,9 @@ def prune(script: PruneScript, options: PruneOptions, written: list[Path]) -> di
         notes += doubted
         doubted = []
     warnings = [f"{doubt}; next: {_mend(known, script, options, short)}" for doubt in doubted]
-    tell(*said, *replaced, *(f"WARNING: {text}" for text in warnings), *(f"note: {text}" for text in notes))
+    print_lines(*said, *replaced, *(f"WARNING: {text}" for text in warnings), *(f"note: {text}" for text in notes))
     accuracy = _reestimated(script, dense, pruned, (plan, channels, checkpoint), options, imgsz, data) if data else {}
-    tell(*script.remarks(dense, pruned, plan, imgsz))
+    print_lines(*script.remarks(dense, pruned, plan, imgsz))
     if options.plan_out:
         plan_out(options.plan_out, plan, overwrite=options.overwrite)
         written.append(options.plan_out)
@@ -178,8 +178,8 @@ def prune(script: PruneScript, options: PruneOptions, written: list[Path]) -> di
             making.write(dense, pruned, channels, plan, checkpoint)
             before, after = making.measure(script.export if options.onnx else None, dense, pruned, checkpoint, imgsz)
     lines, rows = measure.table(before, after)
-    tell(*lines, *(predicted(dense, channels, plan, imgsz) if options.dry_run else results.beside()))
-    tell(*_planned(options))
+    print_lines(*lines, *(predicted(dense, channels, plan, imgsz) if options.dry_run else results.beside()))
+    print_lines(*_planned(options))
     return {
         "accuracy": accuracy,
         "checkpoint": None if options.dry_run else str(files.checkpoint),
@@ -201,12 +201,12 @@ def _pruned(
         masked = deepcopy(dense)
         mask_plan(masked, plan, channels, fold=True)
         if data:
-            shown, pictures = data.batches(SAMPLE, limit=SAMPLE), "pictures"
+            shown, images = data.batches(SAMPLE, limit=SAMPLE), "images"
         else:
             black = image(dense, imgsz, batch=SAMPLE)
-            shown, pictures = iter([torch.rand(black.shape, generator=torch.Generator().manual_seed(0))]), "noise"
+            shown, images = iter([torch.rand(black.shape, generator=torch.Generator().manual_seed(0))]), "noise"
         mean, largest = folding_error(masked, pruned, channels, shown)
-        notes.append(f"folding leaves the outputs {mean:.2%} off in the mean, {largest:.2%} at most, on {pictures}")
+        notes.append(f"folding leaves the outputs {mean:.2%} off in the mean, {largest:.2%} at most, on {images}")
     return pruned, [*plan.notes, *notes]
 
 
@@ -227,16 +227,16 @@ def _reestimated(
         apply_plan(raw, plan, channels, fold=False)
         folded = {"folded": deepcopy(pruned)} if options.fold else {}
         steps = {"dense": dense, "pruned, not folded": raw, **folded, "re-estimated": pruned}
-    say(f"re-estimating BatchNorm statistics on pictures of {data.source}")
+    say(f"re-estimating BatchNorm statistics on images of {data.source}")
     kept = reestimate(pruned, data.batches(BATCH))
     if kept:
-        few = "are shown one value a channel and keep the statistics they have; give more pictures or a larger --imgsz"
+        few = "are shown one value a channel and keep the statistics they have; give more images or a larger --imgsz"
         say(f"note: {len(kept)} BatchNorm layers, the first {kept[0]}, {few}")
     if not options.val:
         return {}
     say(f"validating {len(steps)} models on {data.source}")
     found = accuracies(script.validate, steps, checkpoint, data, imgsz)
-    tell(*accuracy_table(found))
+    print_lines(*accuracy_table(found))
     return found
 
 

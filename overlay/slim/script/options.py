@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..costs.single_layer import channel_block
+from ..costs.layer_timer import channel_block
 from ..pruning.target import TargetError
 
 if TYPE_CHECKING:
@@ -30,15 +30,15 @@ class PruneOptions:
         cfg: Of the write-up alone, the model's YAML to build.
         save_dir: Of the write-up alone, the folder of the results.
         round_to: Keep a multiple of this many channels a layer.
-        score: What to go by, one of `choosing.SCORES`.
+        score: What to go by, one of `planner.SCORES`.
         min_channels: Keep at least this many channels a layer.
         keep: Patterns of layers that lose no channel.
         only: Patterns of layers that alone may lose channels.
         plan_out: Where the plan is written as well.
         val: Whether to validate on `data`.
         data: A data set's YAML or folder, to re-estimate BatchNorm statistics on.
-        pictures: How many pictures of it.
-        imgsz: Side of a picture, in pixels.
+        images: How many images of it.
+        imgsz: Side of an image, in pixels.
         out: Where the pruned checkpoint goes.
         overwrite: Whether to replace files that no earlier run wrote.
         trust: Whether to run what the checkpoint's pickle says.
@@ -66,7 +66,7 @@ class PruneOptions:
     plan_out: Path | None = None
     val: bool = False
     data: Path | None = None
-    pictures: int = 512
+    images: int = 512
     imgsz: int | None = None
     out: Path | None = None
     overwrite: bool = False
@@ -104,8 +104,8 @@ class PruneOptions:
             raise ValueError("--val: needs --data, the data set to validate on")
         if self.plan_out and self.plan_out.suffix != ".json":
             raise ValueError(f"--plan-out {self.plan_out}: must end in .json, which a plan is")
-        if self.pictures < 1:
-            raise ValueError(f"--pictures {self.pictures}: must be at least 1")
+        if self.images < 1:
+            raise ValueError(f"--images {self.images}: must be at least 1")
         if self.imgsz is not None and self.imgsz < 1:
             raise ValueError(f"--imgsz {self.imgsz}: must be at least 1")
 

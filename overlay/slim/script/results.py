@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from ..files.checkpoint import holds_plan, is_ours, save_checkpoint
 from ..writing import plots
 from ..writing.whole_files import land, workshop
-from .comparing import measured
+from .before_after import measured
+from .given import write_plan
 from .interface import Files
-from .loading import write_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..costs.measure import Measured
     from ..files.checkpoint import Checkpoint
     from ..pruning.plan import Plan
-    from .comparing import Export
+    from .before_after import Export
     from .interface import PruneScript
 
 REPLACE = "--overwrite replaces it, --out names another place"
@@ -37,7 +37,7 @@ class Results:
 
     Attributes:
         files: Their names.
-        script: Draws, and says what the pictures are called.
+        script: Draws, and says what the plots are called.
         onnx: Whether an ONNX file is one of them.
         written: What this run has written.
     """
@@ -67,9 +67,9 @@ class Results:
         onnx = self.files.beside(".onnx")
         if self.onnx and _there(onnx) and not ours:
             raise FileExistsError(f"{onnx}: is there, and not of an earlier run of this script; {REPLACE}")
-        for picture in self.script.pictures(self.files):
-            if _there(picture) and not plots.is_ours(picture):
-                raise FileExistsError(f"{picture}: is there, and no earlier run of this script drew it; {REPLACE}")
+        for plot in self.script.plots(self.files):
+            if _there(plot) and not plots.is_ours(plot):
+                raise FileExistsError(f"{plot}: is there, and no earlier run of this script drew it; {REPLACE}")
         return [f"replaces {target}, which an earlier run wrote"] if ours else []
 
     @contextmanager
@@ -106,7 +106,7 @@ class Workshop:
     files: Files
 
     def write(self, dense: nn.Module, pruned: nn.Module, channels: Channels, plan: Plan, came_from: Checkpoint) -> None:
-        """Write the checkpoint, its plan and the pictures.
+        """Write the checkpoint, its plan and the plots.
 
         Raises:
             OSError: One cannot be written; names it.
@@ -116,7 +116,7 @@ class Workshop:
         write_plan(self.files.beside(".json"), plan)
         script.draw(self.files, dense, pruned, channels)
         self._forget(results.files, plan)
-        for path in (results.files.checkpoint, results.files.beside(".json"), *script.pictures(results.files)):
+        for path in (results.files.checkpoint, results.files.beside(".json"), *script.plots(results.files)):
             self._land(path)
 
     def _forget(self, old: Files, plan: Plan) -> None:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, TextIO
 import torch
 
 from ..calibration.datasets import task_of
-from ..models.outputs import modernise
+from ..models.class_outputs import modernise
 from ..models.rebuilding import as_made
 from ..writing.log import upstreams
 from ..writing.whole_files import scratch
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from ..files.checkpoint import Checkpoint
 
 FAILED = ("fail", "error")  # words of the line in which upstream says why there is no file
-# What every release prints of a validation: "all", pictures, labels, metrics; a segmenter then those of its masks.
+# What every release prints of a validation: "all", images, labels, metrics; a segmenter then those of its masks.
 ALL = re.compile(r"^\s*all\s+\d+\s+\d+((?:\s+[\d.eE+-]+){4})", re.MULTILINE)
 METRICS = ("precision", "recall", "mAP50", "mAP50-95")
-TOPS = re.compile(r"^\s*all\s+\d+((?:\s+[\d.eE+-]+){2})\s*$", re.MULTILINE)  # of a classifier: pictures, metrics
+TOPS = re.compile(r"^\s*all\s+\d+((?:\s+[\d.eE+-]+){2})\s*$", re.MULTILINE)  # of a classifier: images, metrics
 SCRIPTS = {"classify": ("classify.val",), "segment": ("segment.val",)}  # of a model; `val` is called `test` in v5.0
 
 

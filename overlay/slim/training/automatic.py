@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from .strength import AUTO, STEP, TRAVEL
+from .schedule import AUTO, STEP, TRAVEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from .gamma_log import Row
-    from .strength import Settings, Standing
+    from .schedule import Settings, Standing
 
 
 LONGEST = 1_000_000  # epochs; a schedule that ends before is no help

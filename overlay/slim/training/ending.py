@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from .strength import Spelling
+    from .schedule import Spelling
 
 MOST = 0.9  # of all scales: a strong penalty that went well leaves more of them alive
 LESS = 3.0  # times less is what the next try should take

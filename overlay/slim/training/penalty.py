@@ -11,7 +11,7 @@ Neither clipping, loss scale, accumulation nor the optimizer's rule touches it, 
 BatchNorms of ‖γ‖₁ joins the loss. Both then pass whatever a gradient passes on its way to a step. `unclipped` is
 `gradient` right before the step, where neither clipping nor the loss scale comes after it; the optimizer still does.
 
-λ may be weighed by what a BatchNorm's channels cost (`costs`); `strength` has how it changes over the run.
+λ may be weighed by what a BatchNorm's channels cost (`layer_costs`); `schedule` has how it changes over the run.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import torch
 from torch import Tensor, nn
 
 from ..analysis.channels import analyse
-from ..costs.costs import penalty_weights
+from ..costs.layer_costs import penalty_weights
 from ..models.admission import admit
-from ..writing.log import tell, warn
+from ..writing.log import log_info, warn
 from .automatic import Reach, begun, short
 from .ending import fallen
 from .gamma_log import NEAR_ZERO, GammaLog, Row, leads
@@ -32,7 +32,7 @@ from .gamma_log import NEAR_ZERO, GammaLog, Row, leads
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .strength import Settings, Standing
+    from .schedule import Settings, Standing
 
 NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)
 
@@ -57,7 +57,7 @@ class GammaPenalty:
             optimizer: Its optimizer.
             settings: What the user asked for.
             standing: Tells where the run stands.
-            imgsz: Side of a picture in pixels, for weights by cost.
+            imgsz: Side of an image in pixels, for weights by cost.
             folder: The run folder, for `gamma.csv` and its like; None keeps none.
 
         Raises:
@@ -131,10 +131,12 @@ class GammaPenalty:
         """Say how far the run can take the scales, and warn when that is not to zero."""
         travel, distance, settings = self.travel(), self.distance(), self.settings
         if settings.weight == "none":
-            tell(f"slim: the penalty can move each scale by {travel:.3g} in this run; their median is {distance:.3g}")
+            log_info(
+                f"slim: the penalty can move each scale by {travel:.3g} in this run; their median is {distance:.3g}"
+            )
         else:
             way = f"{travel:.3g} times its weight by {settings.weight}"
-            tell(
+            log_info(
                 f"slim: the penalty can move each scale by {way} in this run; {distance:.3g} takes half of them to zero"
             )
         if settings.strength is None:
@@ -174,7 +176,7 @@ class GammaPenalty:
         if epoch == self.epoch:
             return False
         self.epoch = epoch
-        tell(self.report())
+        log_info(self.report())
         return True
 
     def add_gradient(self) -> None:

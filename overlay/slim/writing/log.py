@@ -29,7 +29,7 @@ def upstreams() -> Any:
     return next((logger for logger in made if logger is not None), LOGGER)
 
 
-def tell(text: str) -> None:
+def log_info(text: str) -> None:
     """Log a line; whole, because upstream replaces `info` and `warning` on Windows by functions of one argument."""
     upstreams().info(text)
 
@@ -40,7 +40,7 @@ def first_line(error: BaseException) -> str:
 
 
 def warn(text: str) -> None:
-    """Log a warning, whole, as `tell`."""
+    """Log a warning, whole, as `log_info`."""
     upstreams().warning(text)
 
 

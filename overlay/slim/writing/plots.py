@@ -1,4 +1,4 @@
-"""Pictures of what slimming did: BatchNorm scales, channels per layer, and precision over recall.
+"""Images of what slimming did: BatchNorm scales, channels per layer, and precision over recall.
 
 Drawn with matplotlib's Figure alone: no pyplot, so no global state and no display; imported only when drawing.
 """
@@ -25,7 +25,7 @@ BINS = 60
 DRAWN_BY = "slim"  # stands in the PNG
 
 
-def gammas(path: Path, *, before: ArrayLike, after: ArrayLike) -> Path:
+def draw_gammas(path: Path, *, before: ArrayLike, after: ArrayLike) -> Path:
     """Draw histograms of |gamma|, before and after sparse training, side by side on the same axes.
 
     Args:
@@ -57,7 +57,7 @@ def scales(path: Path, values: ArrayLike, *, name: str, top: float) -> Path:
         path: The PNG to write.
         values: Scales, any shape.
         name: What they are of.
-        top: Right end of the axis, the same for pictures that are to be compared.
+        top: Right end of the axis, the same for plots that are to be compared.
     """
     flat = np.abs(np.asarray(values, float)).ravel()
     count, edges = np.histogram(flat, BINS, (0, top or 1.0))
@@ -177,7 +177,7 @@ def _legend(ax: Axes, place: Literal["upper left", "upper right", "lower left"])
 
 
 def is_ours(path: Path) -> bool:
-    """Tell whether a file is a picture that was drawn here."""
+    """Tell whether a file is a plot that was drawn here."""
     try:
         with path.open("rb") as file:
             return f"Software\0{DRAWN_BY}".encode() in file.read(512)

@@ -29,7 +29,7 @@ def reads(source, model="yolov8n.yaml", imgsz=64):
     own = [torch.as_tensor(theirs[index]["img"]) for index in range(len(files))]
     own = [picture.float() / 255 if picture.dtype == torch.uint8 else picture for picture in own]
     largest = max(float((a - b).abs().max()) for a, b in zip(torch.cat(list(ours.batches(1))), own))
-    return {"pictures": list(ours.pictures), "theirs": list(files), "largest": largest, "skipped": list(ours.skipped)}
+    return {"pictures": list(ours.images), "theirs": list(files), "largest": largest, "skipped": list(ours.skipped)}
 
 
 def boxes(source, imgsz):

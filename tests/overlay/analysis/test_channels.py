@@ -1,6 +1,6 @@
 """Which channels go together, which may go, and why the others may not.
 
-Also of: `slim.groups.bundles`, `slim.groups.counting`, `slim.groups.settling`, `slim.passes.passes`,
+Also of: `slim.groups.layer_groups`, `slim.groups.keep_counts`, `slim.groups.closure`, `slim.passes.passes`,
 `slim.passes.shadow`, `slim.passes.trace`.
 """
 
@@ -44,7 +44,7 @@ def test_a_residual_unites_and_a_chunk_keeps_its_halves_even() -> None:
     assert channels.outputs["model.2.m.0.cv2.bn"] == halves[1]
     assert set(halves[0]).isdisjoint(halves[1])
     assert halves in channels.cuts
-    assert channels.attributes["model.2:c"] == halves[0]
+    assert channels.attributes["model.2", "c"] == halves[0]
 
 
 def test_a_group_lists_every_place_it_lies_in() -> None:
@@ -67,16 +67,16 @@ def test_heads_of_attention_stay_as_many_and_equally_wide() -> None:
     stream = channels.outputs["model.10.m.0.attn.proj.bn"]
     cut = next(cut for cut in channels.cuts if stream[:64] in cut and values[0] in cut)
     assert {*values, stream[:64], stream[64:]} <= {*cut}, "the output of attention has the shape of its input"
-    assert channels.attributes["model.10.m.0.attn:key_dim"] == qkv[:32]
-    assert channels.attributes["model.10.m.0.attn:head_dim"] == values[0]
+    assert channels.attributes["model.10.m.0.attn", "key_dim"] == qkv[:32]
+    assert channels.attributes["model.10.m.0.attn", "head_dim"] == values[0]
 
 
 def test_a_number_that_code_computes_from_the_size_of_a_head_is_made_up_for() -> None:
     model, channels = stock("yolo12n")
     rescaled = {norm: (key, power) for norm, _, key, power in channels.rescaled}
     assert rescaled["model.6.m.0.0.attn.qkv.bn"] == ("model.6.m.0.0.attn:head_dim", -0.5)
-    assert model.model[6].m[0][0].attn.head_dim == len(channels.attributes["model.6.m.0.0.attn:head_dim"]) == 32
-    assert len(channels.attributes["model.6.m.0.0.attn:all_head_dim"]) == 64
+    assert model.model[6].m[0][0].attn.head_dim == len(channels.attributes["model.6.m.0.0.attn", "head_dim"]) == 32
+    assert len(channels.attributes["model.6.m.0.0.attn", "all_head_dim"]) == 64
 
 
 @pytest.mark.parametrize("name", ["yolov8n", "yolo11n", "yolo26n"])
@@ -180,7 +180,7 @@ def test_channels_beside_an_image_go_where_their_counterparts_may() -> None:
 
 def test_the_size_of_a_part_is_found_in_an_attribute() -> None:
     channels = analyse(small.SplitByAttribute())
-    assert list(channels.attributes) == [":half"]
+    assert list(channels.attributes) == [("", "half")]
 
 
 def test_a_layer_that_reads_two_tensors_ties_them() -> None:

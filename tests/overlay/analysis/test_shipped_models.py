@@ -16,8 +16,8 @@ import torch
 from slim.analysis.channels import Channels, analyse
 from slim.costs.measure import count_parameters
 from slim.files.checkpoint import save_checkpoint
+from slim.pruning.apply import apply_plan, mask_plan
 from slim.pruning.plan import Plan, make_plan
-from slim.pruning.surgery import apply_plan, mask_plan
 from tests.overlay.networks import assert_same, differ, photo, randomise, run
 from tests.overlay.shipped import build, same_choices, scaled, shipped, targets
 

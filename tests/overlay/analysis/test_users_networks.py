@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from slim.analysis.channels import Channels, analyse
+from slim.pruning.apply import apply_plan, mask_plan
 from slim.pruning.plan import make_plan
-from slim.pruning.surgery import apply_plan, mask_plan
 from tests.overlay import users_networks as nets
 from tests.overlay.networks import assert_same, differ, randomise, run
 

@@ -113,7 +113,7 @@ def test_a_real_detector_with_stale_statistics_predicts_again() -> None:
 
 
 class TestOneValueAChannel:
-    """A batch of one picture, of which a layer sees one pixel, has no variance."""
+    """A batch of one image, of which a layer sees one pixel, has no variance."""
 
     def test_the_layer_keeps_its_statistics_and_is_named(self) -> None:
         net = nn.Sequential(nn.BatchNorm2d(3), nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(3))

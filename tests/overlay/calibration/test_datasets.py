@@ -1,4 +1,4 @@
-"""A data set is read as upstream reads it: the same pictures, the same pixels, and nothing in its folders changes.
+"""A data set is read as upstream reads it: the same images, the same pixels, and nothing in its folders changes.
 
 Also of: `slim.calibration.documents`, `slim.calibration.folders`.
 """
@@ -20,7 +20,7 @@ from ultralytics.nn.tasks import ClassificationModel, DetectionModel, OBBModel, 
 
 from slim.calibration.datasets import CalibrationError, DataSet, evenly, task_of
 from slim.calibration.ultralytics_data import open_data
-from slim.script.loading import image_size
+from slim.script.given import image_size
 
 NAMES = "names: {0: qr}\n"
 
@@ -59,14 +59,14 @@ def draw(path, seed=0, size=(64, 48), channels=3):
     return path
 
 
-def label(picture, line="0 0.5 0.5 0.5 0.5\n"):
-    path = picture.parents[1] / "labels" / (picture.stem + ".txt")
+def label(image, line="0 0.5 0.5 0.5 0.5\n"):
+    path = image.parents[1] / "labels" / (image.stem + ".txt")
     path.parent.mkdir(exist_ok=True)
     path.write_text(line)
 
 
 def plain(folder, count=3, channels=3, ending="png", more=""):
-    """Make a data set of labelled pictures and return its YAML."""
+    """Make a data set of labelled images and return its YAML."""
     for index in range(count):
         label(draw(folder / "images" / f"{index}.{ending}", index, channels=channels))
     (folder / "data.yaml").write_text(f"path: {folder}\ntrain: images\nval: images\n{NAMES}{more}")
@@ -79,7 +79,7 @@ def state(folder):
 
 
 def trained_on(yaml):
-    """Return the pictures of upstream's own data set to train on; in a copy, since it mends and writes there."""
+    """Return the images of upstream's own data set to train on; in a copy, since it mends and writes there."""
     data = check_det_dataset(str(yaml))
     return YOLODataset(img_path=data["train"], data=data, task="detect", augment=False, imgsz=64).im_files
 
@@ -109,24 +109,22 @@ class TestTheSamePictures:
         before = state(sets)
         found = open_data(yaml, detector, 64, 9)
         assert state(sets) == before
-        assert list(found.pictures) == trained_on(yaml)
-        assert place in found.pictures[0]
+        assert list(found.images) == trained_on(yaml)
+        assert place in found.images[0]
 
     def test_a_folder_beside_the_yaml_is_not_taken_for_another(self, sets, detector):
         draw(sets / "yamls" / "set" / "images" / "a.png")
         (sets / "yamls" / "data.yaml").write_text("path: set\ntrain: images\nval: images\n" + NAMES)
-        with pytest.raises(CalibrationError, match=f"no pictures at {sets / 'datasets' / 'set' / 'images'}"):
+        with pytest.raises(CalibrationError, match=f"no images at {sets / 'datasets' / 'set' / 'images'}"):
             open_data(sets / "yamls" / "data.yaml", detector, 64, 9)
 
     @pytest.mark.parametrize("name", ["coco8.yaml", "coco8"])
     def test_a_shipped_name(self, sets, detector, name):
-        with pytest.raises(
-            CalibrationError, match=r"no pictures at .*coco8/images/train \(`train:`\); its `download:`"
-        ):
+        with pytest.raises(CalibrationError, match=r"no images at .*coco8/images/train \(`train:`\); its `download:`"):
             open_data(sets.__class__(name), detector, 64, 9)
         draw(sets / "datasets" / "coco8" / "images" / "train" / "a.png")
         found = open_data(sets.__class__(name), detector, 64, 9)
-        assert [picture.rpartition("/")[2] for picture in found.pictures] == ["a.png"]
+        assert [image.rpartition("/")[2] for image in found.images] == ["a.png"]
 
     def test_an_archive(self, sets, detector):
         plain(sets / "set")
@@ -135,20 +133,20 @@ class TestTheSamePictures:
             for file in (sets / "set").rglob("*.*"):
                 packed.write(file, file.relative_to(sets))
         found = open_data(sets / "here" / "set.zip", detector, 64, 9)
-        assert len(found.pictures) == 3
-        assert "datasets" in found.pictures[0]
+        assert len(found.images) == 3
+        assert "datasets" in found.images[0]
 
     @pytest.mark.parametrize("coding", ["gbk", "utf-8-sig", "latin-1", "utf-8"])
     def test_in_another_encoding(self, sets, detector, coding):
         yaml, word = plain(sets / "set"), "größe" if coding == "latin-1" else "猫"
         yaml.write_bytes(yaml.read_text().replace("qr", word).join(["# " + word + "\n", ""]).encode(coding))
-        assert list(open_data(yaml, detector, 64, 9).pictures) == trained_on(yaml)
+        assert list(open_data(yaml, detector, 64, 9).images) == trained_on(yaml)
 
     def test_without_labels_or_val_or_names(self, sets, detector):
         yaml = plain(sets / "set")
         shutil.rmtree(sets / "set" / "labels")
         yaml.write_text(f"path: {sets / 'set'}\ntrain: images\n")
-        assert len(open_data(yaml, detector, 64, 9).pictures) == 3
+        assert len(open_data(yaml, detector, 64, 9).images) == 3
 
 
 class TestPicturesThatCannotBeRead:
@@ -162,14 +160,14 @@ class TestPicturesThatCannotBeRead:
         draw(images / "tiny.png", size=(9, 40))
         (images / "mendable.jpg").write_bytes((images / "0.jpg").read_bytes() + b"more")
         (images / "cut.jpg").write_bytes((images / "1.jpg").read_bytes()[:600])
-        (images / "text.png").write_text("no picture")
+        (images / "text.png").write_text("no image")
         cv2.imwrite(str(images / "gif.jpg.bmp"), np.zeros((20, 20, 3), np.uint8))
         before = state(folder)
         found = open_data(yaml, detector, 64, 99)
         assert state(folder) == before
-        assert set(found.pictures) == set(trained_on(yaml))
+        assert set(found.images) == set(trained_on(yaml))
         (line,) = found.said()
-        assert line.startswith(f"skipped {len(found.skipped)} pictures that cannot be read")
+        assert line.startswith(f"skipped {len(found.skipped)} images that cannot be read")
         assert str(found.skipped[0]) in line
         assert {"._0.jpg", "x.jpg", "empty.png", "tiny.png", "text.png"} < {
             path.rpartition("/")[2] for path in found.skipped
@@ -180,16 +178,14 @@ class TestPicturesThatCannotBeRead:
         yaml = plain(sets / "set", 4)
         (sets / "set" / "images" / "0.png").write_bytes(b"x")
         found = open_data(yaml, detector, 64, 1)
-        assert [picture[-5:] for picture in found.pictures] == ["1.png"]
+        assert [image[-5:] for image in found.images] == ["1.png"]
         assert found.said()[0].endswith("0.png")
 
     def test_all_of_them(self, sets, detector):
         yaml = plain(sets / "set", 2)
-        for picture in (sets / "set" / "images").iterdir():
-            picture.write_bytes(b"x" * 40)
-        with pytest.raises(
-            CalibrationError, match=r"none of its pictures can be read, 2 in all: as .*0\.png"
-        ) as refused:
+        for image in (sets / "set" / "images").iterdir():
+            image.write_bytes(b"x" * 40)
+        with pytest.raises(CalibrationError, match=r"none of its images can be read, 2 in all: as .*0\.png") as refused:
             open_data(yaml, detector, 64, 9)
         assert "\n" not in str(refused.value)
 
@@ -215,7 +211,7 @@ class TestTheSamePixels:
     @pytest.mark.parametrize(("taken", "given"), [(1, 3), (3, 1), (3, 10), (4, 3)])
     def test_of_other_channels_are_refused(self, sets, taken, given):
         yaml = plain(sets / "set", channels=given, ending="tiff", more=f"channels: {given}\n")
-        message = f"reads pictures of {given} channels from it, and the model takes {taken}: give"
+        message = f"reads images of {given} channels from it, and the model takes {taken}: give"
         with pytest.raises(CalibrationError, match=message):
             open_data(yaml, build(ch=taken), 64, 9)
 
@@ -243,7 +239,7 @@ class TestFolders:
         (folder / "train" / "ant" / "0.jpg").write_bytes(b"x" * 40)
         before = state(sets)
         found = open_data(folder, classifier, 64, 9, val=True)
-        assert len(found.pictures) == 3
+        assert len(found.images) == 3
         given = check_cls_dataset(str(found.validation(tmp_path / "here")), split="val")
         assert given["val"].resolve() in {folder / held, folder / "test"}
         assert state(sets) == before
@@ -251,7 +247,7 @@ class TestFolders:
     def test_below_datasets_dir(self, sets, classifier):
         classes(sets / "datasets" / "insects", "train", "val")
         found = open_data(sets.__class__("insects"), classifier, 64, 9)
-        assert "datasets/insects/train" in found.pictures[0]
+        assert "datasets/insects/train" in found.images[0]
 
     def test_a_tree_of_classes_is_split_as_training_splits_it(self, sets, classifier):
         tree = classes(sets / "tree", count=5)
@@ -260,15 +256,15 @@ class TestFolders:
         assert state(sets) == before
         assert not (sets / "tree_split").exists()
         train = check_cls_dataset(str(tree))["train"]  # which writes it
-        assert {p.partition("train/")[2] for p in found.pictures} == {
+        assert {p.partition("train/")[2] for p in found.images} == {
             str(path.relative_to(train)) for path in train.rglob("*.jpg")
         }
         again = open_data(tree, classifier, 64, 99, val=True)
-        assert "tree_split/train" in again.pictures[0]
+        assert "tree_split/train" in again.images[0]
 
     def test_without_one_to_validate_on(self, sets, classifier):
         folder = classes(sets / "set", "train")
-        assert len(open_data(folder, classifier, 64, 9).pictures) == 4
+        assert len(open_data(folder, classifier, 64, 9).images) == 4
         with pytest.raises(CalibrationError, match="has neither val/ nor test/ to validate on"):
             open_data(folder, classifier, 64, 9, val=True)
 
@@ -305,14 +301,14 @@ class TestOtherTasks:
         ):
             open_data(yaml, model, 64, 9)
         shutil.rmtree(sets / "set" / "labels")
-        assert len(open_data(yaml, model, 64, 9).pictures) == 3  # without labels there is nothing to mistake
+        assert len(open_data(yaml, model, 64, 9).images) == 3  # without labels there is nothing to mistake
 
     def test_polygons_for_a_segmenter(self, sets):
         yaml = plain(sets / "set")
-        for picture in (sets / "set" / "images").iterdir():
-            label(picture, "0 0.1 0.1 0.5 0.1 0.5 0.5 0.1 0.5\n")
+        for image in (sets / "set" / "images").iterdir():
+            label(image, "0 0.1 0.1 0.5 0.1 0.5 0.5 0.1 0.5\n")
         before = state(sets)
-        assert len(open_data(yaml, build(SegmentationModel, "yolov8n-seg.yaml"), 64, 9).pictures) == 3
+        assert len(open_data(yaml, build(SegmentationModel, "yolov8n-seg.yaml"), 64, 9).images) == 3
         assert state(sets) == before
 
     def test_a_model_says_what_it_is_for(self, detector, classifier):

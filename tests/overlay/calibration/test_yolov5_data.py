@@ -33,7 +33,7 @@ def images(tmp_path, request):
 
 @pytest.fixture
 def data(tmp_path, images):
-    """A data set with pictures that cannot be read, and comments in another encoding."""
+    """A data set with images that cannot be read, and comments in another encoding."""
     for index in range(5):
         draw(tmp_path / "set" / "images" / f"{index}.jpg", index)
         label = tmp_path / "set" / "labels" / f"{index}.txt"
@@ -59,8 +59,8 @@ def refused(done):
 
 def test_the_same_pictures_to_the_pixel(fork, data):
     read = fork.call("reads", source=str(data), cfg=str(fork.cfg))
-    assert read["pictures"] == read["theirs"]
-    assert (len(read["pictures"]), len(read["skipped"]), read["largest"]) == (5, 3, 0)
+    assert read["images"] == read["theirs"]
+    assert (len(read["images"]), len(read["skipped"]), read["largest"]) == (5, 3, 0)
 
 
 @pytest.mark.parametrize("names", ["names: [qr]", "names:\n  0: qr"])
@@ -75,7 +75,7 @@ def test_it_is_validated_and_its_folder_stays_as_it_is(fork, weights, data):
     before = state(data.parent / "set")
     done = fork.prune("--weights", last, "--no-onnx", "--dry-run", "--data", data, "--val")
     assert done["code"] == 0, done["err"]
-    assert "skipped 3 pictures that cannot be read, as upstream's training does: the first is " in done["out"]
+    assert "skipped 3 images that cannot be read, as upstream's training does: the first is " in done["out"]
     assert re.search(r"re-estimated( +[\d.]+){4}", done["out"])
     assert state(data.parent / "set") == before
 
@@ -87,17 +87,17 @@ def test_a_size_is_rounded_as_upstream_rounds_it(new, weights, data, trained, ty
     last = weights(new)
     new.call("resize", path=str(last), imgsz=trained)
     size = ("--img", typed) if typed else ()
-    done = new.prune("--weights", last, "--no-onnx", "--dry-run", "--json", "--data", data, "--pictures", 1, *size)
+    done = new.prune("--weights", last, "--no-onnx", "--dry-run", "--json", "--data", data, "--images", 1, *size)
     assert done["code"] == 0, done["err"]
     assert json.loads(done["out"])["imgsz"] == worked
     assert ("rounded up to 128, a multiple of the model's stride, 32" in done["err"]) == (typed == 100)
 
 
 def test_all_of_its_pictures_unreadable(fork, weights, data):
-    for picture in (data.parent / "set" / "images").iterdir():
-        picture.write_bytes(b"x" * 40)
+    for image in (data.parent / "set" / "images").iterdir():
+        image.write_bytes(b"x" * 40)
     line = refused(fork.prune("--weights", weights(fork), "--no-onnx", "--data", data))
-    assert "none of its pictures can be read, 7 in all: as " in line
+    assert "none of its images can be read, 7 in all: as " in line
 
 
 def test_classes_for_a_detector(fork, weights, tmp_path):

@@ -49,10 +49,10 @@ def _net(width: int) -> nn.Sequential:
 
 
 def _export(width: int, path: Path) -> Path:
-    picture = torch.zeros(1, 3, 64, 64)
+    image = torch.zeros(1, 3, 64, 64)
     names = {0: "batch", 2: "height", 3: "width"}
     torch.onnx.export(
-        _net(width).eval(), (picture,), str(path), input_names=["images"], dynamic_axes={"images": names}, dynamo=False
+        _net(width).eval(), (image,), str(path), input_names=["images"], dynamic_axes={"images": names}, dynamo=False
     )
     return path
 

@@ -16,8 +16,8 @@ from ultralytics.utils import DEFAULT_CFG
 
 from slim.analysis.channels import analyse
 from slim.files.checkpoint import save_checkpoint, write_atomically
+from slim.pruning.apply import apply_plan
 from slim.pruning.plan import Plan, make_plan
-from slim.pruning.surgery import apply_plan
 from tests.overlay.networks import photo, randomise, run
 from tests.overlay.test_architecture import build
 from ultralytics import YOLO

@@ -45,13 +45,13 @@ def test_pictures_that_are_missing_are_named_and_not_fetched(weights, prune, dat
     assert (code, out, flag.exists()) == (2, "", False)
     (line,) = [text for text in err.splitlines() if text.startswith("error: ")]
     assert line == (
-        f"error: {data}: no pictures at {data.parent / 'nowhere'} (`{split}:`); "
-        "its `download:` is not run: get the pictures first"
+        f"error: {data}: no images at {data.parent / 'nowhere'} (`{split}:`); "
+        "its `download:` is not run: get the images first"
     )
 
 
 def test_what_is_validated_is_what_the_yaml_says_but_runs_nothing(weights, prune, data, tmp_path):
-    """With pictures that are there, a `download:` and a pickle beside the labels, as an attacker would leave them."""
+    """With images that are there, a `download:` and a pickle beside the labels, as an attacker would leave them."""
     flag = tmp_path / "ran"
     with (data.parent / "labels.cache").open("wb") as file:
         np.save(file, np.array({"hash": 1, "x": Calls(flag)}, dtype=object), allow_pickle=True)
@@ -108,10 +108,10 @@ def test_no_connection_is_made():
         ("train: images\n", "has no `val:` entry"),
         ("train: images\nval: 3\n", "`val:` and `path:` are to be paths"),
         ("train: images\nval: [images, 1]\n", "`val:` and `path:` are to be paths"),
-        ("train: images\nval: [images, gone]\n", r"no pictures at .*gone \(`val:`\)"),
-        ("train: images\nval: val.txt\n", r"no picture at .*nope\.png \(`val:`\)"),
+        ("train: images\nval: [images, gone]\n", r"no images at .*gone \(`val:`\)"),
+        ("train: images\nval: val.txt\n", r"no image at .*nope\.png \(`val:`\)"),
         ("path: [a]\ntrain: images\nval: images\n", "are to be paths"),
-        ("train: images\nval: " + "x" * 5000, "no pictures at"),
+        ("train: images\nval: " + "x" * 5000, "no images at"),
         ("train: !!python/object/apply:os.system ['true']\n", "no data set YAML can be read there"),
     ],
 )

@@ -14,9 +14,9 @@ from slim.analysis.channels import Channels, analyse
 from slim.architecture import ArchitectureError, is_pruned, keep_architecture
 from slim.costs.measure import count_parameters
 from slim.files.checkpoint import save_checkpoint
-from slim.groups.patterns import protect
+from slim.groups.protect import protect
+from slim.pruning.apply import apply_plan, mask_plan
 from slim.pruning.plan import Plan, PlanError, make_plan
-from slim.pruning.surgery import apply_plan, mask_plan
 from tests.overlay import small
 from tests.overlay.networks import assert_same, differ, photo, randomise, run, run_elsewhere, stock
 from tests.sampling import sampled

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
 from slim.analysis.channels import analyse
+from slim.pruning.apply import apply_plan, mask_plan
 from slim.pruning.plan import Plan, PlanError, make_plan
-from slim.pruning.surgery import apply_plan, mask_plan
 from tests.overlay import small
 from tests.overlay.networks import assert_same, photo, randomise, run
 

@@ -14,8 +14,8 @@ import torch
 
 from slim.analysis.channels import analyse
 from slim.labels.sizes import Size, Source, part_of, terms_of
+from slim.pruning.apply import apply_plan, mask_plan
 from slim.pruning.plan import make_plan
-from slim.pruning.surgery import apply_plan, mask_plan
 from tests.overlay.networks import assert_same, differ, photo, randomise, run
 from tests.overlay.size_networks import CUTS, HEADS, IN_PLACE, SHUFFLES, SPOILED, WIDTH, Around, Piece
 

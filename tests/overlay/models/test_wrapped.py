@@ -12,10 +12,10 @@ from torch import nn
 from torch.nn.utils import parametrizations, prune
 
 from slim.analysis.channels import analyse
+from slim.pruning.apply import apply_plan, mask_plan
 from slim.pruning.plan import make_plan
-from slim.pruning.surgery import apply_plan, mask_plan
 from slim.training.penalty import GammaPenalty
-from slim.training.strength import Settings, Spelling, Standing
+from slim.training.schedule import Settings, Spelling, Standing
 from tests.overlay import small
 from tests.overlay.networks import assert_same, differ, photo, randomise, run
 

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from slim.analysis.channels import analyse
 from slim.passes.hooks import only_looks
+from slim.pruning.apply import apply_plan, mask_plan
 from slim.pruning.plan import make_plan
-from slim.pruning.surgery import apply_plan, mask_plan
 from tests.overlay import small
 from tests.overlay.networks import assert_same, differ, photo, randomise, run
 

@@ -1,4 +1,4 @@
-"""What fails is kept, and nothing beside it; what only large pictures reach is proved at their size.
+"""What fails is kept, and nothing beside it; what only large images reach is proved at their size.
 
 Also of: `slim.proving.trying`.
 """
@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from slim.analysis.channels import analyse
 from slim.analysis.proof import UnprovenError, proven
+from slim.pruning.apply import apply_plan, mask_plan
 from slim.pruning.plan import Plan, make_plan
-from slim.pruning.surgery import apply_plan, mask_plan
 from tests.overlay.networks import assert_same, photo, randomise, run
 
 WIDTH = 16
@@ -60,7 +60,7 @@ class Evenly(nn.Module):
 
 
 class Large(nn.Module):
-    """Centred over channels where the picture is large."""
+    """Centred over channels where the image is large."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from slim.analysis.channels import Channels, analyse
 from slim.analysis.proof import UnprovenError, proven
 from slim.proving.drops import shares
+from slim.pruning.apply import apply_plan, mask_plan
 from slim.pruning.plan import make_plan
-from slim.pruning.surgery import apply_plan, mask_plan
 from tests.overlay import probe_networks as kinds
 from tests.overlay.networks import assert_same, differ, photo, randomise, run
 from tests.overlay.probe_networks import Net, Piece, run_on_two_sizes

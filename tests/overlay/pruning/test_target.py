@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from slim.costs.costs import Costs
+from slim.costs.layer_costs import Costs
 from slim.costs.measure import count_parameters
 from slim.passes.flops import count_flops
-from slim.pruning.fitting import lost_groups
+from slim.pruning.apply import apply_plan
+from slim.pruning.importance import Importance
 from slim.pruning.plan import make_plan
-from slim.pruning.scoring import Scores
-from slim.pruning.surgery import apply_plan
 from slim.pruning.target import Target, TargetError, reach
+from slim.pruning.validate import lost_groups
 from tests.overlay.networks import stock
 from tests.sampling import sampled
 
@@ -69,16 +69,16 @@ def test_one_that_makes_no_sense_is_refused_with_an_example(text, words):
 
 def reached(model, channels, text, **options):
     """Return the plan, and its price, and that of what drops a channel less."""
-    target, costs, scores = Target.parse(text), Costs.of(model, channels, IMGSZ), Scores.of(model, channels)
+    target, costs, importance = Target.parse(text), Costs.of(model, channels, IMGSZ), Importance.of(model, channels)
 
     def choose(ratio):
-        return make_plan(model, channels, ratio=ratio, scores=scores, **options)
+        return make_plan(model, channels, ratio=ratio, importance=importance, **options)
 
     def price(plan):
         return costs.total(channels, lost_groups(plan, channels)).of(target.kind)
 
     limit = target.limit(costs.total(channels, ()).of(target.kind))
-    return reach(target, scores, choose, price, limit), price, limit
+    return reach(target, importance, choose, price, limit), price, limit
 
 
 @pytest.mark.parametrize(
@@ -137,52 +137,52 @@ def test_out_of_reach_says_what_is_the_least(options):
 def test_weighed_scores_keep_more_channels_for_the_same_cost(name, kind):
     """What is dear goes first, so more of what is cheap may stay."""
     model, channels = stock(name)
-    costs, plain = Costs.of(model, channels, IMGSZ), Scores.of(model, channels)
+    costs, plain = Costs.of(model, channels, IMGSZ), Importance.of(model, channels)
     prices = {group: total.of(kind) for group, total in costs.of_groups(channels).items()}
     kept = {}
-    for scores in (plain, plain.weighed(prices, kind)):
+    for importance in (plain, plain.weighed(prices, kind)):
         plan = reach(
             Target.parse(f"{kind}=0.4"),
-            scores,
-            lambda ratio, scores=scores: make_plan(model, channels, ratio=ratio, scores=scores),
+            importance,
+            lambda ratio, importance=importance: make_plan(model, channels, ratio=ratio, importance=importance),
             lambda plan: costs.total(channels, lost_groups(plan, channels)).of(kind),
             0.4 * costs.total(channels, ()).of(kind),
         )
-        kept[scores.by] = sum(len(plan.keep[name]) for name in channels.norms if name in plan.keep)
+        kept[importance.by] = sum(len(plan.keep[name]) for name in channels.norms if name in plan.keep)
     assert kept[kind] > 1.05 * kept["gamma"]
 
 
 class TestWeighed:
     def weighed(self):
         model, channels = stock("yolov8n")
-        scores = Scores.of(model, channels)
+        importance = Importance.of(model, channels)
         prices = {g: t.flops for g, t in Costs.of(model, channels, IMGSZ).of_groups(channels).items()}
-        return scores, scores.weighed(prices, "flops"), prices
+        return importance, importance.weighed(prices, "flops"), prices
 
     def test_take_the_order_of_gamma_squared_per_cost(self):
-        scores, weighed, prices = self.weighed()
-        by_worth = sorted(prices, key=lambda group: scores.of_group[group] ** 2 / prices[group])
+        importance, weighed, prices = self.weighed()
+        by_worth = sorted(prices, key=lambda group: importance.of_group[group] ** 2 / prices[group])
         by_score = sorted(prices, key=lambda group: weighed.of_group[group])
         assert [round(weighed.of_group[g], 9) for g in by_worth] == [round(weighed.of_group[g], 9) for g in by_score]
 
     def test_do_not_shift_as_a_whole(self):
-        scores, weighed, _ = self.weighed()
+        importance, weighed, _ = self.weighed()
         shift = sum(
-            scores.weight[g] * torch.tensor(weighed.of_group[g] / scores.of_group[g]).log().item()
-            for g in scores.of_group
-            if scores.of_group[g]
+            importance.weight[g] * torch.tensor(weighed.of_group[g] / importance.of_group[g]).log().item()
+            for g in importance.of_group
+            if importance.of_group[g]
         )
-        assert shift / sum(scores.weight.values()) == pytest.approx(0, abs=1e-3)
+        assert shift / sum(importance.weight.values()) == pytest.approx(0, abs=1e-3)
 
     def test_do_not_depend_on_the_unit(self):
-        scores, weighed, prices = self.weighed()
-        again = scores.weighed({group: price / 1e9 for group, price in prices.items()}, "flops")
+        importance, weighed, prices = self.weighed()
+        again = importance.weighed({group: price / 1e9 for group, price in prices.items()}, "flops")
         assert again.of_group == pytest.approx(weighed.of_group)
 
     def test_leave_zero_where_it_is(self):
         model, channels = stock("yolov8n")
         model.get_submodule("model.9.cv1.bn").weight.data[:5] = 0
-        scores = Scores.of(model, channels)
+        importance = Importance.of(model, channels)
         prices = {g: t.flops for g, t in Costs.of(model, channels, IMGSZ).of_groups(channels).items()}
-        last = scores.weighed(prices, "flops").ranked(scores.of_group)[-5:]
+        last = importance.weighed(prices, "flops").ranked(importance.of_group)[-5:]
         assert set(last) == set(channels.outputs["model.9.cv1.bn"][:5])

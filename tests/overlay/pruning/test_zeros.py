@@ -10,15 +10,15 @@ from torch import nn
 
 from slim.analysis.channels import analyse
 from slim.command import UltralyticsScript
-from slim.costs.costs import Costs
-from slim.pruning.fitting import lost_groups
+from slim.costs.layer_costs import Costs
+from slim.pruning.apply import apply_plan
+from slim.pruning.importance import Importance
 from slim.pruning.plan import make_plan
-from slim.pruning.scoring import Scores
-from slim.pruning.surgery import apply_plan
 from slim.pruning.target import Target, reach
+from slim.pruning.validate import lost_groups
 from slim.pruning.weighing import carried, squares
-from slim.script.choosing import Chooser
 from slim.script.options import PruneOptions
+from slim.script.planner import Chooser
 from tests.overlay import small
 from tests.overlay.networks import randomise, stock
 
@@ -36,18 +36,20 @@ def kill(model, channels, share, seed=0):
 
 def reached(model, channels, text, *, weighed=False, **options):
     """Return the plan for a target, and the share of the dense model that it leaves."""
-    target, costs, scores = Target.parse(text), Costs.of(model, channels, IMGSZ), Scores.of(model, channels)
+    target, costs, importance = Target.parse(text), Costs.of(model, channels, IMGSZ), Importance.of(model, channels)
     if weighed:
-        scores = scores.weighed({g: t.of(target.kind) for g, t in costs.of_groups(channels).items()}, target.kind)
+        importance = importance.weighed(
+            {g: t.of(target.kind) for g, t in costs.of_groups(channels).items()}, target.kind
+        )
 
     def choose(ratio):
-        return make_plan(model, channels, ratio=ratio, scores=scores, **options)
+        return make_plan(model, channels, ratio=ratio, importance=importance, **options)
 
     def price(plan):
         return costs.total(channels, lost_groups(plan, channels), plan.removed).of(target.kind)
 
     dense = costs.total(channels, ()).of(target.kind)
-    plan = reach(target, scores, choose, price, target.limit(dense))
+    plan = reach(target, importance, choose, price, target.limit(dense))
     return plan, price(plan) / dense
 
 
@@ -73,7 +75,7 @@ def test_prune_says_how_many_stay_at_zero():
     alive, zeros = 0, 0
     for name in channels.norms:
         kept = plan.keep.get(name, [])
-        scales = [chooser.scores.of_group.get(channels.outputs[name][index], 1.0) for index in kept]
+        scales = [chooser.importance.of_group.get(channels.outputs[name][index], 1.0) for index in kept]
         zeros += sum(scale == 0 for scale in scales)
         alive += sum(scale > 0 for scale in scales)
     assert zeros > alive > 0
@@ -105,8 +107,8 @@ def test_what_is_alive_stays_while_there_are_zeros():
     kill(model, channels, 0.8)
     plan, _ = reached(model, channels, "flops=0.5")
     assert plan.threshold == 0
-    scores, lost = Scores.of(model, channels), lost_groups(plan, channels)
-    assert all(scores.of_group[group] == 0 for group in lost)
+    importance, lost = Importance.of(model, channels), lost_groups(plan, channels)
+    assert all(importance.of_group[group] == 0 for group in lost)
     assert lost
 
 
@@ -120,7 +122,7 @@ def test_of_zeros_the_lightest_go_first():
     )
     layer.weight.data[sorted(light)] *= 0.1
     row = channels.outputs[f"{name}.bn"]
-    last = Scores.of(model, channels).ranked(row)[-len(light) :]
+    last = Importance.of(model, channels).ranked(row)[-len(light) :]
     assert {row.index(group) for group in last} == light
 
 

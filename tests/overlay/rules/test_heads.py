@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from slim.analysis.channels import analyse
 from slim.costs.measure import count_parameters
+from slim.pruning.apply import apply_plan, mask_plan
 from slim.pruning.plan import make_plan
-from slim.pruning.surgery import apply_plan, mask_plan
 from tests.overlay.networks import assert_same, differ, photo, randomise, run
 from tests.overlay.small import Net, block
 
@@ -148,7 +148,7 @@ def test_pruned_is_masked(attend: type[Attend], ratio: float) -> None:
 def test_queries_keys_and_values_are_prunable(attend: type[Attend]) -> None:
     channels = analyse(network(attend))
     assert channels.reasons() == {}
-    assert {f"attend:{name}" for name in ("key_dim", "head_dim")} <= channels.attributes.keys()
+    assert {("attend", name) for name in ("key_dim", "head_dim")} <= channels.attributes.keys()
 
 
 def test_queries_stay_where_their_scale_cannot_be_made_up_for() -> None:
@@ -174,4 +174,4 @@ def test_the_width_of_the_input_is_free_where_heads_have_their_own() -> None:
     stream = tied.outputs["stem.1"]
     assert any(stream[:8] in cut for cut in tied.cuts)
     assert not any(free.outputs["stem.1"][:8] in cut for cut in free.cuts)
-    assert len(free.attributes["attend:all_heads"]) == WIDTH
+    assert len(free.attributes["attend", "all_heads"]) == WIDTH

@@ -14,10 +14,10 @@ import pytest
 import torch
 
 from slim.analysis.channels import analyse
+from slim.pruning.apply import apply_plan, mask_plan
 from slim.pruning.plan import make_plan
-from slim.pruning.surgery import apply_plan, mask_plan
 from tests.overlay import norm_networks as norms
-from tests.overlay import picture_networks as pictures
+from tests.overlay import picture_networks as images
 from tests.overlay import rule_networks as rules
 from tests.overlay import weight_networks as weights
 from tests.overlay.networks import assert_same, differ, photo, randomise, run
@@ -30,7 +30,7 @@ KINDS = {
     "element": rules.ELEMENTS,
     "reduction": rules.REDUCTIONS,
     "stack": rules.STACKS,
-    "picture": pictures.PICTURES,
+    "image": images.PICTURES,
     "kernel": weights.KERNELS,
     "computed": weights.COMPUTED,
     "value": norms.VALUES,

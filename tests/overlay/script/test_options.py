@@ -47,7 +47,7 @@ def test_nothing_changes_them():
         ({"plan": Path("a.json"), "round_to": 8}, "--plan says already how many stay"),
         ({"val": True}, "--val: needs --data"),
         ({"plan_out": Path("a.txt")}, "--plan-out a.txt: must end in .json"),
-        ({"pictures": 0}, "--pictures 0: must be at least 1"),
+        ({"images": 0}, "--images 0: must be at least 1"),
         ({"imgsz": 0}, "--imgsz 0: must be at least 1"),
     ],
 )

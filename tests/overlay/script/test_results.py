@@ -228,4 +228,4 @@ class TestLeftovers:
 def test_the_pictures_are_called_what_they_are_drawn_as(prune, weights):
     assert prune("--weights", weights, "--ratio", 0.5, "--no-onnx")[0] == 0
     script = UltralyticsScript(load=load, export=export)
-    assert all(path.is_file() for path in script.pictures(Files(weights.with_name("last-pruned.pt"))))
+    assert all(path.is_file() for path in script.plots(Files(weights.with_name("last-pruned.pt"))))

@@ -15,8 +15,8 @@ from yolov5_models import build, leaves, upstream
 
 from slim.analysis.channels import analyse
 from slim.architecture import is_pruned, keep_architecture
+from slim.pruning.apply import apply_plan
 from slim.pruning.plan import make_plan
-from slim.pruning.surgery import apply_plan
 from slim.yolov5_line import load
 
 

@@ -29,7 +29,7 @@ def _train(general, source):
 
 
 def reads(source, cfg, imgsz=64):
-    """Compare; upstream reads second, because it may write where the pictures lie."""
+    """Compare; upstream reads second, because it may write where the images lie."""
     general = upstream("utils.general")
     package = general.__name__.rpartition("utils.general")[0].rstrip(".")
     own = importlib.import_module(
@@ -38,9 +38,9 @@ def reads(source, cfg, imgsz=64):
     ours = own.open_data(Path(source), build(cfg, nc=1), imgsz, 999, package=package)
     theirs = loaders().LoadImagesAndLabels(_train(general, source), img_size=imgsz, batch_size=1)
     files = list(getattr(theirs, "im_files", None) or theirs.img_files)
-    pairs = zip(torch.cat(list(ours.batches(1))), (theirs[files.index(name)][0] for name in ours.pictures))
+    pairs = zip(torch.cat(list(ours.batches(1))), (theirs[files.index(name)][0] for name in ours.images))
     largest = max(float((a - b.float() / 255).abs().max()) for a, b in pairs)
-    return {"pictures": sorted(ours.pictures), "theirs": sorted(files), "largest": largest, "skipped": ours.skipped}
+    return {"images": sorted(ours.images), "theirs": sorted(files), "largest": largest, "skipped": ours.skipped}
 
 
 def classifier(cfg, path, imgsz):

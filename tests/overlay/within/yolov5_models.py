@@ -55,12 +55,12 @@ def prune(cfg, out, make="build"):
     from networks import differ, photo, randomise, run
 
     from slim.analysis.channels import analyse
-    from slim.costs.costs import Costs
+    from slim.costs.layer_costs import Costs
     from slim.costs.measure import count_parameters
     from slim.passes.flops import count_flops
-    from slim.pruning.fitting import lost_groups
+    from slim.pruning.apply import apply_plan, mask_plan
     from slim.pruning.plan import make_plan
-    from slim.pruning.surgery import apply_plan, mask_plan
+    from slim.pruning.validate import lost_groups
 
     masked = randomise(globals()[make](cfg))
     pruned, side = copy.deepcopy(masked), 32 * max(2, int(masked.stride.max()) // 32)
@@ -124,7 +124,7 @@ def leaves(value):
 
 
 def said_by_upstream(path):
-    """Open a checkpoint with upstream's loader for inference, and return what it says of a picture."""
+    """Open a checkpoint with upstream's loader for inference, and return what it says of an image."""
     try:
         model = upstream("models.experimental").attempt_load(path)
     except ModuleNotFoundError:  # PyPI's 7.0.x asks the hub of another company first; this is what it does after that

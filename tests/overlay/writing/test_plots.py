@@ -1,4 +1,4 @@
-"""The pictures of scales and of channels.
+"""The images of scales and of channels.
 
 Also of: `slim.analysis.scales`.
 """
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 
 def _share(path: Path, colour: str, rows: slice = slice(None), columns: slice = slice(None)) -> float:
-    """Return how much of a part of the picture has this colour."""
-    picture = cv2.imread(str(path))
-    assert picture is not None
+    """Return how much of a part of the image has this colour."""
+    image = cv2.imread(str(path))
+    assert image is not None
     bgr = [int(colour[at : at + 2], 16) for at in (5, 3, 1)]
-    return float((np.abs(picture[rows, columns].astype(int) - bgr).max(-1) < 12).mean())
+    return float((np.abs(image[rows, columns].astype(int) - bgr).max(-1) < 12).mean())
 
 
 def test_gammas_stand_left_before_and_right_after(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
 
-    path = plots.gammas(tmp_path / "gamma.png", before=rng.normal(1, 0.1, 900), after=np.zeros((30, 30)))
+    path = plots.draw_gammas(tmp_path / "gamma.png", before=rng.normal(1, 0.1, 900), after=np.zeros((30, 30)))
 
     high, wide = cv2.imread(str(path)).shape[:2]
     assert (wide, high) == (1350, 540)
@@ -42,7 +42,7 @@ def test_gammas_stand_left_before_and_right_after(tmp_path: Path) -> None:
 
 
 def test_scales_are_drawn_on_the_axis_that_is_given(tmp_path: Path) -> None:
-    """So that the pictures of before and after can be compared."""
+    """So that the images of before and after can be compared."""
     narrow, wide = (
         plots.scales(tmp_path / f"{top}.png", -np.linspace(0.0, 1.0, 900), name="scales", top=top) for top in (1.0, 4.0)
     )
@@ -56,7 +56,7 @@ def test_scales_that_are_all_zero_can_be_drawn(tmp_path: Path) -> None:
 
 
 def test_the_highest_bar_of_both_fits_in(tmp_path: Path) -> None:
-    path = plots.gammas(tmp_path / "gamma.png", before=np.linspace(0.5, 1.5, 900), after=np.zeros(90000))
+    path = plots.draw_gammas(tmp_path / "gamma.png", before=np.linspace(0.5, 1.5, 900), after=np.zeros(90000))
 
     high = cv2.imread(str(path)).shape[0]
     assert _share(path, plots.AFTER, rows=slice(high // 2, high)) > 0
@@ -65,7 +65,7 @@ def test_the_highest_bar_of_both_fits_in(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("after", [[], [0.0], [float(np.float32(-0.5))]])
 def test_gammas_of_hardly_any_channel_are_drawn_all_the_same(tmp_path: Path, after: list[float]) -> None:
-    assert plots.gammas(tmp_path / "gamma.png", before=[0.0, 0.0], after=after).stat().st_size > 5000
+    assert plots.draw_gammas(tmp_path / "gamma.png", before=[0.0, 0.0], after=after).stat().st_size > 5000
 
 
 def test_channels_show_what_is_left_over_what_there_was(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_leaves_no_unfinished_file_and_needs_neither_pyplot_nor_a_display(tmp_pa
     code = (
         "import sys; from pathlib import Path; from slim.writing import plots\n"
         "assert 'matplotlib' not in sys.modules\n"
-        f"plots.gammas(Path({str(tmp_path)!r}) / 'g.png', before=[1.0], after=[0.0])\n"
+        f"plots.draw_gammas(Path({str(tmp_path)!r}) / 'g.png', before=[1.0], after=[0.0])\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )
     environment = {"PYTHONPATH": ":".join(sys.path), "MPLBACKEND": "TkAgg", "MPLCONFIGDIR": str(tmp_path / "mpl")}

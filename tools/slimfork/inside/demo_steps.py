@@ -65,12 +65,12 @@ def report(arguments: dict[str, Any]) -> None:
 def _draw(weights: dict[str, Path], scores: dict[str, Any]) -> list[Path]:
     plots, scales = (importlib.import_module(f"{line.SLIM}.{name}") for name in ("writing.plots", "analysis.scales"))
     models = {name: line.load(path).float() for name, path in (*weights.items(), ("sparse", WORK / "sparse.pt"))}
-    gamma = {name: scales.gammas(models[name]) for name in ("dense", "sparse")}
+    gamma = {name: scales.prunable_gammas(models[name]) for name in ("dense", "sparse")}
     width = {name: scales.widths(models[name]) for name in weights}
     curves = {name: scores[name]["precision"] for name in weights}
     recall = scores["dense"]["recall"]
     return [
-        plots.gammas(WORK / "gamma.png", before=gamma["dense"], after=gamma["sparse"]),
+        plots.draw_gammas(WORK / "gamma.png", before=gamma["dense"], after=gamma["sparse"]),
         plots.channels(WORK / "channels.png", before=width["dense"], after=width["slim"]),
         plots.precision_recall(
             WORK / "pr.png", recall=recall, before=curves["dense"], after=curves["slim"], names=("dense", "slim")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from slim.analysis.channels import analyse
-from slim.groups.patterns import PatternError, protect
+from slim.groups.protect import PatternError, protect
 from slim.pruning.plan import make_plan
 from tests.overlay import small
 from tests.overlay.networks import randomise, stock

@@ -16,8 +16,8 @@ from torch import nn
 
 from slim.analysis.channels import analyse
 from slim.costs.measure import count_parameters
+from slim.pruning.apply import apply_plan, mask_plan
 from slim.pruning.plan import Plan, PlanError, make_plan
-from slim.pruning.surgery import apply_plan, mask_plan
 from tests.overlay import small
 from tests.overlay.networks import assert_same, differ, photo, randomise, run, run_elsewhere, stock
 from tests.sampling import sampled

@@ -5,7 +5,7 @@ quarter of its inputs and outputs. Between those four times lies a + b·in + c·
 called, to read, to write and to multiply. ONNX Runtime computes blocks of channels, so that 33 cost as much as 48; and
 a convolution whose channels are no multiple of 4 falls back to code that takes half as long again (its
 `nchwc_transformer.cc`; measured in ms: 3x3 on 40x40, 64 channels 0.76, 63 1.10, 60 0.80, 48 0.45, 36 0.45, 33 0.41,
-32 0.22, 31 0.37). Whole blocks (`single_layer.channel_block`) are joined, split and resized as they are; other widths
+32 0.22, 31 0.37). Whole blocks (`layer_timer.channel_block`) are joined, split and resized as they are; other widths
 are reordered before and after. A yolo11n slimmed to a tenth of its FLOPs at 320 px takes 4.8 ms in multiples of 4, and
 3.2 in those of 16, with AVX-512 (`tools/bench/README.md`).
 """
@@ -23,8 +23,8 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from ..groups.blocks import within
 from ..passes.flops import operations
 from ..rules.slicing import is_depthwise
-from .single_layer import Block, timed
-from .timings import Timings
+from .layer_timer import Block, timed
+from .timing_cache import Timings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,31 +41,32 @@ PATIENCE = 2.0  # seconds before progress is shown
 
 @dataclass(frozen=True)
 class Layer:
-    """The widths of a layer, its block, and how often a picture runs it."""
+    """The widths of a layer, its block, and how often an image runs it."""
 
     block: Block
-    entering: int
-    leaving: int
+    in_channels: int
+    out_channels: int
     calls: int
 
     def widths(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """Return the (few, many) inputs and the (few, many) outputs that it is timed at."""
         unit = self.block.groups if self.block.groups > 1 else ALIGNED
-        few = [min(width, max(unit, width // PART // unit * unit)) for width in (self.entering, self.leaving)]
-        return (few[0], self.entering), (few[1], self.leaving)
+        few = [min(width, max(unit, width // PART // unit * unit)) for width in (self.in_channels, self.out_channels)]
+        return (few[0], self.in_channels), (few[1], self.out_channels)
 
     def corners(self) -> list[tuple[int, int]]:
         """Return the widths to time; inputs and outputs of a depthwise convolution are the same."""
-        entering, leaving = self.widths()
+        in_channels, out_channels = self.widths()
         if self.block.groups == 0:
-            return list(dict.fromkeys(zip(entering, leaving)))
-        return list(dict.fromkeys((a, b) for a in entering for b in leaving))
+            return list(dict.fromkeys(zip(in_channels, out_channels)))
+        return list(dict.fromkeys((a, b) for a in in_channels for b in out_channels))
 
-    def in_blocks(self, timings: Timings, entering: int, leaving: int) -> float:
-        """Return milliseconds a picture at so many inputs and outputs."""
-        return self.time(timings, min(_blocks(entering), self.entering), min(_blocks(leaving), self.leaving))
+    def in_blocks(self, timings: Timings, in_channels: int, out_channels: int) -> float:
+        """Return milliseconds an image at so many inputs and outputs."""
+        kept, full = (in_channels, out_channels), (self.in_channels, self.out_channels)
+        return self.time(timings, *(min(_blocks(width), most) for width, most in zip(kept, full)))
 
-    def time(self, timings: Timings, entering: float, leaving: float) -> float:
+    def time(self, timings: Timings, in_channels: float, out_channels: float) -> float:
         """Return what `in_blocks` does, as if single channels counted."""
         ins, outs = self.widths()
 
@@ -73,9 +74,9 @@ class Layer:
             return timings[self.block.key(a, b)]
 
         if self.block.groups == 0:
-            return self.calls * max(0.0, _between(outs, leaving, at(ins[0], outs[0]), at(ins[1], outs[1])))
-        sides = [_between(outs, leaving, at(a, outs[0]), at(a, outs[1])) for a in ins]
-        return self.calls * max(0.0, _between(ins, entering, sides[0], sides[1]))
+            return self.calls * max(0.0, _between(outs, out_channels, at(ins[0], outs[0]), at(ins[1], outs[1])))
+        sides = [_between(outs, out_channels, at(a, outs[0]), at(a, outs[1])) for a in ins]
+        return self.calls * max(0.0, _between(ins, in_channels, sides[0], sides[1]))
 
 
 def _between(ends: tuple[int, int], place: float, low: float, high: float) -> float:
@@ -100,7 +101,7 @@ class Latency:
         Args:
             model: The bare model that `channels` was made from.
             channels: Its channels.
-            imgsz: Side of the picture in pixels.
+            imgsz: Side of the image in pixels.
         """
         found: dict[str, list[Operation]] = {}
         for operation in operations(model, imgsz):
@@ -127,8 +128,8 @@ class Latency:
         missing = self._missing()
         start, shown, threads = time.monotonic(), False, self.timings.threads
         call = timed(Block((1, 1)), ALIGNED, ALIGNED, threads) if missing else 0.0  # a run costs it, a layer does not
-        for number, (block, entering, leaving) in enumerate(missing):
-            self.timings[block.key(entering, leaving)] = max(LEAST, timed(block, entering, leaving, threads) - call)
+        for number, (block, ins, outs) in enumerate(missing):
+            self.timings[block.key(ins, outs)] = max(LEAST, timed(block, ins, outs, threads) - call)
             if time.monotonic() - start > PATIENCE and sys.stderr.isatty():
                 shown = True
                 sys.stderr.write(f"\rtiming layers: {number + 1} of {len(missing)} ")
@@ -153,7 +154,7 @@ class Latency:
         """Return what the first channel of each group to go would save, in milliseconds, as far as it was timed."""
         found: dict[int, float] = {}
         for name, layer in self.layers.items():
-            full = (layer.entering, layer.leaving)
+            full = (layer.in_channels, layer.out_channels)
             now = layer.time(self.timings, *full)
             saved_in = now - layer.time(self.timings, full[0] - 1, full[1])
             saved_out = now - layer.time(self.timings, full[0], full[1] - 1)

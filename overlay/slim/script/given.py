@@ -1,4 +1,4 @@
-"""What `prune.py` is given: the checkpoint, the data set, the size of pictures, the plan."""
+"""What `prune.py` is given: the checkpoint, the data set, the size of images, the plan."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def open_data(script: PruneScript, options: PruneOptions, model: nn.Module, imgs
     """
     if not options.data:
         return None
-    return script.open_data(options.data, model, imgsz, options.pictures, val=options.val)
+    return script.open_data(options.data, model, imgsz, options.images, val=options.val)
 
 
 def load(script: PruneScript, weights: Path, *, trust: bool) -> tuple[nn.Module, Checkpoint]:

@@ -1,4 +1,4 @@
-"""The input of a model: its first convolution, whose inputs are those of the pictures."""
+"""The input of a model: its first convolution, whose inputs are those of the images."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def first_convolution(model: nn.Module) -> str | None:
-    """Return the name of the convolution that reads the pictures."""
+    """Return the name of the convolution that reads the images."""
     return next((name for name, module in model.named_modules() if isinstance(module, _ConvNd)), None)
 
 
 def inputs_of(model: nn.Module) -> int | None:
-    """Return how many inputs it has: the channels of a picture, or in YOLOv5's Focus four times as many."""
+    """Return how many inputs it has: the channels of an image, or in YOLOv5's Focus four times as many."""
     name = first_convolution(model)
     layer: Any = None if name is None else model.get_submodule(name)
     return None if layer is None else int(layer.in_channels)

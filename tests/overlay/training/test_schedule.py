@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from slim.analysis.channels import analyse
-from slim.costs.costs import penalty_weights
+from slim.costs.layer_costs import penalty_weights
 from slim.sparsity import SPELLING, Penalty
 from slim.training.gamma_log import rows_of
-from slim.training.strength import TRAVEL, Settings, Standing
+from slim.training.schedule import TRAVEL, Settings, Standing
 from tests.overlay.sparse_run import LR0, Run
 from tests.sampling import sampled
 

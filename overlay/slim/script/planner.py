@@ -7,13 +7,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..costs.costs import KINDS, Costs, prices
-from ..costs.latency import Latency
-from ..pruning.fitting import lost_groups
-from ..pruning.scoring import Scores
+from ..costs.latency_model import Latency
+from ..costs.layer_costs import KINDS, Costs, prices
+from ..pruning.importance import Importance
 from ..pruning.target import reach
+from ..pruning.validate import lost_groups
 from ..writing.whole_files import scratch
-from .aiming import Trials, aim
+from .latency_search import Trials, aim
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from ..analysis.channels import Channels
     from ..files.checkpoint import Checkpoint
     from ..pruning.plan import Plan
-    from ..pruning.target import Target
-    from .comparing import Export
+    from ..pruning.target import Counted, Target
+    from .before_after import Export
     from .interface import PruneScript
     from .options import PruneOptions
 
@@ -38,7 +38,7 @@ class Chooser:
     model: nn.Module
     channels: Channels
     imgsz: int
-    scores: Scores
+    importance: Importance
     choose: Callable[[float | None], Plan]
     fold: bool
 
@@ -51,21 +51,21 @@ class Chooser:
         Raises:
             ValueError: Nothing can be pruned.
         """
-        scores, by = Scores.of(model, channels), options.score or "gamma"
+        importance, by = Importance.of(model, channels), options.score or "gamma"
         if by != "gamma":
-            scores = scores.weighed(prices(model, channels, by, imgsz), by)
+            importance = importance.weighed(prices(model, channels, by, imgsz), by)
 
         def choose(ratio: float | None = None) -> Plan:
-            return script.choose(model, channels, scores, options, ratio)
+            return script.choose(model, channels, importance, options, ratio)
 
-        return cls(model, channels, imgsz, scores, choose, fold=options.fold)
+        return cls(model, channels, imgsz, importance, choose, fold=options.fold)
 
     @cached_property
     def costs(self) -> Costs:
         """What the model costs; a forward pass that only targets need."""
         return Costs.of(self.model, self.channels, self.imgsz)
 
-    def price(self, plan: Plan, kind: str) -> int:
+    def price(self, plan: Plan, kind: Counted) -> int:
         """Return what a plan leaves, of parameters or FLOPs."""
         lost = lost_groups(plan, self.channels)
         return self.costs.total(self.channels, lost, plan.removed, fold=self.fold).of(kind)
@@ -79,21 +79,23 @@ class Chooser:
         """
         if target is None:
             return self.choose(None)
-        return self._fast(target, export, checkpoint) if target.kind == "latency" else self._small(target)
+        return self._fast(target, export, checkpoint) if target.kind == "latency" else self._small(target, target.kind)
 
-    def _small(self, target: Target) -> Plan:
+    def _small(self, target: Target, kind: Counted) -> Plan:
         """Reach a target in parameters or FLOPs."""
-        dense = self.costs.total(self.channels, ()).of(target.kind)
+        dense = self.costs.total(self.channels, ()).of(kind)
         limit = target.limit(dense)
-        plan = reach(target, self.scores, self.choose, lambda tried: self.price(tried, target.kind), limit)
-        left = self.price(plan, target.kind)
+        plan = reach(target, self.importance, self.choose, lambda tried: self.price(tried, kind), limit)
+        left = self.price(plan, kind)
         note = f"target {target.text}: {target.said(left)} are left of {target.said(dense)} ({left / dense:.1%})"
         return replace(plan, notes=[note, *self._asleep(plan), *plan.notes])
 
     def _asleep(self, plan: Plan) -> list[str]:
         """Say how many scales at exactly zero a plan keeps."""
         kept = {self.channels.outputs[name][i] for name, rows in plan.keep.items() for i in rows}
-        zeros = sum(n for group, n in self.scores.weight.items() if group in kept and self.scores.of_group[group] == 0)
+        zeros = sum(
+            n for group, n in self.importance.weight.items() if group in kept and self.importance.of_group[group] == 0
+        )
         said = f"{zeros} scales that stay are exactly zero, the heaviest of each layer: the target leaves room for them"
         return [f"{said}, and fine-tuning can bring them back"] if zeros else []
 

@@ -75,11 +75,11 @@ def accuracies(
     """Return what upstream's own validator says of each model, by name.
 
     Args:
-        validate: Path of a checkpoint, of the data set's YAML, and the size of the pictures: metrics by name.
+        validate: Path of a checkpoint, of the data set's YAML, and the size of the images: metrics by name.
         models: The models.
         checkpoint: What the first of them was loaded from.
         data: The data set, opened to validate on.
-        imgsz: Side of a picture, in pixels.
+        imgsz: Side of an image, in pixels.
 
     Raises:
         ValueError: Upstream's validator failed.

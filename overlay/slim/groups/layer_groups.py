@@ -1,4 +1,4 @@
-"""Bundles: the groups of channels that pass exactly the same layers and parts, so that only their number matters."""
+"""Layer groups: layers and parts that exactly the same channel groups pass, of which only the number matters."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 Place = tuple[str, int]  # (layer, -1), or (a cut's name, number of the part)
 
 
-class Bundle(tuple[Place, ...]):  # noqa: SLOT001 - not slots are saved here but look-ups
+class LayerGroup(tuple[Place, ...]):  # noqa: SLOT001 - not slots are saved here but look-ups
     """Places in order; a layer twice where the group has two channels in it.
 
-    There is one object for each bundle, and only it is equal to itself: a hundred thousand groups look theirs up.
+    There is one object for each layer group, and only it is equal to itself: a hundred thousand groups look theirs up.
     """
 
     __hash__ = object.__hash__
@@ -27,8 +27,10 @@ class Bundle(tuple[Place, ...]):  # noqa: SLOT001 - not slots are saved here but
         return self is not other
 
 
-def bundle_of(outputs: Mapping[str, Iterable[int]], cuts: Iterable[Sequence[Sequence[int]]]) -> dict[int, Bundle]:
-    """Return for every group the places it lies in; groups with equal places are one bundle."""
+def layer_group_of(
+    outputs: Mapping[str, Iterable[int]], cuts: Iterable[Sequence[Sequence[int]]]
+) -> dict[int, LayerGroup]:
+    """Return for every group the places it lies in; groups with equal places are one layer group."""
     rows = [((name, -1), np.asarray(groups)) for name, groups in outputs.items()]
     for number, parts in enumerate(cuts):
         rows += [((f"cut {number}", index), np.asarray(part)) for index, part in enumerate(parts)]
@@ -42,16 +44,16 @@ def bundle_of(outputs: Mapping[str, Iterable[int]], cuts: Iterable[Sequence[Sequ
         np.add.at(sums, groups, number)
     present = np.unique(np.concatenate([groups for _, groups in rows]))
     _, firsts, which = np.unique(sums[present], return_index=True, return_inverse=True)
-    bundles = _places(rows, present[firsts].tolist())
-    return {group: bundles[number] for group, number in zip(present.tolist(), which.tolist())}
+    layer_groups = _places(rows, present[firsts].tolist())
+    return {group: layer_groups[number] for group, number in zip(present.tolist(), which.tolist())}
 
 
-def _places(rows: list[tuple[Place, np.ndarray]], groups: list[int]) -> list[Bundle]:
-    """Return the bundles of a few groups."""
+def _places(rows: list[tuple[Place, np.ndarray]], groups: list[int]) -> list[LayerGroup]:
+    """Return the layer groups of a few groups."""
     wanted = np.zeros(1 + max(int(row.max()) for _, row in rows), bool)
     wanted[groups] = True
     found: dict[int, list[Place]] = {group: [] for group in groups}
     for place, row in rows:
         for group in row[wanted[row]].tolist():
             found[group].append(place)
-    return [Bundle(found[group]) for group in groups]
+    return [LayerGroup(found[group]) for group in groups]

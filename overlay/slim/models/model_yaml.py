@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .outputs import classes_of
+from .class_outputs import classes_of
 from .rebuilding import hushed
 
 if TYPE_CHECKING:

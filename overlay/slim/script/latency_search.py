@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..costs import measure
-from ..pruning.fitting import lost_groups
-from ..pruning.surgery import apply_plan
+from ..pruning.apply import apply_plan
 from ..pruning.target import UnreachableError, reach
-from ..writing.log import quiet, tell
-from .comparing import exported
+from ..pruning.validate import lost_groups
+from ..writing.log import log_info, quiet
+from .before_after import exported
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ..analysis.channels import Channels
-    from ..costs.latency import Latency
+    from ..costs.latency_model import Latency
     from ..files.checkpoint import Checkpoint
     from ..pruning.plan import Plan
     from ..pruning.target import Target
-    from .choosing import Chooser
-    from .comparing import Export
+    from .before_after import Export
+    from .planner import Chooser
 
 ROUNDS = 4  # of exporting and measuring
 MARGIN = 0.05  # of the limit, by which medians of a quiet machine may differ
@@ -142,14 +142,14 @@ def aim(target: Target, chooser: Chooser, latency: Latency, trials: Trials) -> P
         dense = found.dense
         predicted.known.append((predicted(plan), found.pruned / found.dense))
         expected, left = predicted.known[-1]
-        tell(f"slim: a plan that leaves {expected:.1%} of the latency by the table of layers leaves {left:.1%}")
+        log_info(f"slim: a plan that leaves {expected:.1%} of the latency by the table of layers leaves {left:.1%}")
     return _best(target, tried)
 
 
 def _chosen(target: Target, chooser: Chooser, predicted: Prediction, share: float) -> tuple[Plan, bool]:
     """Return the plan that should do, and whether it is only the smallest there is."""
     try:
-        return reach(target, chooser.scores, chooser.choose, predicted, share), False
+        return reach(target, chooser.importance, chooser.choose, predicted, share), False
     except UnreachableError as error:
         return error.plan, True
 

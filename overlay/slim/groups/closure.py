@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..labels.labels import FIXED, core
 from ..labels.reason import Reason
-from .bundles import bundle_of
+from .layer_groups import layer_group_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..labels.labels import Array
     from ..labels.tracked import Cut
     from ..passes.trace import Trace
-    from .bundles import Bundle
+    from .layer_groups import LayerGroup
 
 
 def settle(trace: Trace) -> None:
@@ -65,21 +65,21 @@ def _freeze_siblings(trace: Trace, cut: Cut) -> bool:
 def _settle_cuts(trace: Trace) -> bool:
     """Look at every cut once; return whether anything changed."""
     rows = [[_roots(trace, part) for part in cut.parts] for cut in trace.cuts.values()]
-    bundles = bundle_of({name: _roots(trace, row.numpy()) for name, row in trace.outputs.items()}, rows)
+    layer_groups = layer_group_of({name: _roots(trace, row.numpy()) for name, row in trace.outputs.items()}, rows)
     changed = False
     for cut, parts in zip(trace.cuts.values(), rows):
         if _freeze_siblings(trace, cut):
             changed = True
-        elif _tie(trace, cut, parts, bundles):
-            return True  # the bundles are others now
+        elif _tie(trace, cut, parts, layer_groups):
+            return True  # the layer groups are others now
     return changed
 
 
-def _tie(trace: Trace, cut: Cut, parts: list[list[int]], bundles: dict[int, Bundle]) -> bool:
-    """Tie parts one to one unless each is one bundle, which can be counted; return whether that was news."""
-    if cut.tied or len(cut.parts) == 1 or all(_countable(part, bundles) for part in parts):
+def _tie(trace: Trace, cut: Cut, parts: list[list[int]], layer_groups: dict[int, LayerGroup]) -> bool:
+    """Tie parts one to one unless each is one layer group, which can be counted; return whether that was news."""
+    if cut.tied or len(cut.parts) == 1 or all(_countable(part, layer_groups) for part in parts):
         return False
-    size = _block(parts, bundles)
+    size = _block(parts, layer_groups)
     if size:  # parts of parts, such as what attention gives the shape of its heads, can be counted as well
         cut.refine(len(cut.parts[0]) // size)
         return True
@@ -89,14 +89,14 @@ def _tie(trace: Trace, cut: Cut, parts: list[list[int]], bundles: dict[int, Bund
     return True
 
 
-def _block(parts: list[list[int]], bundles: dict[int, Bundle]) -> int:
+def _block(parts: list[list[int]], layer_groups: dict[int, LayerGroup]) -> int:
     """Return the size of equal blocks of all parts that can be counted, or 0."""
-    mixed = next(part for part in parts if not _countable(part, bundles))
-    size = next((i for i, root in enumerate(mixed) if bundles.get(root) != bundles.get(mixed[0])), 0)
+    mixed = next(part for part in parts if not _countable(part, layer_groups))
+    size = next((i for i, root in enumerate(mixed) if layer_groups.get(root) != layer_groups.get(mixed[0])), 0)
     if not size or len(mixed) % size:
         return 0
     blocks = [part[i : i + size] for part in parts for i in range(0, len(part), size)]
-    return size if all(_countable(block, bundles) for block in blocks) else 0
+    return size if all(_countable(block, layer_groups) for block in blocks) else 0
 
 
 def link_width(trace: Trace, module: str) -> bool:
@@ -108,7 +108,7 @@ def link_width(trace: Trace, module: str) -> bool:
         Whether there is anything of that width.
     """
     found = False
-    for rows in trace.shaped[module]:
+    for rows in trace.attention.shaped[module]:
         width, size = len(rows) * len(rows[0]), len(rows[0])
         for labels in trace.entering[module]:
             entering = core(labels).flatten()
@@ -120,8 +120,8 @@ def link_width(trace: Trace, module: str) -> bool:
     return found
 
 
-def _countable(part: list[int], bundles: dict[int, Bundle]) -> bool:
-    return FIXED not in part and len(set(part)) == len(part) and len({bundles[root] for root in part}) == 1
+def _countable(part: list[int], layer_groups: dict[int, LayerGroup]) -> bool:
+    return FIXED not in part and len(set(part)) == len(part) and len({layer_groups[root] for root in part}) == 1
 
 
 def follower_of(trace: Trace) -> dict[str, str]:

@@ -14,17 +14,17 @@ import torch
 
 from slim.analysis.channels import analyse
 from slim.command import UltralyticsScript
-from slim.costs.costs import Costs, penalty_weights, prices
-from slim.costs.latency import Latency
+from slim.costs.latency_model import Latency
+from slim.costs.layer_costs import Costs, penalty_weights, prices
+from slim.costs.layer_timer import Block, channel_block, timed
 from slim.costs.measure import latencies, undisturbed_latency
-from slim.costs.single_layer import Block, channel_block, timed
-from slim.costs.timings import Timings
-from slim.pruning.fitting import lost_groups
+from slim.costs.timing_cache import Timings
 from slim.pruning.plan import make_plan
 from slim.pruning.target import Target, TargetError
-from slim.script.aiming import MARGIN, Outcome, Prediction, Trials, aim
-from slim.script.choosing import Chooser
+from slim.pruning.validate import lost_groups
+from slim.script.latency_search import MARGIN, Outcome, Prediction, Trials, aim
 from slim.script.options import PruneOptions
+from slim.script.planner import Chooser
 from tests.overlay import small
 from tests.overlay.networks import randomise, stock
 

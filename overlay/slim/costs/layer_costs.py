@@ -5,7 +5,7 @@ equals what `count_parameters` and `count_flops` say of the pruned model.
 
 Weights by cost are MorphNet's idea (Gordon et al., arXiv:1711.06798): there γ's penalty is weighed with what its
 channel costs as output of one layer and as input of the next. Without them the late, wide layers, which hold most of
-the channels, give most; FLOPs and latency are in the early ones, where pictures are large.
+the channels, give most; FLOPs and latency are in the early ones, where images are large.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from ..groups.blocks import within
 from ..passes.flops import operations
-from ..pruning.scoring import why_none
+from ..pruning.importance import why_none
 from ..rules.slicing import is_depthwise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ..analysis.channels import Channels
+    from ..labels.tracked import Product
     from ..passes.flops import Operation
+    from ..pruning.target import Counted
 
 KINDS = ("params", "flops", "latency")
 CHEAP = 0.01  # of the mean is the least that a group is said to cost
@@ -35,7 +37,7 @@ CHEAP = 0.01  # of the mean is the least that a group is said to cost
 
 @dataclass(frozen=True)
 class Totals:
-    """What a model costs, or a part of one: parameters, and floating-point operations a picture."""
+    """What a model costs, or a part of one: parameters, and floating-point operations an image."""
 
     params: int
     flops: int
@@ -46,7 +48,7 @@ class Totals:
     def __sub__(self, other: Totals) -> Totals:
         return Totals(self.params - other.params, self.flops - other.flops)
 
-    def of(self, kind: str) -> int:
+    def of(self, kind: Counted) -> int:
         """Return the one or the other."""
         return self.params if kind == "params" else self.flops
 
@@ -59,7 +61,7 @@ class Work:
         taps: Weights a pair of channels: the kernel's size, 1 in a Linear, 0 in a BatchNorm.
         groups: Of a convolution; a pair lies within one.
         depthwise: Whether each output reads one input alone.
-        positions: How often a picture meets each weight: pixels, over all calls.
+        positions: How often an image meets each weight: pixels, over all calls.
         vectors: Parameters an output channel has beside them: 1 with a bias, 2 in a BatchNorm.
         folded: Whether folding gives it a bias as soon as it loses an input.
     """
@@ -71,19 +73,19 @@ class Work:
     vectors: int
     folded: bool
 
-    def cost(self, entering: int, leaving: int, *, lighter: bool = False) -> Totals:
+    def cost(self, in_channels: int, out_channels: int, *, lighter: bool = False) -> Totals:
         """Return the cost at so many input and output channels; `lighter` says that inputs have gone."""
-        weights = self.taps * leaving * (1 if self.depthwise else entering // self.groups)
+        weights = self.taps * out_channels * (1 if self.depthwise else in_channels // self.groups)
         vectors = self.vectors + (1 if self.folded and lighter else 0)
-        return Totals(params=weights + vectors * leaving, flops=2 * self.positions * weights)
+        return Totals(params=weights + vectors * out_channels, flops=2 * self.positions * weights)
 
-    def an_output(self, entering: int) -> Totals:
+    def an_output(self, in_channels: int) -> Totals:
         """Return what one output channel costs."""
-        return self.cost(entering, 1)
+        return self.cost(in_channels, 1)
 
-    def an_input(self, leaving: int) -> Totals:
+    def an_input(self, out_channels: int) -> Totals:
         """Return what one input channel costs; in a depthwise layer it is an output."""
-        weights = 0 if self.depthwise else self.taps * leaving // self.groups
+        weights = 0 if self.depthwise else self.taps * out_channels // self.groups
         return Totals(params=weights, flops=2 * self.positions * weights)
 
 
@@ -99,7 +101,7 @@ class Costs:
     """
 
     layers: dict[str, Work]
-    products: dict[str, int]
+    products: dict[Product, int]
     tensors: dict[str, int]
     fixed: Totals
 
@@ -110,16 +112,14 @@ class Costs:
         Args:
             model: The bare model that `channels` was made from.
             channels: Its channels.
-            imgsz: Side of the picture in pixels.
+            imgsz: Side of the image in pixels.
         """
         found = operations(model, imgsz)
         calls: defaultdict[str, list[Operation]] = defaultdict(list)
         for operation in found:
             calls[operation.layer].append(operation)
-        batched = [2 * operation.multiply_adds for operation in found if operation.batched]
-        products = {
-            name: batched[int(name.rpartition(":")[2]) - 1] // len(row) for name, row in channels.products.items()
-        }
+        flops = {operation.product: 2 * operation.multiply_adds for operation in found if operation.product}
+        products = {key: flops[key] // len(row) for key, row in channels.products.items() if key in flops}
         layers = {name: _work(model.get_submodule(name), name, channels, calls[name]) for name in channels.outputs}
         whole = Totals(
             params=sum(parameter.numel() for parameter in model.parameters()),
@@ -145,10 +145,10 @@ class Costs:
         for name, work in self.layers.items():
             if any(within(name, block) for block in blocks):
                 continue
-            entering = channels.inputs.get(name, ())
-            kept = sum(group not in gone for group in entering)
-            leaving = sum(group not in gone for group in channels.outputs[name])
-            total += work.cost(kept, leaving, lighter=fold and kept < len(entering))
+            in_channels = channels.inputs.get(name, ())
+            kept = sum(group not in gone for group in in_channels)
+            out_channels = sum(group not in gone for group in channels.outputs[name])
+            total += work.cost(kept, out_channels, lighter=fold and kept < len(in_channels))
         for name, numel in self.tensors.items():
             if not any(within(name, block) for block in blocks):
                 total += Totals(_kept_of(numel, [row for _, row in channels.tensors[name]], gone), 0)
@@ -161,18 +161,17 @@ class Costs:
     def _rows(self, channels: Channels) -> list[tuple[tuple[int, ...], Totals, str]]:
         """Return what costs in proportion to a row of channels: the row, each of its channels, and where it is."""
         return [
-            (channels.products[name], Totals(0, flops), name.rpartition(":")[0])
-            for name, flops in self.products.items()
+            (channels.products[product], Totals(0, flops), product.module) for product, flops in self.products.items()
         ]
 
     def of_groups(self, channels: Channels) -> dict[int, Totals]:
         """Return what each prunable group costs: what its channels cost as outputs and as inputs, at full width."""
         found: defaultdict[int, Totals] = defaultdict(lambda: Totals(0, 0))
         for name, work in self.layers.items():
-            leaving, entering = channels.outputs[name], channels.inputs.get(name, ())
+            out_channels, in_channels = channels.outputs[name], channels.inputs.get(name, ())
             for groups, each in (
-                (leaving, work.an_output(len(entering))),
-                (entering, work.an_input(len(leaving))),
+                (out_channels, work.an_output(len(in_channels))),
+                (in_channels, work.an_input(len(out_channels))),
             ):
                 for group in groups:
                     found[group] += each
@@ -227,14 +226,15 @@ def prices(model: nn.Module, channels: Channels, kind: str, imgsz: int) -> dict[
     if kind not in KINDS:
         raise ValueError(f"{kind} is not one of {', '.join(KINDS)}")
     if kind == "latency":
-        from .latency import Latency  # noqa: PLC0415 - the one kind that takes seconds and needs ONNX Runtime
+        from .latency_model import Latency  # noqa: PLC0415 - the one kind that takes seconds and needs ONNX Runtime
 
         latency = Latency.of(model, channels, imgsz)
         latency.measure()
         found = latency.of_groups(channels)
     else:
+        counted: Counted = "params" if kind == "params" else "flops"
         costs = Costs.of(model, channels, imgsz).of_groups(channels)
-        found = {group: float(total.of(kind)) for group, total in costs.items()}
+        found = {group: float(total.of(counted)) for group, total in costs.items()}
     prunable = {group for name in channels.norms for group in channels.outputs[name]} - channels.frozen.keys()
     least = CHEAP * sum(found.get(group, 0.0) for group in prunable) / max(1, len(prunable))
     return {group: max(least, found.get(group, 0.0)) for group in sorted(prunable)}
@@ -244,14 +244,14 @@ def penalty_weights(model: nn.Module, channels: Channels, kind: str, *, imgsz: i
     """Return how much to penalise the scales of each BatchNorm, so that what costs more is pressed more.
 
     A group of channels that residuals tie together can only go as a whole: what it costs is shared by its scales. Of
-    that the square root is taken, as in scores (`Scores.weighed`): pressed in proportion to its FLOPs the demo came to
+    that the square root is taken, as in `Importance.weighed`: pressed in proportion to its FLOPs the demo came to
     mAP50 0.61 at GFLOPs / 12.6, with the root to 0.81 at / 11.2.
 
     Args:
         model: The bare model that `channels` was made from.
         channels: Its channels.
         kind: One of `KINDS`.
-        imgsz: Side of the picture in pixels.
+        imgsz: Side of the image in pixels.
 
     Returns:
         BatchNorm -> weight, for every one with prunable channels; the mean over all those channels is 1.

@@ -31,7 +31,7 @@ def measured(
         dense: The model before.
         pruned: The model after.
         checkpoint: What the dense one was loaded from.
-        imgsz: Side of the picture, in pixels.
+        imgsz: Side of the image, in pixels.
 
     Raises:
         ValueError: The export failed.

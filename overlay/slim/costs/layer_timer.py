@@ -40,17 +40,17 @@ class Block:
     transposed: bool = False
     activated: bool = False
 
-    def key(self, entering: int, leaving: int) -> str:
+    def key(self, in_channels: int, out_channels: int) -> str:
         """Name one entry of the table."""
         parts = (self.size, self.kernel, self.stride, self.padding, self.dilation)
         name = " ".join("x".join(map(str, part)) for part in parts)
         kind = ("transposed " if self.transposed else "") + ("silu" if self.activated else "plain")
-        return f"{kind} {name} g{self.groups} {entering}>{leaving}"
+        return f"{kind} {name} g{self.groups} {in_channels}>{out_channels}"
 
 
-def timed(block: Block, entering: int, leaving: int, threads: int) -> float:
+def timed(block: Block, in_channels: int, out_channels: int, threads: int) -> float:
     """Return the milliseconds of one layer in ONNX Runtime, the fastest of a few runs."""
-    run = _session(block, entering, leaving, threads)
+    run = _session(block, in_channels, out_channels, threads)
     run()
     best, start, runs = float("inf"), time.perf_counter(), 0
     while runs < RUNS or time.perf_counter() - start < LEAST:
@@ -78,18 +78,18 @@ def channel_block() -> int:
     return max(int(weight.dims[0]) for weight in stored)  # padded to whole blocks
 
 
-def _session(block: Block, entering: int, leaving: int, threads: int) -> Callable[[], Any]:
+def _session(block: Block, in_channels: int, out_channels: int, threads: int) -> Callable[[], Any]:
     import numpy as np  # noqa: PLC0415 - with the next line: only where latency is measured
 
-    ort, model = _onnx(block, entering, leaving)
+    ort, model = _onnx(block, in_channels, out_channels)
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    picture = np.random.default_rng(0).random((1, entering, *block.size), np.float32)
-    return lambda: session.run(None, {"x": picture})
+    image = np.random.default_rng(0).random((1, in_channels, *block.size), np.float32)
+    return lambda: session.run(None, {"x": image})
 
 
-def _onnx(block: Block, entering: int, leaving: int) -> tuple[Any, bytes]:
+def _onnx(block: Block, in_channels: int, out_channels: int) -> tuple[Any, bytes]:
     """Return ONNX Runtime, and the graph of one layer with random weights."""
     try:
         import onnxruntime as ort  # noqa: PLC0415
@@ -98,11 +98,11 @@ def _onnx(block: Block, entering: int, leaving: int) -> tuple[Any, bytes]:
         raise ValueError(f"latency needs {error.name}: pip install onnx onnxruntime") from None
     import numpy as np  # noqa: PLC0415
 
-    groups = entering if block.groups == 0 else block.groups
-    rows, columns = (entering, leaving // groups) if block.transposed else (leaving, entering // groups)
+    groups = in_channels if block.groups == 0 else block.groups
+    rows, columns = (in_channels, out_channels // groups) if block.transposed else (out_channels, in_channels // groups)
     noise = np.random.default_rng(0)
     weight = noise.standard_normal((rows, columns, *block.kernel), np.float32) / 10
-    initial = [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(np.zeros(leaving, np.float32), "b")]
+    initial = [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(np.zeros(out_channels, np.float32), "b")]
     nodes = [
         helper.make_node(
             "ConvTranspose" if block.transposed else "Conv",
@@ -117,7 +117,7 @@ def _onnx(block: Block, entering: int, leaving: int) -> tuple[Any, bytes]:
     ]
     if block.activated:
         nodes += [helper.make_node("Sigmoid", ["c"], ["s"]), helper.make_node("Mul", ["c", "s"], ["y"])]
-    shown = helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, entering, *block.size))
+    shown = helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, in_channels, *block.size))
     said = helper.make_tensor_value_info("y" if block.activated else "c", TensorProto.FLOAT, None)
     graph = helper.make_graph(nodes, "layer", [shown], [said], initial)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)

@@ -15,8 +15,8 @@ from ..models.admission import admit
 from ..models.rounds import remember
 from ..passes.shadow import one_thread
 from ..rules.slicing import slice_model
-from .fitting import check_blocks, lost_groups
 from .folding import fold_constants
+from .validate import check_blocks, lost_groups
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,7 +39,7 @@ def apply_plan(
         channels: The model's channels, if already known.
         fold: Add the constant act(beta) of a dropped channel, what it still says at gamma = 0, to the bias or the
             BatchNorm mean of what follows.
-        imgsz: Side in pixels of the pictures that the model is for: the plan is then proved at this size as well.
+        imgsz: Side in pixels of the images that the model is for: the plan is then proved at this size as well.
 
     Returns:
         Notes on the folding: where it is approximate, or left out.

@@ -86,7 +86,7 @@ def modernise(model: nn.Module, like: nn.Module) -> None:
 
 
 def forget_grids(model: nn.Module) -> None:
-    """Leave out what an anchor-based head has made for its last pictures, in their size; it makes that anew."""
+    """Leave out what an anchor-based head has made for its last images, in their size; it makes that anew."""
     head = head_of(model)
     for name in ("grid", "anchor_grid") if anchors_of(model) else ():
         made = getattr(head, name, None)

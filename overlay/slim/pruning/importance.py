@@ -1,4 +1,4 @@
-"""Scores of channel groups, and which of them fall under a ratio or a threshold.
+"""Importance of channel groups, and which of them fall under a ratio or a threshold.
 
 A score can weigh |γ| with what its channel costs: |γ|·sqrt(typical cost / cost). To take channels in the order of these
 is to take them by γ² / cost, the loss a channel means (which grows with γ² near zero, as in LeCun et al., "Optimal
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Scores:
+class Importance:
     """For every prunable group: its score, how many BatchNorm channels it has, and where in a layer it lies.
 
     Attributes:
@@ -49,7 +49,7 @@ class Scores:
     factors: dict[int, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, model: nn.Module, channels: Channels) -> Scores:
+    def of(cls, model: nn.Module, channels: Channels) -> Importance:
         """Read the gammas of a model.
 
         Raises:
@@ -58,7 +58,7 @@ class Scores:
         score: defaultdict[int, float] = defaultdict(float)
         weight: defaultdict[int, int] = defaultdict(int)
         for name in channels.norms:
-            for group, gamma in zip(channels.outputs[name], gammas(model, name)):
+            for group, gamma in zip(channels.outputs[name], layer_gammas(model, name)):
                 if group not in channels.frozen:
                     score[group] = max(score[group], gamma)
                     weight[group] += 1
@@ -66,7 +66,7 @@ class Scores:
             raise ValueError(f"no BatchNorm channel can be pruned: {why_none(channels)}")
         return cls(dict(score), dict(weight), _places(channels, score, carried(model, channels)))
 
-    def weighed(self, prices: Mapping[int, float], by: str) -> Scores:
+    def weighed(self, prices: Mapping[int, float], by: str) -> Importance:
         """Return |gamma|·sqrt(typical price / price); typical is the geometric mean over BatchNorm channels.
 
         Args:
@@ -76,8 +76,8 @@ class Scores:
         logs = {group: math.log(prices[group]) for group in self.of_group}
         typical = sum(logs[group] * number for group, number in self.weight.items()) / sum(self.weight.values())
         factors = {group: math.exp((typical - log) / 2) for group, log in logs.items()}
-        scores = {group: score * factors[group] for group, score in self.of_group.items()}
-        return replace(self, of_group=scores, by=by, factors=factors)
+        importance = {group: score * factors[group] for group, score in self.of_group.items()}
+        return replace(self, of_group=importance, by=by, factors=factors)
 
     def ranked(self, groups: Iterable[int]) -> list[int]:
         """Sort groups, those to keep first; frozen ones have no score and lead."""
@@ -102,7 +102,7 @@ def why_none(channels: Channels) -> str:
     return f"{reasons[0][0]} keeps most" if reasons else "is the model fused, or built without BatchNorm?"
 
 
-def gammas(model: nn.Module, name: str) -> list[float]:
+def layer_gammas(model: nn.Module, name: str) -> list[float]:
     """Return |gamma| of a BatchNorm, per channel."""
     weight = model.get_submodule(name).weight
     if not isinstance(weight, torch.Tensor):
@@ -113,22 +113,24 @@ def gammas(model: nn.Module, name: str) -> list[float]:
     return [float(value) for value in values.tolist()]
 
 
-def drop_ratio(scores: Scores, ratio: float) -> set[int]:
+def drop_ratio(importance: Importance, ratio: float) -> set[int]:
     """Return the lowest-scoring groups that together have at most this share of all BatchNorm channels."""
-    room = int(ratio * sum(scores.weight.values()))
+    room = int(ratio * sum(importance.weight.values()))
     dropped: set[int] = set()
-    for group in reversed(scores.ranked(scores.of_group)):
-        room -= scores.weight[group]
+    for group in reversed(importance.ranked(importance.of_group)):
+        room -= importance.weight[group]
         if room < 0:
             break
         dropped.add(group)
     return dropped
 
 
-def drop_below(scores: Scores, threshold: float, *, strictly: bool = False) -> set[int]:
+def drop_below(importance: Importance, threshold: float, *, strictly: bool = False) -> set[int]:
     """Return the groups whose score is at most the threshold, or strictly less than it."""
     return {
-        group for group, score in scores.of_group.items() if score < threshold or (score == threshold and not strictly)
+        group
+        for group, score in importance.of_group.items()
+        if score < threshold or (score == threshold and not strictly)
     }
 
 
@@ -138,7 +140,7 @@ def fallen_norms(
     """Return the BatchNorms all of whose |gamma|, times their groups' factors, lie below a threshold, or at it."""
     found = []
     for name in channels.norms:
-        rows = zip(gammas(model, name), channels.outputs[name])
+        rows = zip(layer_gammas(model, name), channels.outputs[name])
         values = [value * factors.get(group, 1.0) for value, group in rows]
         if values and all(value < threshold or (including and value == threshold) for value in values):
             found.append(name)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 AUTO = "auto"
 # Pruned to the same FLOPs, it kept the most accuracy of 1.2, 1.8, 2.7 and 4.5: `tools/bench/penalties.py`.
 TRAVEL = 1.2
-# Of the median scale. On few pictures the pruned model has 0.360 of mAP50-95 so, and 0.307 with steps of 0.05; smaller
+# Of the median scale. On few images the pruned model has 0.360 of mAP50-95 so, and 0.307 with steps of 0.05; smaller
 # ones gain no more than one seed can tell, and would cut short runs of a few hundred: `tools/bench/README.md`.
 STEP = 0.01
 WEIGHTS = ("none", "flops", "params")

@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from slim.analysis.channels import analyse
-from slim.costs.costs import Costs, penalty_weights
+from slim.costs.layer_costs import Costs, penalty_weights
 from slim.costs.measure import count_parameters
 from slim.passes.flops import count_flops, operations
-from slim.pruning.fitting import lost_groups
+from slim.pruning.apply import apply_plan
 from slim.pruning.plan import make_plan
-from slim.pruning.surgery import apply_plan
+from slim.pruning.validate import lost_groups
 from tests.overlay import small
 from tests.overlay.networks import randomise, stock
 
@@ -83,8 +83,54 @@ def test_knows_what_attention_multiplies_without_weights():
     model, channels = stock("yolo11n")
     found = operations(model, IMGSZ)
     assert sum(not operation.layer for operation in found) == 2  # queries with keys, weights with values
-    assert channels.products.keys() == {"model.10.m.0.attn:1", "model.10.m.0.attn:2"}
+    assert channels.products.keys() == {("model.10.m.0.attn", 1), ("model.10.m.0.attn", 2)}
     assert {operation.layer for operation in found} >= {"model.0.conv", "model.10.m.0.attn.qkv.conv"}
+
+
+class Attends(nn.Module):
+    """One head over Conv-BatchNorm queries, keys and values, spelled out or by PyTorch's own attention."""
+
+    def __init__(self, *, own: bool) -> None:
+        super().__init__()
+        self.own = own
+        self.q, self.k, self.v = (small.block(16, 16)[:2] for _ in range(3))
+        self.proj = small.block(16, 16)[:2]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        q, k, v = (layer(x).flatten(2).transpose(1, 2) for layer in (self.q, self.k, self.v))
+        if self.own:
+            y = nn.functional.scaled_dot_product_attention(q, k, v, scale=0.5)
+        else:
+            y = (q @ k.transpose(1, 2) * 0.5).softmax(-1) @ v
+        return self.proj(y.transpose(1, 2).reshape(x.shape[0], -1, *x.shape[2:]))
+
+
+class Prompted(nn.Module):
+    """Attention that only training runs, before another that always runs."""
+
+    def __init__(self, *, own: bool) -> None:
+        super().__init__()
+        self.stem, self.aside, self.attend = small.block(3, 16), Attends(own=own), Attends(own=own)
+        self.head = nn.Conv2d(16, 4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        if self.training:
+            x = self.aside(x)
+        return self.head(self.attend(x))
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["spelled out", "PyTorch's own"])
+def test_products_are_told_apart_by_the_module_that_asks_for_them(own):
+    model = randomise(Prompted(own=own)).eval()
+    channels = analyse(model)
+    assert {product.module for product in channels.products} == {"aside", "attend"}
+    plan = make_plan(model, channels, ratio=0.5)
+    expected = predicted(model, channels, plan, 64)
+
+    apply_plan(model, plan, channels)
+
+    assert counted(model, 64) == expected
 
 
 @pytest.mark.parametrize("kind", ["params", "flops"])
