@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from .analysis.scales import prunable_gammas, widths
 from .calibration.ultralytics_data import open_data
-from .pruning.plan import Plan, make_plan
 from .pruning.target import EXAMPLES
 from .script import journey
 from .script.interface import Files, PruneScript
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from .analysis.channels import Channels
     from .calibration.datasets import DataSet
     from .files.checkpoint import Checkpoint
-    from .pruning.importance import Importance
+    from .pruning.selection import Selection, Selector
     from .script.accuracy import Validate
     from .script.before_after import Export
     from .script.options import PruneOptions
@@ -134,19 +133,9 @@ class UltralyticsScript(PruneScript):
         """Name the pruned checkpoint `<weights>-pruned.pt`."""
         return options.out or options.weights.with_name(f"{options.weights.stem}-pruned.pt")
 
-    def choose(
-        self, model: nn.Module, channels: Channels, importance: Importance, options: PruneOptions, ratio: float | None
-    ) -> Plan:
-        """Make the plan of a ratio or a threshold."""
-        return make_plan(
-            model,
-            channels,
-            ratio=options.ratio if ratio is None else ratio,
-            threshold=options.threshold,
-            round_to=options.multiple,
-            min_channels=options.min_channels,
-            importance=importance,
-        )
+    def select(self, selector: Selector, options: PruneOptions) -> Selection:
+        """Select by a ratio or a threshold."""
+        return selector.by(options.ratio, options.threshold)
 
     def plots(self, files: Files) -> list[Path]:
         """Name the two plots."""

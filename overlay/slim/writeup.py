@@ -24,7 +24,6 @@ from .costs.measure import count_parameters
 from .labels.tracked import tensors
 from .models.model_yaml import built_from
 from .passes.shadow import image
-from .pruning.plan import Plan, make_plan
 from .pruning.target import EXAMPLES
 from .script import journey, yolov5_release
 from .script.interface import Files, PruneScript
@@ -40,7 +39,8 @@ if TYPE_CHECKING:
     from .analysis.channels import Channels
     from .calibration.datasets import DataSet
     from .files.checkpoint import Checkpoint
-    from .pruning.importance import Importance
+    from .pruning.plan import Plan
+    from .pruning.selection import Selection, Selector
     from .script.options import PruneOptions
 
 
@@ -143,29 +143,18 @@ class WriteUpScript(PruneScript):
         """Build the model of a YAML, if one is given."""
         return built_from(options.cfg, model, options.weights) if options.cfg else (model, [])
 
-    def choose(
-        self, model: nn.Module, channels: Channels, importance: Importance, options: PruneOptions, ratio: float | None
-    ) -> Plan:
+    def select(self, selector: Selector, options: PruneOptions) -> Selection:
         """Drop what is strictly below the threshold; but where that is zero, what is exactly zero, which does nothing.
 
-        A quantile is of all |γ| of the model; of weighed scores, which only prunable channels have, of those.
+        A quantile is of all |γ| of the model; of what is weighed, which only prunable channels have, of those.
         """
-        prob, threshold = _prob(options), options.threshold or None
-        if ratio is None and threshold is None and importance.by != "gamma":
-            ratio = prob
-        elif ratio is None and threshold is None:
-            scales = all_scales(model)
+        prob, threshold = _prob(options), options.threshold or 0.0
+        if not threshold and selector.importance.by != "gamma":
+            return selector.by_ratio(prob)
+        if not threshold:
+            scales = all_scales(selector.model)
             threshold = float(scales[min(int(prob * len(scales)), len(scales) - 1)])
-        return make_plan(
-            model,
-            channels,
-            ratio=ratio,
-            threshold=threshold,
-            strictly=bool(threshold) or (not options.threshold and prob == 0),
-            round_to=options.multiple,
-            min_channels=options.min_channels,
-            importance=importance,
-        )
+        return selector.by_threshold(threshold, strictly=bool(threshold) or (not options.threshold and prob == 0))
 
     def remarks(self, dense: nn.Module, pruned: nn.Module, plan: Plan, imgsz: int) -> list[str]:
         """Say what the write-up prints."""

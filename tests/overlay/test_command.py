@@ -1,6 +1,6 @@
 """The journey of `prune.py`, with stock ultralytics as the release line: options, files, JSON, and what it refuses.
 
-Also of: `slim.script.before_after`, `slim.script.journey`, `slim.script.accuracy`.
+Also of: `slim.writing.console`, `slim.script.before_after`, `slim.script.journey`, `slim.script.accuracy`.
 """
 
 from __future__ import annotations

@@ -1,12 +1,16 @@
 """Importance of channel groups, and which of them fall under a ratio or a threshold.
 
-A score can weigh |γ| with what its channel costs: |γ|·sqrt(typical cost / cost). To take channels in the order of these
+The importance of a group is the largest |gamma| of all the BatchNorms it passes (Liu et al., arXiv:1708.06519, for one
+BatchNorm): channels that a residual ties together go only when every one of them may. The largest, because then an
+absolute threshold means the same everywhere, and because a sum would spare the long chains of residuals.
+
+It can weigh |γ| with what its channel costs: |γ|·sqrt(typical cost / cost). To take channels in the order of these
 is to take them by γ² / cost, the loss a channel means (which grows with γ² near zero, as in LeCun et al., "Optimal
-Brain Damage", 1989) over what it frees: the greedy answer to a knapsack. The square root leaves a score in the unit of
+Brain Damage", 1989) over what it frees: the greedy answer to a knapsack. The square root leaves it in the unit of
 |γ|, and a channel of typical cost its own |γ|, so thresholds mean what they meant. Zero stays zero: channels that do
 nothing go first, whatever they cost.
 
-Where scores are equal, as those of all channels whose scale is exactly zero, the weights that make and read a channel
+Where it is equal, as those of all channels whose scale is exactly zero, the weights that make and read a channel
 decide, layer by layer: of each the same share goes, the lightest first.
 """
 
@@ -31,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Importance:
-    """For every prunable group: its score, how many BatchNorm channels it has, and where in a layer it lies.
+    """For every prunable group: its importance, how many BatchNorm channels it has, and where in a layer it lies.
 
     Attributes:
         of_group: Group -> largest |gamma|, weighed or not.

@@ -1,13 +1,4 @@
-"""Which channels to keep: scores, a threshold, and the counts that layers need; a plan is plain data.
-
-The score of a channel is the largest |gamma| of all the BatchNorms it passes (Liu et al., arXiv:1708.06519, for one
-BatchNorm): channels that a residual ties together go only when every one of them may. The largest, because then an
-absolute threshold means the same everywhere, and because a sum would spare the long chains of residuals.
-
-A channel whose scale is exactly zero says a constant, and costs no accuracy, kept or not. A threshold takes them all; a
-ratio takes no more than its share, the lightest first (`importance`), and no block that fell with them but where all of
-its channels are in that share. What is kept can come back in fine-tuning: the loss has a gradient on a scale of zero.
-"""
+"""A plan: which channels of one particular model to keep, as plain data for a file, and how it is made."""
 
 from __future__ import annotations
 
@@ -16,12 +7,13 @@ from collections import Counter
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from ..groups.blocks import removable_blocks, within
-from ..groups.keep_counts import keep_counts, unrounded
+from ..groups.blocks import within
+from ..groups.keep_counts import unrounded
 from ..labels.labels import FIXED
 from ..models.admission import bare
 from ..models.plan_data import FORMAT, PlanError, check_plan, read_json
-from .importance import Importance, drop_below, drop_ratio, fallen_norms
+from .importance import Importance
+from .selection import Selector
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ..analysis.channels import Channels
+    from .selection import Selection
 
 __all__ = ["Plan", "PlanError", "make_plan", "some"]
 
@@ -105,9 +98,9 @@ def make_plan(
     Args:
         model: The model that `channels` was made from.
         channels: What may be dropped, from `analyse`.
-        ratio: Drop this share of all prunable BatchNorm channels, 0 <= ratio < 1, lowest scores first; of equal ones,
-            such as exact zeros, the lightest first, and an equal share of each layer.
-        threshold: Or drop every channel whose score is at most this; 0 drops what is exactly zero.
+        ratio: Drop this share of all prunable BatchNorm channels, 0 <= ratio < 1, the least important first; of equal
+            ones, such as exact zeros, the lightest first, and an equal share of each layer.
+        threshold: Or drop every channel whose importance is at most this; 0 drops what is exactly zero.
         round_to: Round kept counts up to a multiple of this, or to the full width.
         min_channels: Keep at least this many channels a layer (and half of a chunked one).
         strictly: Keep what is exactly at the threshold, as the second write-up does.
@@ -117,59 +110,36 @@ def make_plan(
         ValueError: If an argument is out of range, not exactly one of ratio and threshold is given, nothing can be
             pruned, or a gamma is not finite.
     """
-    _check(ratio, threshold, round_to, min_channels)
     model = bare(model)
-    importance = importance or Importance.of(model, channels)
-    if ratio is not None:
-        dropped = drop_ratio(importance, ratio)
-        threshold = max((importance.of_group[group] for group in dropped), default=0.0)
-    else:
-        threshold = float(threshold or 0.0)
-        dropped = drop_below(importance, threshold, strictly=strictly)
-    including = threshold == 0 if ratio else ratio is None and not strictly  # equal scales must not condemn a block
-    fallen = fallen_norms(model, channels, threshold, including=including, factors=importance.factors)
-    if ratio is not None and threshold == 0:  # it may have left some of what is exactly zero
-        fallen = [name for name in fallen if dropped.issuperset(set(channels.outputs[name]) - channels.frozen.keys())]
-    removed = removable_blocks(model, channels, fallen)
-    counts, notes = keep_counts(channels, dropped, removed, round_to=round_to, min_channels=min_channels)
-    lost = {group for count in counts for group in importance.ranked(count.groups)[count.even.keep :]}
+    selector = Selector(model, channels, importance or Importance.of(model, channels), round_to, min_channels)
+    return plan_of(selector, selector.by(ratio, threshold, strictly=strictly))
+
+
+def plan_of(selector: Selector, selection: Selection) -> Plan:
+    """Write down what was selected, and what a reader should know of it."""
+    channels = selector.channels
     prunable = [name for name in channels.outputs if any(channels.prunable(name))]
-    keep = {name: [i for i, g in enumerate(channels.outputs[name]) if g not in lost] for name in prunable}
-    odd = unrounded(channels, keep, round_to)
-    if odd:
-        notes.append(f"no multiple of {round_to}, and so whole: {some(odd)}")
+    keep = {name: [i for i, g in enumerate(channels.outputs[name]) if g not in selection.lost] for name in prunable}
+    odd = unrounded(channels, keep, selector.round_to)
+    whole = [f"no multiple of {selector.round_to}, and so whole: {some(odd)}"] if odd else []
     return Plan(
         keep=keep,
         widths=channels.widths,
-        removed=removed,
-        threshold=threshold,
-        ratio=ratio,
-        round_to=round_to,
-        min_channels=min_channels,
-        notes=[*_summary(channels, importance, dropped, lost, removed), *_gone(removed), *notes],
+        removed=selection.removed,
+        threshold=selection.threshold,
+        ratio=selection.ratio,
+        round_to=selector.round_to,
+        min_channels=selector.min_channels,
+        notes=[*_summary(selector, selection), *_gone(selection.removed), *selection.notes, *whole],
     )
 
 
-def _check(ratio: float | None, threshold: float | None, round_to: int, min_channels: int) -> None:
-    if (ratio is None) == (threshold is None):
-        raise ValueError("give either a ratio or a threshold, and not both")
-    if ratio is not None and not 0 <= ratio < 1:
-        raise ValueError(f"ratio is {ratio}: it is the share of channels to drop, at least 0 and less than 1")
-    if threshold is not None and not 0 <= threshold < float("inf"):
-        raise ValueError(f"threshold is {threshold}: it is compared with |gamma|, so it must be finite and at least 0")
-    if round_to < 1:
-        raise ValueError(f"round_to is {round_to}: it must be at least 1 (8 suits fp16, 16 or 32 int8)")
-    if min_channels < 1:
-        raise ValueError(f"min_channels is {min_channels}: a layer without channels computes nothing; use at least 1")
-
-
-def _summary(
-    channels: Channels, importance: Importance, dropped: set[int], lost: set[int], removed: dict[str, list[str]]
-) -> list[str]:
+def _summary(selector: Selector, selection: Selection) -> list[str]:
+    channels, importance = selector.channels, selector.importance
     total = sum(importance.weight.values())
-    below = sum(importance.weight[group] for group in dropped)
+    below = sum(importance.weight[group] for group in selection.fallen)
     gone = sum(
-        may and (group in lost or any(within(name, block) for block in removed))
+        may and (group in selection.lost or any(within(name, block) for block in selection.removed))
         for name in channels.norms
         for group, may in zip(channels.outputs[name], channels.prunable(name))
     )

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Literal, cast
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .importance import Importance
-    from .plan import Plan
+    from .selection import Selection, Selector
 
 FORM = re.compile(r"(?P<kind>[a-z]+)=(?P<number>[0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?) ?(?P<unit>%|[a-zµ]*)", re.IGNORECASE)
 COUNTS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "t": 1e12}
@@ -81,53 +80,47 @@ class Target:
 
 
 class UnreachableError(TargetError):
-    """No plan is small enough; `plan` is the smallest."""
+    """No selection is small enough; `selection` is the smallest."""
 
-    def __init__(self, target: Target, plan: Plan, *, least: float, limit: float) -> None:
+    def __init__(self, target: Target, selector: Selector, selection: Selection, *, least: float, limit: float) -> None:
+        bounds = f"--round-to {selector.round_to} and --min-channels"
         super().__init__(
             f"--target {target.text}: cannot be reached: at least {target.said(least)} are left, {target.said(limit)} "
-            f"are asked for; layers that must stay, --round-to {plan.round_to} and --min-channels set the bound"
+            f"are asked for; layers that must stay, {bounds} set the bound"
         )
-        self.plan = plan
+        self.selection = selection
 
 
-def reach(
-    target: Target,
-    importance: Importance,
-    choose: Callable[[float], Plan],
-    price: Callable[[Plan], float],
-    limit: float,
-) -> Plan:
-    """Return the plan that drops the least and costs at most the limit.
+def reach(target: Target, selector: Selector, price: Callable[[Selection], float], limit: float) -> Selection:
+    """Return what drops the least and costs at most the limit.
 
-    What scores exactly zero does nothing, and yet stays where less will do: it can come back in fine-tuning, since the
-    loss has a gradient on a scale of zero, and as much was asked to be kept.
+    What is of no importance at all does nothing, and yet stays where less will do: it can come back in fine-tuning,
+    since the loss has a gradient on a scale of zero, and as much was asked to be kept.
 
     Args:
         target: What the user asked for.
-        importance: What `choose` goes by.
-        choose: Share of BatchNorm channels to drop, in 0..1, to a plan.
-        price: Plan to its cost.
+        selector: Selects a share of the channels.
+        price: Selection to what is left of the cost.
         limit: The most it may cost.
 
     Raises:
-        UnreachableError: Even the smallest plan costs more; says how much.
+        UnreachableError: Even the smallest selection costs more; says how much.
     """
-    total = sum(importance.weight.values())
+    total = sum(selector.importance.weight.values())
     short, enough = -1, total - 1  # numbers of channels to drop: too few, as far as is known, and enough
 
-    def dropping(number: int) -> Plan:
-        return choose((number + 0.5) / total)  # `drop_ratio` rounds down
+    def dropping(number: int) -> Selection:
+        return selector.by_ratio((number + 0.5) / total)  # `drop_ratio` rounds down
 
-    plan = dropping(enough)
-    least = price(plan)
+    chosen = dropping(enough)
+    least = price(chosen)
     if least > limit:
-        raise UnreachableError(target, plan, least=least, limit=limit)
+        raise UnreachableError(target, selector, chosen, least=least, limit=limit)
     while enough - short > 1:
         middle = (enough + short) // 2
         tried = dropping(middle)
         if price(tried) <= limit:
-            plan, enough = tried, middle
+            chosen, enough = tried, middle
         else:
             short = middle
-    return plan
+    return chosen

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from ..analysis.channels import Channels
     from ..calibration.datasets import DataSet
     from ..files.checkpoint import Checkpoint
-    from ..pruning.importance import Importance
     from ..pruning.plan import Plan
+    from ..pruning.selection import Selection, Selector
 
 
 @dataclass(frozen=True)
@@ -103,10 +103,8 @@ class PruneScript(ABC):
         return model, []
 
     @abstractmethod
-    def choose(
-        self, model: nn.Module, channels: Channels, importance: Importance, options: PruneOptions, ratio: float | None
-    ) -> Plan:
-        """Make the plan, unless `--plan` names one, by these scores; at this ratio where there is one."""
+    def select(self, selector: Selector, options: PruneOptions) -> Selection:
+        """Select what the options say, where they name neither a target nor a plan."""
 
     def remarks(self, dense: nn.Module, pruned: nn.Module, plan: Plan, imgsz: int) -> list[str]:
         """Say what there is to say of the result, a line each."""

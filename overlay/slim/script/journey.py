@@ -7,11 +7,12 @@ model, how its options are spelled and what its files are called; the rest is he
 from __future__ import annotations
 
 import json
-import os
 import sys
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
-from typing import TYPE_CHECKING, TextIO
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -25,11 +26,12 @@ from ..pruning.advice import advise, doubts, table
 from ..pruning.apply import apply_plan, mask_plan
 from ..pruning.plan import Plan, PlanError
 from ..pruning.report import report
+from ..writing.console import one_line, only_json, print_lines, say
 from ..writing.interrupt import INTERRUPTED, interruptible
 from .accuracy import accuracies, accuracy_table, folding_error
 from .given import check_files, image_size, load, open_data, penalised, read_plan
 from .interface import Files
-from .planner import Chooser, predicted
+from .planner import Planner, predicted
 from .results import Results, plan_out
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ def run(script: PruneScript, arguments: Sequence[str] | None = None) -> int:
     with interruptible() as interruption:
         try:
             options = script.read(arguments)
-            with _only_json() if options.json else nullcontext(sys.stdout) as result:
+            with only_json() if options.json else nullcontext(sys.stdout) as result:
                 outcome = look(script, options) if options.report else prune(script, options, written)
                 interruption.check()
                 if options.json:
@@ -74,38 +76,6 @@ def _interrupted(written: list[Path]) -> int:
     what = f"written is {', '.join(map(str, written))}" if written else "nothing was written"
     sys.stderr.write(f"interrupted; {what}\n")
     return INTERRUPTED
-
-
-def one_line(error: BaseException) -> str:
-    """Return what an error says as one line, whatever a file's name holds."""
-    return "".join(letter if letter.isprintable() else " " for letter in str(error))
-
-
-@contextmanager
-def _only_json() -> Iterator[TextIO]:
-    """Yield the real stdout, and send to stderr what upstream's logger and libraries write to theirs meanwhile."""
-    sys.stdout.flush()
-    real = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        with os.fdopen(os.dup(real), "w", encoding="utf-8") as result, redirect_stdout(sys.stderr):
-            yield result
-    finally:
-        sys.stdout.flush()
-        os.dup2(real, 1)
-        os.close(real)
-
-
-def say(text: str) -> None:
-    """Print a line at once."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
-
-
-def print_lines(*lines: str) -> None:
-    """Print lines."""
-    for text in lines:
-        say(text)
 
 
 def look(script: PruneScript, options: PruneOptions) -> dict[str, object]:
@@ -130,60 +100,29 @@ def prune(script: PruneScript, options: PruneOptions, written: list[Path]) -> di
     script.check(options)
     files = Files(script.out(options))
     check_files(options, files.checkpoint)
-    options = options.rounded()
     results = Results(files, script, onnx=options.onnx, written=written)
     unasked = options.dry_run or options.advice or options.overwrite
     replaced = [] if unasked else results.check(plan=options.plan)
-    dense, checkpoint = load(script, options.weights, trust=options.trust)
-    dense, said = script.prepare(dense, options)
-    imgsz, rounded = image_size(options.imgsz, dense, checkpoint, floor=script.floor)
-    data = open_data(script, options, dense, imgsz)
-    said = [*said, *rounded, *(data.said() if data else [])]
-    channels = analyse(dense)
-    allowed = protect(channels, keep=options.keep, only=options.only)
-    known = advise(dense, allowed)
-    options = options.scored(sparse=known.sparse)
+    run = _begin(script, options.rounded())
     if options.advice:
-        print_lines(*said, *table(known))
-        return {"advice": known.to_dict()}
-    with _next_step(script, options):
-        if options.plan:
-            plan = read_plan(options.plan)
-            pruned, notes = _pruned(dense, plan, channels, options, imgsz, data)
-        else:
-
-            def choose(free: Channels) -> Plan:
-                chooser = Chooser.of(script, options, dense, free, imgsz)
-                return chooser.plan_for(options.target, script.export, checkpoint)
-
-            plan, (pruned, notes) = proven(
-                allowed, choose, lambda plan: _pruned(dense, plan, channels, options, imgsz, data)
-            )
-    short = penalised(checkpoint)
-    doubted = doubts(known, dense, channels, plan, penalised=short)
-    if options.target and known.sparse:  # as much was asked for, and what lives on is what fine-tuning is for
-        notes += doubted
-        doubted = []
-    warnings = [f"{doubt}; next: {_mend(known, script, options, short)}" for doubt in doubted]
-    print_lines(*said, *replaced, *(f"WARNING: {text}" for text in warnings), *(f"note: {text}" for text in notes))
-    accuracy = _reestimated(script, dense, pruned, (plan, channels, checkpoint), options, imgsz, data) if data else {}
-    print_lines(*script.remarks(dense, pruned, plan, imgsz))
+        print_lines(*run.said, *table(run.known))
+        return {"advice": run.known.to_dict()}
+    plan, pruned, notes = _planned(run)
+    notes, warnings = _doubted(run, plan, notes)
+    print_lines(*run.said, *replaced, *(f"WARNING: {text}" for text in warnings), *(f"note: {text}" for text in notes))
+    accuracy = _reestimated(run, run.data, plan, pruned) if run.data else {}
+    print_lines(*script.remarks(run.dense, pruned, plan, run.imgsz))
     if options.plan_out:
         plan_out(options.plan_out, plan, overwrite=options.overwrite)
         written.append(options.plan_out)
-    if options.dry_run:
-        before, after = measure.measure(dense, imgsz=imgsz), measure.measure(pruned, imgsz=imgsz)
-    else:
-        with results.workshop() as making:
-            making.write(dense, pruned, channels, plan, checkpoint)
-            before, after = making.measure(script.export if options.onnx else None, dense, pruned, checkpoint, imgsz)
+    before, after = _measured(run, results, plan, pruned)
     lines, rows = measure.table(before, after)
-    print_lines(*lines, *(predicted(dense, channels, plan, imgsz) if options.dry_run else results.beside()))
-    print_lines(*_planned(options))
+    predictions = predicted(run.dense, run.channels, plan, run.imgsz) if options.dry_run else results.beside()
+    print_lines(*lines, *predictions, *_kept_plan(options))
     return {
         "accuracy": accuracy,
         "checkpoint": None if options.dry_run else str(files.checkpoint),
-        "imgsz": imgsz,
+        "imgsz": run.imgsz,
         "notes": notes,
         "rows": rows,
         "threshold": plan.threshold,
@@ -191,53 +130,120 @@ def prune(script: PruneScript, options: PruneOptions, written: list[Path]) -> di
     }
 
 
-def _pruned(
-    dense: nn.Module, plan: Plan, channels: Channels, options: PruneOptions, imgsz: int, data: DataSet | None
-) -> tuple[nn.Module, list[str]]:
+@dataclass(frozen=True)
+class Run:
+    """What a run of the script has been given, and what is known of it before anything is chosen.
+
+    Attributes:
+        script: Of the release.
+        options: With what follows from the model.
+        dense: The model to prune.
+        checkpoint: What it was read from.
+        imgsz: Side of an image, in pixels.
+        data: The user's images, if there are any.
+        channels: What may go, all told.
+        allowed: And of that what the user lets go.
+        known: What the scales say.
+        said: What there is to say of all this.
+    """
+
+    script: PruneScript
+    options: PruneOptions
+    dense: nn.Module
+    checkpoint: Checkpoint
+    imgsz: int
+    data: DataSet | None
+    channels: Channels
+    allowed: Channels
+    known: Advice
+    said: list[str]
+
+
+def _begin(script: PruneScript, options: PruneOptions) -> Run:
+    """Read the checkpoint and the data set, and find the channels."""
+    dense, checkpoint = load(script, options.weights, trust=options.trust)
+    dense, said = script.prepare(dense, options)
+    imgsz, rounded = image_size(options.imgsz, dense, checkpoint, floor=script.floor)
+    data = open_data(script, options, dense, imgsz)
+    channels = analyse(dense)
+    allowed = protect(channels, keep=options.keep, only=options.only)
+    known = advise(dense, allowed)
+    said = [*said, *rounded, *(data.said() if data else [])]
+    options = options.scored(sparse=known.sparse)
+    return Run(script, options, dense, checkpoint, imgsz, data, channels, allowed, known, said)
+
+
+def _planned(run: Run) -> tuple[Plan, nn.Module, list[str]]:
+    """Choose what goes, or read it, and return the plan, the pruned model, and what there is to say."""
+    options = run.options
+    with _next_step(run.script, options):
+        if options.plan:
+            plan = read_plan(options.plan)
+            return (plan, *_pruned(run, plan))
+
+        def choose(free: Channels) -> Plan:
+            planner = Planner.of(run.script, options, run.dense, free, run.imgsz)
+            return planner.plan_for(options.target, run.script.export, run.checkpoint)
+
+        plan, (pruned, notes) = proven(run.allowed, choose, partial(_pruned, run))
+        return plan, pruned, notes
+
+
+def _pruned(run: Run, plan: Plan) -> tuple[nn.Module, list[str]]:
     """Return the pruned model, and what there is to say of it."""
-    pruned = deepcopy(dense)
-    notes = apply_plan(pruned, plan, channels, fold=options.fold, imgsz=imgsz)
+    pruned = deepcopy(run.dense)
+    notes = apply_plan(pruned, plan, run.channels, fold=run.options.fold, imgsz=run.imgsz)
     if notes:
-        masked = deepcopy(dense)
-        mask_plan(masked, plan, channels, fold=True)
-        if data:
-            shown, images = data.batches(SAMPLE, limit=SAMPLE), "images"
+        masked = deepcopy(run.dense)
+        mask_plan(masked, plan, run.channels, fold=True)
+        if run.data:
+            shown, images = run.data.batches(SAMPLE, limit=SAMPLE), "images"
         else:
-            black = image(dense, imgsz, batch=SAMPLE)
+            black = image(run.dense, run.imgsz, batch=SAMPLE)
             shown, images = iter([torch.rand(black.shape, generator=torch.Generator().manual_seed(0))]), "noise"
-        mean, largest = folding_error(masked, pruned, channels, shown)
+        mean, largest = folding_error(masked, pruned, run.channels, shown)
         notes.append(f"folding leaves the outputs {mean:.2%} off in the mean, {largest:.2%} at most, on {images}")
     return pruned, [*plan.notes, *notes]
 
 
-def _reestimated(
-    script: PruneScript,
-    dense: nn.Module,
-    pruned: nn.Module,
-    made: tuple[Plan, Channels, Checkpoint],
-    options: PruneOptions,
-    imgsz: int,
-    data: DataSet,
-) -> dict[str, dict[str, float]]:
+def _doubted(run: Run, plan: Plan, notes: list[str]) -> tuple[list[str], list[str]]:
+    """Return the notes and the warnings of a plan."""
+    short = penalised(run.checkpoint)
+    doubted = doubts(run.known, run.dense, run.channels, plan, penalised=short)
+    if run.options.target and run.known.sparse:  # as much was asked for: fine-tuning is for what lives on
+        return [*notes, *doubted], []
+    return notes, [f"{doubt}; next: {_mend(run.known, run.script, run.options, short)}" for doubt in doubted]
+
+
+def _reestimated(run: Run, data: DataSet, plan: Plan, pruned: nn.Module) -> dict[str, dict[str, float]]:
     """Re-estimate BatchNorm statistics; return the accuracy after each step, if asked for."""
-    plan, channels, checkpoint = made
     steps: dict[str, nn.Module] = {}
-    if options.val:
-        raw = deepcopy(dense)
-        apply_plan(raw, plan, channels, fold=False)
-        folded = {"folded": deepcopy(pruned)} if options.fold else {}
-        steps = {"dense": dense, "pruned, not folded": raw, **folded, "re-estimated": pruned}
+    if run.options.val:
+        raw = deepcopy(run.dense)
+        apply_plan(raw, plan, run.channels, fold=False)
+        folded = {"folded": deepcopy(pruned)} if run.options.fold else {}
+        steps = {"dense": run.dense, "pruned, not folded": raw, **folded, "re-estimated": pruned}
     say(f"re-estimating BatchNorm statistics on images of {data.source}")
     kept = reestimate(pruned, data.batches(BATCH))
     if kept:
         few = "are shown one value a channel and keep the statistics they have; give more images or a larger --imgsz"
         say(f"note: {len(kept)} BatchNorm layers, the first {kept[0]}, {few}")
-    if not options.val:
+    if not steps:
         return {}
     say(f"validating {len(steps)} models on {data.source}")
-    found = accuracies(script.validate, steps, checkpoint, data, imgsz)
-    print_lines(*accuracy_table(found))
-    return found
+    measured = accuracies(run.script.validate, steps, run.checkpoint, data, run.imgsz)
+    print_lines(*accuracy_table(measured))
+    return measured
+
+
+def _measured(run: Run, results: Results, plan: Plan, pruned: nn.Module) -> tuple[measure.Measured, measure.Measured]:
+    """Write the files, unless it is a dry run, and return what both models cost."""
+    if run.options.dry_run:
+        return measure.measure(run.dense, imgsz=run.imgsz), measure.measure(pruned, imgsz=run.imgsz)
+    export = run.script.export if run.options.onnx else None
+    with results.workshop() as making:
+        making.write(run.dense, pruned, run.channels, plan, run.checkpoint)
+        return making.measure(export, run.dense, pruned, run.checkpoint, run.imgsz)
 
 
 @contextmanager
@@ -260,7 +266,7 @@ def _mend(known: Advice, script: PruneScript, options: PruneOptions, more: bool)
     return f"train on, in more epochs: {typed}" if more else typed
 
 
-def _planned(options: PruneOptions) -> list[str]:
+def _kept_plan(options: PruneOptions) -> list[str]:
     """Say where the plan lies, and what it is for."""
     if not options.plan_out:
         return []

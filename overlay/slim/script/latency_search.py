@@ -18,7 +18,6 @@ import numpy as np
 from ..costs import measure
 from ..pruning.apply import apply_plan
 from ..pruning.target import UnreachableError, reach
-from ..pruning.validate import lost_groups
 from ..writing.log import log_info, quiet
 from .before_after import exported
 
@@ -31,9 +30,10 @@ if TYPE_CHECKING:
     from ..costs.latency_model import Latency
     from ..files.checkpoint import Checkpoint
     from ..pruning.plan import Plan
+    from ..pruning.selection import Selection, Selector
     from ..pruning.target import Target
     from .before_after import Export
-    from .planner import Chooser
+    from .planner import Planner
 
 ROUNDS = 4  # of exporting and measuring
 MARGIN = 0.05  # of the limit, by which medians of a quiet machine may differ
@@ -105,9 +105,9 @@ class Prediction:
     rest: float
     known: list[tuple[float, float]]
 
-    def __call__(self, plan: Plan) -> float:
+    def __call__(self, selection: Selection) -> float:
         """Predict."""
-        layers = self.latency.total(self.channels, lost_groups(plan, self.channels), plan.removed)
+        layers = self.latency.total(self.channels, selection.lost, selection.removed)
         whole = self.latency.total(self.channels, ())
         return (self.rest + layers) / (self.rest + whole)
 
@@ -117,7 +117,7 @@ class Prediction:
         return float(np.interp(share, measured, predicted))
 
 
-def aim(target: Target, chooser: Chooser, latency: Latency, trials: Trials) -> Plan:
+def aim(target: Target, planner: Planner, latency: Latency, trials: Trials) -> Plan:
     """Return the plan that reaches a latency, with a note of what was measured.
 
     Raises:
@@ -132,31 +132,32 @@ def aim(target: Target, chooser: Chooser, latency: Latency, trials: Trials) -> P
     tried: list[Outcome] = []
     while len(tried) < ROUNDS and not (tried and tried[-1].close):
         share = predicted.wanted(target.limit(dense) / dense)
-        plan, smallest = _chosen(target, chooser, predicted, share)
+        chosen, smallest = _chosen(target, planner.selector, predicted, share)
+        plan = planner.plan(chosen)
         if any(plan.keep == other.plan.keep for other in tried):
             break
-        found = trials.outcome(plan, target)
-        if smallest and not found.fits:
-            raise UnreachableError(target, plan, least=found.pruned, limit=found.limit)
-        tried.append(found)
-        dense = found.dense
-        predicted.known.append((predicted(plan), found.pruned / found.dense))
+        outcome = trials.outcome(plan, target)
+        if smallest and not outcome.fits:
+            raise UnreachableError(target, planner.selector, chosen, least=outcome.pruned, limit=outcome.limit)
+        tried.append(outcome)
+        dense = outcome.dense
+        predicted.known.append((predicted(chosen), outcome.pruned / outcome.dense))
         expected, left = predicted.known[-1]
         log_info(f"slim: a plan that leaves {expected:.1%} of the latency by the table of layers leaves {left:.1%}")
     return _best(target, tried)
 
 
-def _chosen(target: Target, chooser: Chooser, predicted: Prediction, share: float) -> tuple[Plan, bool]:
-    """Return the plan that should do, and whether it is only the smallest there is."""
+def _chosen(target: Target, selector: Selector, predicted: Prediction, share: float) -> tuple[Selection, bool]:
+    """Return what should do, and whether it is only the smallest there is."""
     try:
-        return reach(target, chooser.importance, chooser.choose, predicted, share), False
+        return reach(target, selector, predicted, share), False
     except UnreachableError as error:
-        return error.plan, True
+        return error.selection, True
 
 
 def _best(target: Target, tried: list[Outcome]) -> Plan:
     """Return what fits and leaves most, or else what misses least, and say which."""
-    fitting = [found for found in tried if found.fits]
+    fitting = [outcome for outcome in tried if outcome.fits]
     best = max(fitting, key=lambda f: f.pruned / f.limit) if fitting else min(tried, key=lambda f: f.pruned / f.limit)
     threads = measure.default_threads()
     note = (

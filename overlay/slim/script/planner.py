@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from ..costs.latency_model import Latency
 from ..costs.layer_costs import KINDS, Costs, prices
 from ..pruning.importance import Importance
+from ..pruning.plan import plan_of
+from ..pruning.selection import Selector
 from ..pruning.target import reach
 from ..pruning.validate import lost_groups
 from ..writing.whole_files import scratch
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from ..analysis.channels import Channels
     from ..files.checkpoint import Checkpoint
     from ..pruning.plan import Plan
+    from ..pruning.selection import Selection
     from ..pruning.target import Counted, Target
     from .before_after import Export
     from .interface import PruneScript
@@ -32,21 +35,21 @@ SCORES = ("gamma", *KINDS)
 
 
 @dataclass(frozen=True)
-class Chooser:
-    """What plans are made from; `choose` takes a ratio, or None for what the options say."""
+class Planner:
+    """What plans are made from; `asked` selects what the options say without a target."""
 
     model: nn.Module
     channels: Channels
     imgsz: int
-    importance: Importance
-    choose: Callable[[float | None], Plan]
+    selector: Selector
+    asked: Callable[[], Selection]
     fold: bool
 
     @classmethod
     def of(
         cls, script: PruneScript, options: PruneOptions, model: nn.Module, channels: Channels, imgsz: int
-    ) -> Chooser:
-        """Read the scores of a model.
+    ) -> Planner:
+        """Read the importance of a model's channels.
 
         Raises:
             ValueError: Nothing can be pruned.
@@ -54,21 +57,21 @@ class Chooser:
         importance, by = Importance.of(model, channels), options.score or "gamma"
         if by != "gamma":
             importance = importance.weighed(prices(model, channels, by, imgsz), by)
-
-        def choose(ratio: float | None = None) -> Plan:
-            return script.choose(model, channels, importance, options, ratio)
-
-        return cls(model, channels, imgsz, importance, choose, fold=options.fold)
+        selector = Selector(model, channels, importance, options.multiple, options.min_channels)
+        return cls(model, channels, imgsz, selector, lambda: script.select(selector, options), fold=options.fold)
 
     @cached_property
     def costs(self) -> Costs:
         """What the model costs; a forward pass that only targets need."""
         return Costs.of(self.model, self.channels, self.imgsz)
 
-    def price(self, plan: Plan, kind: Counted) -> int:
-        """Return what a plan leaves, of parameters or FLOPs."""
-        lost = lost_groups(plan, self.channels)
-        return self.costs.total(self.channels, lost, plan.removed, fold=self.fold).of(kind)
+    def price(self, selection: Selection, kind: Counted) -> int:
+        """Return what a selection leaves, of parameters or FLOPs."""
+        return self.costs.total(self.channels, selection.lost, selection.removed, fold=self.fold).of(kind)
+
+    def plan(self, selection: Selection) -> Plan:
+        """Write down what was selected."""
+        return plan_of(self.selector, selection)
 
     def plan_for(self, target: Target | None, export: Export, checkpoint: Checkpoint) -> Plan:
         """Return the plan that the options ask for, or that reaches a target.
@@ -78,24 +81,23 @@ class Chooser:
             ValueError: An option is out of range, the export failed, or a package is missing.
         """
         if target is None:
-            return self.choose(None)
+            return self.plan(self.asked())
         return self._fast(target, export, checkpoint) if target.kind == "latency" else self._small(target, target.kind)
 
     def _small(self, target: Target, kind: Counted) -> Plan:
         """Reach a target in parameters or FLOPs."""
         dense = self.costs.total(self.channels, ()).of(kind)
         limit = target.limit(dense)
-        plan = reach(target, self.importance, self.choose, lambda tried: self.price(tried, kind), limit)
-        left = self.price(plan, kind)
+        chosen = reach(target, self.selector, lambda tried: self.price(tried, kind), limit)
+        plan, left = self.plan(chosen), self.price(chosen, kind)
         note = f"target {target.text}: {target.said(left)} are left of {target.said(dense)} ({left / dense:.1%})"
-        return replace(plan, notes=[note, *self._asleep(plan), *plan.notes])
+        return replace(plan, notes=[note, *self._asleep(chosen), *plan.notes])
 
-    def _asleep(self, plan: Plan) -> list[str]:
-        """Say how many scales at exactly zero a plan keeps."""
-        kept = {self.channels.outputs[name][i] for name, rows in plan.keep.items() for i in rows}
-        zeros = sum(
-            n for group, n in self.importance.weight.items() if group in kept and self.importance.of_group[group] == 0
-        )
+    def _asleep(self, chosen: Selection) -> list[str]:
+        """Say how many scales at exactly zero stay."""
+        importance = self.selector.importance
+        asleep = {group for group, value in importance.of_group.items() if value == 0} - chosen.lost
+        zeros = sum(importance.weight[group] for group in asleep)
         said = f"{zeros} scales that stay are exactly zero, the heaviest of each layer: the target leaves room for them"
         return [f"{said}, and fine-tuning can bring them back"] if zeros else []
 

@@ -24,7 +24,7 @@ from slim.pruning.target import Target, TargetError
 from slim.pruning.validate import lost_groups
 from slim.script.latency_search import MARGIN, Outcome, Prediction, Trials, aim
 from slim.script.options import PruneOptions
-from slim.script.planner import Chooser
+from slim.script.planner import Planner
 from tests.overlay import small
 from tests.overlay.networks import randomise, stock
 
@@ -201,8 +201,8 @@ def aimed(model, channels, text, folder, imgsz):
     folder.mkdir()
     trials = Trials(exported, model, {}, channels, imgsz, folder)
     script = UltralyticsScript(load=None, export=exported)
-    chooser = Chooser.of(script, PruneOptions(Path("last.pt"), round_to=8), model, channels, imgsz)
-    return aim(Target.parse(text), chooser, Latency.of(model, channels, imgsz), trials)
+    planner = Planner.of(script, PruneOptions(Path("last.pt"), round_to=8), model, channels, imgsz)
+    return aim(Target.parse(text), planner, Latency.of(model, channels, imgsz), trials)
 
 
 class TestTargets:

@@ -10,7 +10,8 @@ from slim.costs.measure import count_parameters
 from slim.passes.flops import count_flops
 from slim.pruning.apply import apply_plan
 from slim.pruning.importance import Importance
-from slim.pruning.plan import make_plan
+from slim.pruning.plan import plan_of
+from slim.pruning.selection import Selector
 from slim.pruning.target import Target, TargetError, reach
 from slim.pruning.validate import lost_groups
 from tests.overlay.networks import stock
@@ -68,17 +69,16 @@ def test_one_that_makes_no_sense_is_refused_with_an_example(text, words):
 
 
 def reached(model, channels, text, **options):
-    """Return the plan, and its price, and that of what drops a channel less."""
-    target, costs, importance = Target.parse(text), Costs.of(model, channels, IMGSZ), Importance.of(model, channels)
-
-    def choose(ratio):
-        return make_plan(model, channels, ratio=ratio, importance=importance, **options)
+    """Return the plan, what a plan costs, and the limit."""
+    target, costs = Target.parse(text), Costs.of(model, channels, IMGSZ)
+    selector = Selector(model, channels, Importance.of(model, channels), **options)
 
     def price(plan):
         return costs.total(channels, lost_groups(plan, channels)).of(target.kind)
 
     limit = target.limit(costs.total(channels, ()).of(target.kind))
-    return reach(target, importance, choose, price, limit), price, limit
+    chosen = reach(target, selector, lambda tried: costs.total(channels, tried.lost).of(target.kind), limit)
+    return plan_of(selector, chosen), price, limit
 
 
 @pytest.mark.parametrize(
@@ -141,13 +141,14 @@ def test_weighed_scores_keep_more_channels_for_the_same_cost(name, kind):
     prices = {group: total.of(kind) for group, total in costs.of_groups(channels).items()}
     kept = {}
     for importance in (plain, plain.weighed(prices, kind)):
-        plan = reach(
+        selector = Selector(model, channels, importance)
+        chosen = reach(
             Target.parse(f"{kind}=0.4"),
-            importance,
-            lambda ratio, importance=importance: make_plan(model, channels, ratio=ratio, importance=importance),
-            lambda plan: costs.total(channels, lost_groups(plan, channels)).of(kind),
+            selector,
+            lambda tried: costs.total(channels, tried.lost).of(kind),
             0.4 * costs.total(channels, ()).of(kind),
         )
+        plan = plan_of(selector, chosen)
         kept[importance.by] = sum(len(plan.keep[name]) for name in channels.norms if name in plan.keep)
     assert kept[kind] > 1.05 * kept["gamma"]
 

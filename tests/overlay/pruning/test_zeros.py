@@ -13,12 +13,13 @@ from slim.command import UltralyticsScript
 from slim.costs.layer_costs import Costs
 from slim.pruning.apply import apply_plan
 from slim.pruning.importance import Importance
-from slim.pruning.plan import make_plan
+from slim.pruning.plan import make_plan, plan_of
+from slim.pruning.selection import Selector
 from slim.pruning.target import Target, reach
 from slim.pruning.validate import lost_groups
 from slim.pruning.weighing import carried, squares
 from slim.script.options import PruneOptions
-from slim.script.planner import Chooser
+from slim.script.planner import Planner
 from tests.overlay import small
 from tests.overlay.networks import randomise, stock
 
@@ -41,16 +42,14 @@ def reached(model, channels, text, *, weighed=False, **options):
         importance = importance.weighed(
             {g: t.of(target.kind) for g, t in costs.of_groups(channels).items()}, target.kind
         )
-
-    def choose(ratio):
-        return make_plan(model, channels, ratio=ratio, importance=importance, **options)
-
-    def price(plan):
-        return costs.total(channels, lost_groups(plan, channels), plan.removed).of(target.kind)
-
+    selector = Selector(model, channels, importance, **options)
     dense = costs.total(channels, ()).of(target.kind)
-    plan = reach(target, importance, choose, price, target.limit(dense))
-    return plan, price(plan) / dense
+
+    def price(tried):
+        return costs.total(channels, tried.lost, tried.removed).of(target.kind)
+
+    plan = plan_of(selector, reach(target, selector, price, target.limit(dense)))
+    return plan, costs.total(channels, lost_groups(plan, channels), plan.removed).of(target.kind) / dense
 
 
 @pytest.mark.parametrize("dead", [0.9, 0.99, 1.0])
@@ -68,14 +67,14 @@ def test_a_target_keeps_what_it_was_asked_to_keep(name, text, weighed, dead):
 def test_prune_says_how_many_stay_at_zero():
     model, channels = stock("yolov8n")
     options = PruneOptions(Path("last.pt"), score="flops")
-    chooser = Chooser.of(
+    planner = Planner.of(
         UltralyticsScript(load=None, export=None), options, kill(model, channels, 0.95), channels, IMGSZ
     )
-    plan = chooser.plan_for(Target.parse("flops=0.4"), None, {})
+    plan = planner.plan_for(Target.parse("flops=0.4"), None, {})
     alive, zeros = 0, 0
     for name in channels.norms:
         kept = plan.keep.get(name, [])
-        scales = [chooser.importance.of_group.get(channels.outputs[name][index], 1.0) for index in kept]
+        scales = [planner.selector.importance.of_group.get(channels.outputs[name][index], 1.0) for index in kept]
         zeros += sum(scale == 0 for scale in scales)
         alive += sum(scale > 0 for scale in scales)
     assert zeros > alive > 0
