@@ -26,7 +26,7 @@ import torch
 from .weighing import carried
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from torch import nn
 
@@ -42,15 +42,19 @@ class Importance:
         weight: Group -> number of BatchNorm channels that go with it.
         place: Group -> minus its position in the first of its BatchNorms, by score and then by what weights carry, in
             (-1, 0]: breaks ties so that layers lose equal shares, the lightest first, and the same ones every time.
+        norms: BatchNorm -> what each of its channels has by itself, not weighed.
         by: What they are weighed with, "gamma" if with nothing.
-        factors: Group -> what |gamma| is multiplied by, where that is not 1.
+        factors: Group -> what it is multiplied by, where that is not 1.
+        what: What it is, for people.
     """
 
     of_group: dict[int, float]
     weight: dict[int, int]
     place: dict[int, float]
+    norms: dict[str, list[float]]
     by: str = "gamma"
     factors: dict[int, float] = field(default_factory=dict)
+    what: str = "|γ|"
 
     @classmethod
     def of(cls, model: nn.Module, channels: Channels) -> Importance:
@@ -59,19 +63,42 @@ class Importance:
         Raises:
             ValueError: If no channel can be pruned, or a gamma is not finite.
         """
-        score: defaultdict[int, float] = defaultdict(float)
-        weight: defaultdict[int, int] = defaultdict(int)
+        return cls.made(model, channels, {name: layer_gammas(model, name) for name in channels.norms}, max)
+
+    @classmethod
+    def made(
+        cls,
+        model: nn.Module,
+        channels: Channels,
+        norms: dict[str, list[float]],
+        joined: Callable[[list[float]], float],
+        what: str = "|γ|",
+    ) -> Importance:
+        """Join what the channels of BatchNorms have into what their groups have.
+
+        Args:
+            model: The model.
+            channels: Its channels.
+            norms: BatchNorm -> what each of its channels has.
+            joined: What a group has, of what its channels have.
+            what: What it is, for people.
+
+        Raises:
+            ValueError: If no channel can be pruned.
+        """
+        values: defaultdict[int, list[float]] = defaultdict(list)
         for name in channels.norms:
-            for group, gamma in zip(channels.outputs[name], layer_gammas(model, name)):
+            for group, value in zip(channels.outputs[name], norms[name]):
                 if group not in channels.frozen:
-                    score[group] = max(score[group], gamma)
-                    weight[group] += 1
-        if not score:
+                    values[group].append(value)
+        if not values:
             raise ValueError(f"no BatchNorm channel can be pruned: {why_none(channels)}")
-        return cls(dict(score), dict(weight), _places(channels, score, carried(model, channels)))
+        of_group = {group: joined(own) for group, own in values.items()}
+        place = _places(channels, of_group, carried(model, channels))
+        return cls(of_group, {group: len(own) for group, own in values.items()}, place, norms, what=what)
 
     def weighed(self, prices: Mapping[int, float], by: str) -> Importance:
-        """Return |gamma|·sqrt(typical price / price); typical is the geometric mean over BatchNorm channels.
+        """Return importance·sqrt(typical price / price); typical is the geometric mean over BatchNorm channels.
 
         Args:
             prices: Prunable group -> what it costs, in any unit, more than zero.
@@ -138,14 +165,12 @@ def drop_below(importance: Importance, threshold: float, *, strictly: bool = Fal
     }
 
 
-def fallen_norms(
-    model: nn.Module, channels: Channels, threshold: float, *, including: bool, factors: Mapping[int, float]
-) -> list[str]:
-    """Return the BatchNorms all of whose |gamma|, times their groups' factors, lie below a threshold, or at it."""
-    found = []
-    for name in channels.norms:
-        rows = zip(layer_gammas(model, name), channels.outputs[name])
-        values = [value * factors.get(group, 1.0) for value, group in rows]
+def fallen_norms(importance: Importance, channels: Channels, threshold: float, *, including: bool) -> list[str]:
+    """Return the BatchNorms all of whose channels, times their groups' factors, lie below a threshold, or at it."""
+    fallen = []
+    for name, own in importance.norms.items():
+        rows = zip(own, channels.outputs[name])
+        values = [value * importance.factors.get(group, 1.0) for value, group in rows]
         if values and all(value < threshold or (including and value == threshold) for value in values):
-            found.append(name)
-    return found
+            fallen.append(name)
+    return fallen

@@ -145,7 +145,10 @@ def _summary(selector: Selector, selection: Selection) -> list[str]:
     )
     notes = [f"{gone} of {total} prunable BatchNorm channels dropped ({gone / total:.1%})"]
     if importance.by != "gamma":
-        notes.append(f"chosen by |γ| weighed with {importance.by}: what costs more goes at a larger |γ|")
+        what = importance.what
+        notes.append(f"chosen by {what} weighed with {importance.by}: what costs more goes at a larger {what}")
+    elif importance.what != "|γ|":
+        notes.append(f"chosen by {importance.what}")
     if gone < below:
         notes.append(f"{below - gone} more fell under the threshold and stay, for round_to, even parts or the minimum")
     if len(set(importance.of_group.values())) == 1:

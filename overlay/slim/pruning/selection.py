@@ -118,8 +118,7 @@ class Selector:
         return self._selected(fallen, self._fallen_norms(threshold, including=not strictly), threshold, None)
 
     def _fallen_norms(self, threshold: float, *, including: bool) -> list[str]:
-        factors = self.importance.factors
-        return fallen_norms(self.model, self.channels, threshold, including=including, factors=factors)
+        return fallen_norms(self.importance, self.channels, threshold, including=including)
 
     def _selected(self, fallen: set[int], norms: list[str], threshold: float, ratio: float | None) -> Selection:
         removed = self._removable(tuple(norms))

@@ -10,6 +10,7 @@ import torch
 from ..files.checkpoint import save_checkpoint
 from ..files.sealed import sealed
 from ..passes.shadow import held, undisturbed
+from ..pruning.sensitivity import raw_outputs
 from ..writing.log import first_line, quiet
 from ..writing.whole_files import scratch
 
@@ -56,13 +57,9 @@ def folding_error(
 def _raw(model: nn.Module, channels: Channels, images: Tensor) -> list[Tensor]:
     """Return what the layers give out that nobody may narrow and no BatchNorm follows."""
     seen: list[Tensor] = []
-    last = [
-        name
-        for name in channels.inputs
-        if name not in channels.followed_by and not any(channels.prunable(name)) and any(channels.inputs[name])
-    ]
     handles = [
-        model.get_submodule(name).register_forward_hook(lambda *passed: seen.append(passed[-1])) for name in last
+        model.get_submodule(name).register_forward_hook(lambda *passed: seen.append(passed[-1]))
+        for name in raw_outputs(channels)
     ]
     with held(handles), undisturbed(model):
         model(images.to(next(model.parameters()).device))
