@@ -90,23 +90,20 @@ class Channels:
 
     def members(self, group: int) -> list[tuple[str, str, int]]:
         """Return every place of a group as (layer, "out" or "in", channel)."""
-        sides = (("out", self.outputs), ("in", self.inputs))
-        return [
-            (name, side, index)
-            for side, layers in sides
-            for name, groups in layers.items()
-            for index, found in enumerate(groups)
-            if found == group
-        ]
+        places: list[tuple[str, str, int]] = []
+        for side, layers in (("out", self.outputs), ("in", self.inputs)):
+            for name, groups in layers.items():
+                places += [(name, side, index) for index, own in enumerate(groups) if own == group]
+        return places
 
     def reasons(self) -> dict[str, Reason]:
         """Return for each BatchNorm with frozen channels the first reason why."""
-        found = {}
+        reasons = {}
         for name in self.norms:
             reason = next((self.frozen[g] for g in self.outputs[name] if g in self.frozen), None)
             if reason is not None:
-                found[name] = reason
-        return found
+                reasons[name] = reason
+        return reasons
 
 
 def analyse(model: nn.Module, example: Tensor | None = None) -> Channels:

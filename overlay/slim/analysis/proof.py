@@ -5,11 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
 
 from ..groups.blocks import within
 from ..labels.kept import Kept, expected
@@ -99,12 +100,12 @@ def _compare(model: nn.Module, channels: Channels, drop: Drop) -> None:
     trace, _ = traced(model, torch.zeros(channels.example))
     kept = Kept.by_layer(trace, channels, drop.lost)
     for way in drop.ways:
-        found = _found(model, channels, replace(drop, ways=[way]), (trace, kept))
-        if found is not None:
-            raise UnprovenError(found.module, found.said, _touched(trace, channels, drop.lost, found))
+        finding = _found(model, channels, replace(drop, ways=[way]), (trace, kept))
+        if finding is not None:
+            raise UnprovenError(finding.module, finding.said, _touched(trace, channels, drop.lost, finding))
     if quick.failed:
-        found = quick.findings[0]
-        raise UnprovenError(found.module, found.said, _touched(trace, channels, drop.lost, found))
+        finding = quick.findings[0]
+        raise UnprovenError(finding.module, finding.said, _touched(trace, channels, drop.lost, finding))
 
 
 def _found(model: nn.Module, channels: Channels, drop: Drop, known: tuple[Trace, Kept]) -> Finding | None:
@@ -112,14 +113,14 @@ def _found(model: nn.Module, channels: Channels, drop: Drop, known: tuple[Trace,
     trace, kept = known
     in_flight = _in_flight(trace, channels)
 
-    def wanted(name: str, *at: Any) -> list[Tensor]:
+    def wanted(name: str, call: int, side: str, place: int, masked: Tensor, ours: Tensor) -> list[Tensor]:
         inside = any(within(name, block) for block in drop.removed)
-        return [] if inside else expected(trace, kept, in_flight, name, *at)
+        return [] if inside else expected(trace, kept, in_flight, name, call, side, place, masked, ours)
 
     for exact in (True, False):
         with suppress(UnfitError):
-            found = probe(model, channels, drop, wanted, thorough=True, exact=exact).findings
-            return found[0] if found else None
+            findings = probe(model, channels, drop, wanted, thorough=True, exact=exact).findings
+            return findings[0] if findings else None
     return None
 
 
@@ -149,8 +150,8 @@ def _wanted(
     if any(layer == name and (side == "leaving") == (name in channels.norms) for layer, *_ in channels.rescaled):
         return []
     row = (channels.outputs if side == "leaving" or name in channels.norms else channels.inputs)[name]
-    layer: Any = model.get_submodule(name)
-    dim: int = 1 if isinstance(layer, _BatchNorm) else -1 if isinstance(layer, nn.Linear) else 1 - layer.weight.ndim
+    layer = model.get_submodule(name)
+    dim = 1 - layer.weight.ndim if isinstance(layer, _ConvNd) else 1 if isinstance(layer, _BatchNorm) else -1
     if masked.shape[dim] != len(row):
         return []
     kept = [index for index, group in enumerate(row) if group not in drop.lost]
@@ -169,14 +170,14 @@ def _end(masked: Tensor, ours: Tensor) -> Tensor:
     return wanted
 
 
-def _touched(trace: Trace, channels: Channels, lost: set[int], found: Finding) -> set[int]:
+def _touched(trace: Trace, channels: Channels, lost: set[int], finding: Finding) -> set[int]:
     """Return the groups of what enters and leaves a module, or of its layers, or of more around it; some are lost."""
     number = {
         root: group
         for name, row in channels.outputs.items()
         for root, group in zip(trace.labels.find_all(trace.outputs[name].numpy()), row)
     }
-    module, step = found.module, 0
+    module, step = finding.module, 0
     while True:
         visits = [] if step else trace.visits.get(module, [])
         labels = [plane for visit in visits for mark in (*visit.entering, *visit.leaving) for plane in mark.planes]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from .channels import Channels, analyse
 
@@ -13,7 +12,7 @@ from .channels import Channels, analyse
 def prunable_gammas(model: nn.Module, channels: Channels | None = None) -> Tensor:
     """Return |γ| of every channel that can be pruned, in one vector; the model's channels may be known already."""
     channels = channels or analyse(model)
-    norms: dict[str, Any] = dict(model.named_modules())
+    norms = {name: m for name, m in model.named_modules() if isinstance(m, _BatchNorm)}
     return torch.cat([norms[name].weight.detach()[channels.prunable(name)].abs() for name in channels.norms])
 
 

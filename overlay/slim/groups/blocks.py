@@ -9,7 +9,7 @@ there is tried (`serving`), for other parents may know their blocks better; else
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -84,7 +84,7 @@ def _noise(model: nn.Module, channels: Channels, blocks: Iterable[str]) -> dict[
     made: dict[str, Tensor] = {}
     generator = torch.Generator().manual_seed(0)
 
-    def note(name: str, arguments: tuple[Any, ...]) -> None:
+    def note(name: str, arguments: tuple[object, ...]) -> None:
         x = arguments[0] if len(arguments) == 1 else None
         if isinstance(x, Tensor) and x.ndim == 4:  # noqa: PLR2004 - (B, C, H, W)
             noise = torch.randn((2, *x.shape[1:]), generator=generator).to(x)
@@ -105,7 +105,7 @@ def keep_constants(twin: nn.Module, blocks: Iterable[str]) -> None:
                 module.padding_mode = "replicate"
 
 
-def pads_with_zeros(layer: Any) -> bool:
+def pads_with_zeros(layer: _ConvNd) -> bool:
     """Whether a convolution meets zeros at the border."""
     padding = getattr(layer, "_reversed_padding_repeated_twice", ())  # also right where `padding` is a word
     return any(padding) and layer.padding_mode == "zeros"
@@ -128,7 +128,7 @@ def _spread(values: Tensor) -> float:
 def remove_blocks(model: nn.Module, names: Iterable[str]) -> None:
     """Put the identity in the place of these modules, wherever they stand, with what upstream has attached to them."""
     for name in names:
-        gone: Any = model.get_submodule(name)
+        gone = model.get_submodule(name)
         identity = nn.Identity().train(gone.training)
         for attribute in ATTACHED:
             if attribute in vars(gone):

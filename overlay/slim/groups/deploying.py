@@ -17,7 +17,7 @@ import random
 import re
 from dataclasses import dataclass
 from itertools import combinations, islice, product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -32,10 +32,12 @@ from .keep_counts import layer_groups
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from types import FunctionType
 
     from torch import Tensor
 
     from ..analysis.channels import Channels
+    from ..labels.tracked import Value
 
 METHODS = re.compile(r"(switch|convert|change|turn|to)_\w*deploy|deploy|fuse|merge|re_?param|slim_?down")
 TOLERANCE = 1e-3  # relative to the largest value: folding a BatchNorm into a convolution rounds anew
@@ -48,8 +50,8 @@ Numbers = tuple[tuple[ModuleAttr, Row], ...]  # of modules by their names in the
 class Said:
     """What a module was given in a pass and what it gave out."""
 
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+    args: tuple[object, ...]
+    kwargs: dict[str, object]
     outputs: list[Tensor]
 
 
@@ -75,28 +77,28 @@ def deployed(model: nn.Module, channels: Channels) -> tuple[dict[ModuleAttr, Row
     known: dict[type, list[tuple[ModuleAttr, ...]]] = {}
     for name, method in methods:
         guesses = _guesses(model, channels, name, known)
-        found = next((numbers for numbers in guesses if narrow.serve(name, method, numbers)), None)
-        if found is None:
+        needed = next((numbers for numbers in guesses if narrow.serve(name, method, numbers)), None)
+        if needed is None:
             stuck[name] = method
             continue
-        known.setdefault(type(model.get_submodule(name)), []).append(tuple(key for key, _ in found))
-        attributes.update({_full(name, key): row for key, row in found})
+        known.setdefault(type(model.get_submodule(name)), []).append(tuple(key for key, _ in needed))
+        attributes.update({_full(name, key): row for key, row in needed})
     return attributes, stuck
 
 
 def methods_of(module: nn.Module, name: str) -> Iterator[str]:
     """Give the methods of a module that look like such, and that take no arguments."""
-    kind: Any = type(module)
+    kind: type = type(module)
     for method in _methods_of(kind):
         if name or method != "fuse":  # upstream's, of the whole model, which knows its layers and speaks
             yield method
 
 
 @functools.lru_cache(maxsize=256)
-def _methods_of(kind: Any) -> tuple[str, ...]:
+def _methods_of(kind: type) -> tuple[str, ...]:
     if kind.__module__.startswith("torch."):
         return ()
-    found = []
+    methods = []
     for method in dir(kind):
         if not METHODS.match(method) or hasattr(nn.Module, method):
             continue
@@ -105,11 +107,11 @@ def _methods_of(kind: Any) -> tuple[str, ...]:
             continue
         _, *parameters = inspect.signature(function).parameters.values()
         if all(p.default is not p.empty or p.kind in {p.VAR_POSITIONAL, p.VAR_KEYWORD} for p in parameters):
-            found.append(method)
-    return tuple(found)
+            methods.append(method)
+    return tuple(methods)
 
 
-def _calls(function: Any) -> bool:
+def _calls(function: FunctionType) -> bool:
     """Whether a function calls anything: one that only sets attributes, as upstream's heads do, makes no weights."""
     return any(instruction.opname.startswith("CALL") for instruction in dis.get_instructions(function))
 
@@ -132,7 +134,7 @@ class _Copy:
         with held(handles), undisturbed(self.twin):
             whole_pass(self.twin, noise.to(next(self.twin.parameters()).device))
 
-    def _note(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
+    def _note(self, name: str, args: tuple[object, ...], kwargs: dict[str, object], out: object) -> None:
         self.said.setdefault(name, Said(_cloned(args), kwargs, [tensor.clone() for tensor in tensors(out)]))
 
     def serves(self, name: str, method: str, numbers: Numbers = ()) -> bool:
@@ -189,7 +191,9 @@ def _guesses(
             choices.update({key: rows[size] for key, size in sizes.items() if size in rows})
     choices = {key: found for key, found in choices.items() if _full(block, key) not in channels.attributes}
     sets = [keys for keys in known.get(type(module), []) if all(key in choices for key in keys)]
-    sets += [keys for size in (1, 2, len(choices)) if size for keys in combinations(choices, size)]
+    for size in (1, 2, len(choices)):
+        if size:
+            sets += combinations(choices, size)
     tries = (tuple(zip(keys, those)) for keys in sets for those in product(*(choices[key] for key in keys)))
     yield from islice(tries, MOST_TRIES)
 
@@ -211,7 +215,7 @@ def _some_of_each(channels: Channels, seed: int) -> set[int]:
     return {group for count in counts for group in spare[count.layer_group][: drop[id(count.even)]]}
 
 
-def _cloned(value: Any) -> Any:
+def _cloned(value: object) -> Value:
     """Copy the tensors in arguments, for code that works in place."""
     if isinstance(value, torch.Tensor):
         return value.clone()

@@ -52,8 +52,8 @@ def _places(rows: list[tuple[Place, np.ndarray]], groups: list[int]) -> list[Lay
     """Return the layer groups of a few groups."""
     wanted = np.zeros(1 + max(int(row.max()) for _, row in rows), bool)
     wanted[groups] = True
-    found: dict[int, list[Place]] = {group: [] for group in groups}
+    places: dict[int, list[Place]] = {group: [] for group in groups}
     for place, row in rows:
         for group in row[wanted[row]].tolist():
-            found[group].append(place)
-    return [LayerGroup(found[group]) for group in groups]
+            places[group].append(place)
+    return [LayerGroup(places[group]) for group in groups]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def silence_channels(model: nn.Module, channels: Channels, lost: set[int], *, sh
 def silence_norms(model: nn.Module, names: Iterable[str], *, shift: bool) -> None:
     """Zero all of these BatchNorms, as `silence_channels`."""
     for name in names:
-        norm: Any = model.get_submodule(name)
-        _zero(norm, range(norm.num_features), shift=shift)
+        norm = model.get_submodule(name)
+        _zero(norm, range(len(norm.get_parameter("weight"))), shift=shift)
 
 
 def silence_blocks(model: nn.Module, blocks: Iterable[str]) -> None:
@@ -43,8 +43,8 @@ def silence_blocks(model: nn.Module, blocks: Iterable[str]) -> None:
         silence_norms(model, [f"{block}.{name}" if name else block for name in inside], shift=True)
 
 
-def _zero(norm: Any, gone: Iterable[int], *, shift: bool) -> None:
+def _zero(norm: nn.Module, gone: Iterable[int], *, shift: bool) -> None:
     for name in ("weight", "bias") if shift else ("weight",):
-        old: Tensor = getattr(norm, name)
+        old = norm.get_parameter(name)
         values = old.detach().index_fill(0, torch.tensor(list(gone), device=old.device), 0)
         setattr(norm, name, nn.Parameter(values, requires_grad=old.requires_grad))

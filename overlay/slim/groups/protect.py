@@ -39,21 +39,21 @@ def protect(channels: Channels, *, keep: Sequence[str] = (), only: Sequence[str]
         wanted = matching(names, only, "--only")
         spared.update({name: OTHERS for name in names if name not in wanted and name not in spared})
     frozen = {group: reason for name, reason in spared.items() for group in channels.outputs[name]}
-    found = replace(channels, frozen={**channels.frozen, **frozen, FIXED: channels.frozen[FIXED]})
-    if spared and not any(any(found.prunable(name)) for name in found.norms):
+    less = replace(channels, frozen={**channels.frozen, **frozen, FIXED: channels.frozen[FIXED]})
+    if spared and not any(any(less.prunable(name)) for name in less.norms):
         raise PatternError("--keep and --only leave no channel that may go: name fewer layers, or others")
-    return found
+    return less
 
 
 def matching(names: Sequence[str], patterns: Iterable[str], option: str) -> set[str]:
     """Return the layers that match any of these patterns, by their own name or that of a module around them."""
-    found: set[str] = set()
+    matched: set[str] = set()
     for pattern in patterns:
         mine = {name for name in names if any(fnmatchcase(place, pattern) for place in _places(name))}
         if not mine:
             raise PatternError(f"{option} {pattern}: no layer is called so; {_nearest(names, pattern)}")
-        found |= mine
-    return found
+        matched |= mine
+    return matched
 
 
 def _places(name: str) -> list[str]:

@@ -9,7 +9,7 @@ inference, in training and in the model's own loss, at two sizes and a batch of 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -107,7 +107,7 @@ def _heard(twin: nn.Module, way: Pass, blocks: Iterable[str]) -> Heard:
     entered: list[str] = []
     inside = {id(m) for block in blocks for m in twin.get_submodule(block).modules()}
 
-    def note(name: str, module: nn.Module, arguments: tuple[Any, ...]) -> None:
+    def note(name: str, module: nn.Module, arguments: tuple[object, ...]) -> None:
         entered.append(name)
         generator.manual_seed(len(entered))  # what a block draws at random must not change what others draw
         if isinstance(module, LAYERS):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 import weakref
 from collections import defaultdict
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from .labels import FIXED
+
+if TYPE_CHECKING:
+    from .tracked import Operator
 
 
 class Aliases:
@@ -58,7 +61,7 @@ def overwritten(target: Tensor, labels: Tensor | None, written: Tensor, new: Ten
 
 
 @functools.cache
-def in_place(func: Any) -> tuple[int, ...]:
+def in_place(func: Operator) -> tuple[int, ...]:
     """Return the places of an operator's arguments that it writes to."""
     arguments = enumerate(func._schema.arguments) if hasattr(func, "_schema") else ()  # noqa: SLF001
     return tuple(i for i, a in arguments if a.alias_info is not None and a.alias_info.is_write and not a.kwarg_only)

@@ -6,11 +6,12 @@ PyTorch hands operators plain numbers, and a view without its -1. So the call is
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from .sizes import part_of
+if TYPE_CHECKING:
+    from .tracked import Value
 
 INFERRED = -1  # a size that PyTorch computes from the others
 FOLLOWED = None  # a size that nobody gave: the operator takes what is there
@@ -21,37 +22,37 @@ class Asked:
     """A call of a function of PyTorch's from Python."""
 
     name: str = ""
-    args: tuple[Any, ...] = ()
-    kwargs: dict[str, Any] = field(default_factory=dict)
+    args: tuple[Value, ...] = ()
+    kwargs: dict[str, Value] = field(default_factory=dict)
 
-    def argument(self, place: int, *names: str) -> Any:
+    def argument(self, place: int, *names: str) -> Value:
         """Return an argument by its place or one of its names; None where it was not given."""
         if len(self.args) > place:
             return self.args[place]
         return next((self.kwargs[name] for name in names if name in self.kwargs), None)
 
-    def sizes(self, ndim: int) -> list[Any]:
+    def sizes(self, ndim: int) -> list[int | None]:
         """Return the size that was asked of each dimension of a result: a number, INFERRED or FOLLOWED."""
-        wanted: list[Any] = [FOLLOWED] * ndim
+        wanted: list[int | None] = [FOLLOWED] * ndim
         if self.name in {"view", "reshape"}:
             given = self.args[1:] or (self.argument(1, "shape", "size"),)
-            found = list(given[0]) if isinstance(given[0], (tuple, list)) else list(given)
+            asked = list(given[0]) if isinstance(given[0], (tuple, list)) else list(given)
         elif self.name == "unflatten":
             dim, sizes = self.argument(1, "dim"), list(self.argument(2, "sizes"))
             dim %= ndim - len(sizes) + 1
-            found = [*wanted[:dim], *sizes, *wanted[dim + len(sizes) :]]
+            asked = [*wanted[:dim], *sizes, *wanted[dim + len(sizes) :]]
         else:
             return wanted
-        return found if len(found) == ndim and all(isinstance(size, int) or size is None for size in found) else wanted
+        return asked if len(asked) == ndim and all(isinstance(size, int) or size is None for size in asked) else wanted
 
-    def parts(self) -> list[Any] | None:
+    def parts(self) -> list[int] | None:
         """Return the sizes that a split was given, one where all are to be alike; None where it only counts parts."""
         if self.name in {"chunk", "tensor_split", "unsafe_chunk"}:
             return None
         given = self.argument(1, "split_size_or_sections", "split_size", "split_sizes")
         return list(given) if isinstance(given, (tuple, list)) else [given]
 
-    def bounds(self, dim: int, first: int, last: int) -> tuple[Any, Any]:
+    def bounds(self, dim: int, first: int, last: int) -> tuple[object, object]:
         """Return where a slice along a dimension begins and ends, as it was given; plain numbers where it was not."""
         if self.name == "narrow":
             start, length = self.argument(2, "start"), self.argument(3, "length")
@@ -71,11 +72,11 @@ class Asked:
         return parts if isinstance(parts, int) else 0
 
 
-def _index(ndim: int, index: Any) -> dict[int, Any]:
+def _index(ndim: int, index: object) -> dict[int, object]:
     """Return what an index has for each dimension, numbered as PyTorch does while it goes from left to right."""
     parts = index if isinstance(index, tuple) else (index,)
     taken = sum(part is not None and part is not Ellipsis and not isinstance(part, bool) for part in parts)
-    found: dict[int, Any] = {}
+    by_dim: dict[int, object] = {}
     dim = 0
     for part in parts:
         if part is Ellipsis:
@@ -83,11 +84,6 @@ def _index(ndim: int, index: Any) -> dict[int, Any]:
         elif isinstance(part, int):
             continue  # a dimension less
         else:
-            found[dim] = part
+            by_dim[dim] = part
             dim += part.ndim if isinstance(part, Tensor) and part.dtype is not None and part.ndim > 1 else 1
-    return found
-
-
-def each_of(size: Any, parts: int) -> Any:
-    """Return what is asked of each of several parts, where anything is."""
-    return size if size in {INFERRED, FOLLOWED} or parts == 1 else part_of(size, parts)
+    return by_dim

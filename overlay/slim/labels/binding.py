@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .reason import Reason
 
 
-def bind(trace: Trace, rows: Sequence[Tensor], each: Any, reason: Reason) -> None:
+def bind(trace: Trace, rows: Sequence[Tensor], each: object, reason: Reason) -> None:
     """Demand that each row of labels keeps as many channels as a size says that code asks for.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..analysis.channels import Channels
     from ..passes.trace import Trace
     from .labels import Array
-    from .tracked import Mark
+    from .tracked import Mark, Value
 
 LEAST = 1e-30  # so that two tensors of zeros are the same
 
@@ -58,18 +58,18 @@ class Kept:
     def mask(self, labels: Tensor) -> Tensor | None:
         """Return which values are kept, in the shape of the labels; None if all are."""
         if id(labels) not in self._masks:
-            found = torch.from_numpy(self._kept[labels.abs().numpy()])
-            self._masks[id(labels)] = None if bool(found.all()) else found
+            kept = torch.from_numpy(self._kept[labels.abs().numpy()])
+            self._masks[id(labels)] = None if bool(kept.all()) else kept
         return self._masks[id(labels)]
 
     def of(self, masked: Tensor, mark: Mark) -> list[Tensor]:
         """Return what a pruned tensor must be: nothing if that cannot be told, several if it may be either."""
-        found = [masked]
+        possible = [masked]
         for plane in mark.planes:
             mask = self.mask(plane)
             if mask is not None:
-                found = [narrow for wide in found for narrow in _narrowed(wide, mask)]
-        return found
+                possible = [narrow for wide in possible for narrow in _narrowed(wide, mask)]
+        return possible
 
 
 def expected(
@@ -160,7 +160,7 @@ def _apart_where_finite(ours: Tensor, theirs: Tensor, least: float) -> float:
     return _apart(ours[finite], theirs[finite], least)
 
 
-def mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+def mapped(value: object, change: Callable[[Tensor], Tensor]) -> Value:
     """Return nested lists, tuples and dicts with each tensor changed, in the order of `trace.tensors`."""
     if isinstance(value, Tensor):
         return change(value)

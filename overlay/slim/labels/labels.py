@@ -7,7 +7,7 @@ BatchNorm's scale and shift are: before the BatchNorm, or after a sigmoid. Such 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,7 +18,9 @@ from .reason import Reason
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    Array = np.ndarray[Any, np.dtype[np.int64]]
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.int64]
 
 FIXED = 0
 FEW = 16  # times as many labels are looked up at once in the time that one takes by itself
@@ -54,8 +56,8 @@ class Labels:
 
     def find_all(self, labels: Sequence[int] | Array) -> list[int]:
         """Return the representative of each label, all at once."""
-        found: list[int] = self.roots(labels).tolist()
-        return found
+        roots: list[int] = self.roots(labels).tolist()
+        return roots
 
     def roots(self, labels: Sequence[int] | Array) -> Array:
         """Return the representative of each label as an array."""
@@ -105,15 +107,15 @@ class Labels:
 
 def varying(labels: Tensor) -> list[int]:
     """Return the dimensions along which the labels differ."""
-    found = []
+    dims = []
     for dim, size in enumerate(labels.shape):
         if size > 1:
             first = labels.narrow(dim, 0, 1)
             if labels.stride(dim) != 0 and bool((labels != first).any()):
-                found.append(dim)
+                dims.append(dim)
             else:
                 labels = first  # so that the others are told by fewer
-    return found
+    return dims
 
 
 def core(labels: Tensor) -> Tensor:

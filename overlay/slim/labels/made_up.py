@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -21,20 +21,20 @@ DEFAULTS = {"box": 7.5, "cls": 0.5, "dfl": 1.5, "pose": 12.0, "kobj": 1.0, "mask
 class Hyperparameters:
     """What a model was trained with; a number, too, for what it was not."""
 
-    def __init__(self, known: dict[str, Any]) -> None:
+    def __init__(self, known: dict[str, object]) -> None:
         self.__dict__.update(known)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> float:
         """Return upstream's default, or 1."""
         if name.startswith("__"):
             raise AttributeError(name)
         return DEFAULTS.get(name, 1.0)
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> object:
         """Return the same, as YOLOv5 asks for it."""
         return getattr(self, name)
 
-    def get(self, name: str, default: Any = None) -> Any:
+    def get(self, name: str, default: object = None) -> object:
         """Return what is known, or the default."""
         return vars(self).get(name, default)
 
@@ -42,17 +42,17 @@ class Hyperparameters:
 @contextmanager
 def hyperparameters(twin: nn.Module) -> Iterator[None]:
     """Give a copied model what its loss reads, and have it make its criterion anew."""
-    whole: Any = twin
-    before = {name: vars(whole)[name] for name in ("args", "criterion", "hyp") if name in vars(whole)}
+    held = vars(twin)
+    before: dict[str, object] = {name: held[name] for name in ("args", "criterion", "hyp") if name in held}
     args = before.get("args", {})
-    whole.args = Hyperparameters(dict(args) if isinstance(args, dict) else dict(vars(args)))
+    held["args"] = Hyperparameters(dict(args) if isinstance(args, dict) else dict(vars(args)))
     if "criterion" in before:
-        whole.criterion = None
+        held["criterion"] = None
     try:
         yield
     finally:
-        vars(whole).pop("args", None)
-        vars(whole).update(before)
+        held.pop("args", None)
+        held.update(before)
 
 
 def batches(twin: nn.Module, shown: Tensor) -> list[dict[str, Tensor]]:
@@ -64,7 +64,7 @@ def batches(twin: nn.Module, shown: Tensor) -> list[dict[str, Tensor]]:
     """
     height, width = shown.shape[2:]
     layers = getattr(twin, "model", None)
-    head: Any = layers[-1] if isinstance(layers, torch.nn.Sequential) and len(layers) else None
+    head = layers[-1] if isinstance(layers, torch.nn.Sequential) and len(layers) else None
     shape = getattr(head, "kpt_shape", (17, 3))
     image, shown = shown, shown[:0].float()  # what is said of images is float32, whatever they are in
     boxes = shown.new_tensor([[0.4, 0.4, 0.5, 0.4], [0.6, 0.5, 0.3, 0.6]]).repeat(2, 1)

@@ -10,7 +10,7 @@ and leaves the others. A plane that meets an activation's channels is united wit
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -21,7 +21,7 @@ from .labels import FIXED, core, fit, varying
 from .reason import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, MutableMapping, Sequence
 
     from ..passes.trace import Trace
     from .tracked import Call
@@ -36,16 +36,16 @@ def holders(model: nn.Module) -> dict[int, tuple[str, str]]:
 
     What two modules have is left out, and so stays as it is.
     """
-    found: dict[int, tuple[str, str]] = {}
+    places: dict[int, tuple[str, str]] = {}
     twice: set[int] = set()
     for name, module in model.named_modules():
         if isinstance(module, WHOLE):
             continue
         for own, tensor in (*module._parameters.items(), *module._buffers.items()):  # noqa: SLF001 - with those shared
             if tensor is not None:
-                twice |= {id(tensor)} & found.keys()
-                found[id(tensor)] = (name, own)
-    return {key: place for key, place in found.items() if key not in twice}
+                twice |= {id(tensor)} & places.keys()
+                places[id(tensor)] = (name, own)
+    return {key: place for key, place in places.items() if key not in twice}
 
 
 class Planes:
@@ -53,17 +53,17 @@ class Planes:
 
     def __init__(self, trace: Trace, model: nn.Module) -> None:
         self.trace = trace
-        self._held: Any = WeakTensorKeyDictionary()  # tensor -> its planes, where they are several
+        self._held: MutableMapping[Tensor, list[Tensor]] = WeakTensorKeyDictionary()  # planes, where they are several
         self._holders = holders(model)
 
-    def __contains__(self, tensor: Any) -> bool:
+    def __contains__(self, tensor: object) -> bool:
         return tensor in self._held
 
-    def know(self, tensor: Any) -> bool:
+    def know(self, tensor: Tensor) -> bool:
         """Whether a tensor has several rows of channels, or may be given some."""
         return tensor in self._held or id(tensor) in self._holders
 
-    def of(self, tensor: Any) -> list[Tensor]:
+    def of(self, tensor: Tensor) -> list[Tensor]:
         """Return the labels of all rows of channels that a tensor has, each in its own shape."""
         labels = self.trace.labels_of(tensor)
         return list(self._held.get(tensor, ())) if labels is None else [labels]
@@ -84,13 +84,13 @@ class Planes:
 
     def along(self, tensor: Tensor, dim: int, reason: Reason) -> Tensor | None:
         """Return the labels of a tensor along one dimension, shape (size,), or None; freeze whatever else varies."""
-        found = None
+        row = None
         for plane in self.of(tensor):
-            if varying(plane) == [dim % tensor.ndim] and found is None:
-                found = core(plane).flatten()
+            if varying(plane) == [dim % tensor.ndim] and row is None:
+                row = core(plane).flatten()
             else:
                 self.trace.labels.freeze(plane, reason)
-        return found
+        return row
 
     def meet(self, tensors: list[Tensor]) -> None:
         """Give planes to the Parameters and buffers among the tensors that an operator reads."""
@@ -102,17 +102,17 @@ class Planes:
 
     def follow(self, call: Call, inputs: list[Tensor]) -> None:
         """Give planes to the outputs of an operator; what it may not do to a plane of its inputs freezes that."""
-        found: list[list[Tensor]] = [[] for _ in call.outputs]
+        by_output: list[list[Tensor]] = [[] for _ in call.outputs]
         for chosen in _classes(self.trace, call, inputs):
             with self._only(inputs, chosen):
                 labels = self.trace.apply(call)
             if labels is None:
                 for plane in chosen.values():
                     self.trace.labels.freeze(plane, call.reason)
-            for planes, label in zip(found, labels or []):
+            for planes, label in zip(by_output, labels or []):
                 if label is not None and varying(label):
                     planes.append(label)
-        for output, planes in zip(call.outputs, found):
+        for output, planes in zip(call.outputs, by_output):
             self.put(output, planes)
 
     @contextmanager
@@ -143,7 +143,7 @@ def _of_its_own(trace: Trace, place: tuple[str, str], tensor: Tensor) -> list[Te
 def _of_layer(trace: Trace, place: tuple[str, str], tensor: Tensor) -> list[Tensor]:
     """Return the planes of what a layer has. A BatchNorm's scale and shift are zero where its channel is silent."""
     name, own = place
-    layer: Any = trace.layers[name]
+    layer = trace.layers[name]
     if isinstance(layer, _BatchNorm):
         if tensor.ndim != 1:
             return []
@@ -161,7 +161,7 @@ def _of_layer(trace: Trace, place: tuple[str, str], tensor: Tensor) -> list[Tens
     return []
 
 
-def along(row: Tensor, dim: int, shape: Any) -> Tensor:
+def along(row: Tensor, dim: int, shape: Sequence[int]) -> Tensor:
     """Expand labels, shape (size,), along a dimension to a shape."""
     return row.view([-1 if d == dim else 1 for d in range(len(shape))]).expand(tuple(shape))
 
@@ -204,15 +204,15 @@ def multiply(trace: Trace, call: Call, left: Tensor, right: Tensor) -> list[Tens
         outer = [plane for plane in trace.planes.of(tensor) if summed not in varying(plane)]
         sides.append((inner, outer, summed))
     _unite_summed(trace, call, sides)
-    found = []
+    staying = []
     for _, outer, summed in sides:
         for plane in outer:
             spread = fit(core(plane).narrow(summed, 0, 1), shape) if plane.ndim == len(shape) else None
             if spread is None or not varying(plane):
                 trace.labels.freeze(plane, call.reason)
             else:
-                found.append(spread)
-    return found
+                staying.append(spread)
+    return staying
 
 
 def _unite_summed(trace: Trace, call: Call, sides: list[tuple[list[Tensor], list[Tensor], int]]) -> None:

@@ -8,7 +8,7 @@ another, and whether it was made up for rightly, it proves.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.weak import WeakTensorKeyDictionary
@@ -16,6 +16,8 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from .labels import core
 
 if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
     from torch import Tensor
 
     from ..passes.trace import Trace
@@ -43,6 +45,9 @@ class Key(NamedTuple):
     module: str
     operator: str
     place: int
+
+
+Carried = dict[Key, "frozenset[int] | None"]  # numbers that a tensor is times of -> labels multiplied, None for any
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ class Factors:
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
         self.uses: dict[Key, Use] = {}
-        self.known: Any = WeakTensorKeyDictionary()  # tensor -> its Lines, {Key: labels multiplied, None for any}
+        self.known: MutableMapping[Tensor, tuple[list[Line], Carried]] = WeakTensorKeyDictionary()
 
     def follow(self, call: Call, inputs: list[Tensor], layer: str, key: Key | None) -> None:
         """Note what an operator does; `key` is that of the number among its arguments."""
@@ -101,7 +106,7 @@ class Factors:
         lines, carried = self._after(call, inputs, layer)
         if key is not None and call.name in PRODUCTS:
             use = self.uses.setdefault(key, Use(_sign(call), self._computed(call)))
-            made = [(norm, self._channels(norm, found, call.outputs[0])) for norm, found in lines]
+            made = [(norm, self._channels(norm, channels, call.outputs[0])) for norm, channels in lines]
             use.makers += [maker for maker in made if maker[1] and maker not in use.makers]
             labels = self.trace.labels_of(call.outputs[0])
             carried = {**carried, key: None if labels is None else frozenset(core(labels).abs().flatten().tolist())}
@@ -119,14 +124,14 @@ class Factors:
         )
 
     def _lines(self, tensor: Tensor) -> list[Line]:
-        found: list[Line] = self.known.get(tensor, ((), {}))[0]
-        return found
+        known = self.known.get(tensor)
+        return [] if known is None else known[0]
 
-    def _carried(self, tensor: Tensor) -> dict[Key, Any]:
-        found: dict[Key, Any] = self.known.get(tensor, ((), {}))[1]
-        return found
+    def _carried(self, tensor: Tensor) -> Carried:
+        known = self.known.get(tensor)
+        return {} if known is None else known[1]
 
-    def _after(self, call: Call, inputs: list[Tensor], layer: str) -> tuple[list[Line], dict[Key, Any]]:
+    def _after(self, call: Call, inputs: list[Tensor], layer: str) -> tuple[list[Line], Carried]:
         """Return in what the outputs are linear, and which numbers they are times of."""
         if layer:
             self._note_reader(layer, inputs)
@@ -141,14 +146,15 @@ class Factors:
             return self._lines(inputs[0]), self._carried(inputs[0])
         return self._product(inputs)
 
-    def _product(self, factors: list[Tensor]) -> tuple[list[Line], dict[Key, Any]]:
+    def _product(self, factors: list[Tensor]) -> tuple[list[Line], Carried]:
         """Return in what a product is linear: in what one factor is, unless others are as well."""
-        lines = [(n, self._channels(n, found, t)) for t in factors for n, found in self._lines(t)]
+        lines = [(n, self._channels(n, channels, t)) for t in factors for n, channels in self._lines(t)]
         carried = [item for tensor in factors for item in self._carried(tensor).items()]
         alone: list[Line] = [
-            (norm, found)
-            for place, (norm, found) in enumerate(lines)
-            if found and all(n != norm or p == place or set(f).isdisjoint(found) for p, (n, f) in enumerate(lines))
+            (norm, channels)
+            for place, (norm, channels) in enumerate(lines)
+            if channels
+            and all(n != norm or p == place or set(f).isdisjoint(channels) for p, (n, f) in enumerate(lines))
         ]
         keys = [key for key, _ in carried]
         return alone, {key: labels for key, labels in carried if keys.count(key) == 1}
@@ -171,10 +177,10 @@ class Factors:
                 columns = {i for i, label in enumerate(entering) if labels is None or label in labels}
                 self.uses[key].readers.setdefault(layer, set()).update(columns)
 
-    def of(self, tensor: Tensor) -> frozenset[Any]:
+    def of(self, tensor: Tensor) -> frozenset[str | Key]:
         """Return the BatchNorms in whose outputs a tensor is linear, and the numbers that it is times of."""
-        lines, carried = self.known.get(tensor, ((), {}))
-        return frozenset((*(norm for norm, _ in lines), *carried))
+        known = self.known.get(tensor)
+        return frozenset() if known is None else frozenset((*(norm for norm, _ in known[0]), *known[1]))
 
 
 def _sign(call: Call) -> int:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from torch.nn.modules.batchnorm import _BatchNorm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from torch import nn
 
@@ -74,67 +74,68 @@ class Size(int):
         size.terms = tuple((source, share) for source, share in terms.items() if share)
         return size
 
-    def scaled(self, factor: Fraction) -> Any:
+    def scaled(self, factor: Fraction) -> int:
         """Return this size times a number; without its origin where that is not whole."""
         value = Fraction(int(self)) * factor
         if value.denominator > 1:
             return int(self) * factor.numerator // factor.denominator
         return Size._made(int(value), {source: share * factor for source, share in self.terms})
 
-    def _plus(self, other: Any, sign: int) -> Any:
+    def _plus(self, other: int, sign: int) -> int | None:
+        """Return a sum; None where it has no origin."""
         if isinstance(other, Size):
             terms = dict(self.terms)
             for source, share in other.terms:
                 terms[source] = terms.get(source, Fraction(0)) + sign * share
             return Size._made(int(self) + sign * int(other), terms)
-        return self if type(other) is int and other == 0 else NotImplemented
+        return self if type(other) is int and other == 0 else None
 
-    def __add__(self, other: Any) -> Any:
+    def __add__(self, other: int) -> int:
         """Add."""
-        found = self._plus(other, 1)
-        return int(self).__add__(other) if found is NotImplemented else found
+        total = self._plus(other, 1)
+        return int(self).__add__(other) if total is None else total
 
     __radd__ = __add__
 
-    def __sub__(self, other: Any) -> Any:
+    def __sub__(self, other: int) -> int:
         """Subtract."""
-        found = self._plus(other, -1)
-        return int(self).__sub__(other) if found is NotImplemented else found
+        rest = self._plus(other, -1)
+        return int(self).__sub__(other) if rest is None else rest
 
-    def __neg__(self) -> Any:
+    def __neg__(self) -> int:
         """Change the sign."""
         return self.scaled(Fraction(-1))
 
-    def __mul__(self, other: Any) -> Any:
+    def __mul__(self, other: int) -> int:
         """Multiply by a number, which a second size counts as."""
         return self.scaled(Fraction(int(other))) if isinstance(other, int) else int(self).__mul__(other)
 
     __rmul__ = __mul__
 
-    def __floordiv__(self, other: Any) -> Any:
+    def __floordiv__(self, other: int) -> int:
         """Divide by a number; what is rounded has no origin."""
         whole = isinstance(other, int) and other != 0
         return self.scaled(Fraction(1, int(other))) if whole else int(self).__floordiv__(other)
 
-    def __rshift__(self, other: Any) -> Any:
+    def __rshift__(self, other: int) -> int:
         """Halve so many times."""
         return self // (1 << int(other))
 
-    def __divmod__(self, other: Any) -> Any:
+    def __divmod__(self, other: int) -> tuple[int, int]:
         """Divide, and keep the rest as a number."""
         return self // other, self % other
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[type[int], tuple[int]]:
         """Pickle and copy as a plain int."""
         return int, (int(self),)
 
 
-def terms_of(size: Any) -> tuple[tuple[Source, Fraction], ...]:
+def terms_of(size: object) -> tuple[tuple[Source, Fraction], ...]:
     """Return what a size is a sum of; nothing for a plain number."""
     return size.terms if isinstance(size, Size) else ()
 
 
-def part_of(size: Any, parts: int) -> Any:
+def part_of(size: int, parts: int) -> int:
     """Return the share of each of several equal parts."""
     return size.scaled(Fraction(1, parts)) if isinstance(size, Size) else size // parts
 
@@ -145,17 +146,17 @@ def sizes_of(module: nn.Module) -> Iterator[tuple[str, int]]:
         if type(value) in {int, Size} and name not in NUMBERING:
             yield name, value
         elif type(value) in {list, tuple, dict} and not name.startswith("_") and name not in NUMBERING:
-            yield from ((f"{name}.{key}", item) for key, item in _items(value) if type(item) in {int, Size})
+            yield from ((f"{name}.{k}", item) for k, item in _items(value) if type(item) is int or type(item) is Size)
 
 
 def name_sizes(twin: nn.Module) -> None:
     """Let the sizes that a copied model keeps say who they are."""
     for name, module in twin.named_modules():
         if type(module).__module__.startswith("torch."):  # these hand theirs to operators, and cut nothing
-            found = [(key, value) for key, value in vars(module).items() if key in LAYER_WIDTHS]
+            sizes = [(key, value) for key, value in vars(module).items() if key in LAYER_WIDTHS]
         else:
-            found = list(sizes_of(module))
-        for attribute, value in found:
+            sizes = list(sizes_of(module))
+        for attribute, value in sizes:
             set_size(module, attribute, Size.of(value, Source(name, attribute)))
 
 
@@ -167,7 +168,7 @@ def set_size(module: nn.Module, attribute: str, value: int) -> None:
         return
     held = vars(module)[name]
     items = {str(k): k for k, _ in _items(held)}
-    changed: Any = dict(_items(held))
+    changed: dict[object, object] = dict(_items(held))
     changed[items[key]] = value
     setattr(module, name, changed if isinstance(held, dict) else type(held)(changed.values()))
 
@@ -177,5 +178,5 @@ def layer_side(layer: nn.Module, attribute: str) -> str:
     return "out" if attribute.startswith("out") or isinstance(layer, _BatchNorm) else "in"
 
 
-def _items(held: Any) -> Iterator[tuple[Any, Any]]:
+def _items(held: Collection[object]) -> Iterator[tuple[object, object]]:
     return iter(held.items() if isinstance(held, dict) else enumerate(held))

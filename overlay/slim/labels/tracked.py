@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -14,6 +14,16 @@ from torch.nn.modules.conv import _ConvNd
 from .labels import core
 from .reason import Reason
 
+if TYPE_CHECKING:
+    from torch._ops import OpOverload
+
+    from .rescaling import Key
+
+    Operator = OpOverload[..., "Value"]
+
+# What PyTorch hands to a mode and gets back from it: tensors, numbers, types, and nested lists and dicts of these. What
+# stands where, only the schema of each operator says, or the code of each module; who reads one by its place knows it.
+Value = Any
 LAYERS = (_ConvNd, _BatchNorm, nn.Linear)
 
 
@@ -48,9 +58,9 @@ class Call:
     """One dispatched operator: in-place variants go by the plain name."""
 
     name: str
-    func: Any
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+    func: Operator
+    args: tuple[Value, ...]
+    kwargs: dict[str, Value]
     outputs: list[Tensor]
     where: str
 
@@ -82,7 +92,7 @@ class Mark:
     """
 
     rows: list[Plane]
-    factors: frozenset[Any]
+    factors: frozenset[str | Key]
 
     @property
     def planes(self) -> list[Tensor]:
@@ -163,7 +173,7 @@ def pieces(part: list[int], count: int) -> list[list[int]]:
     return [part[i : i + size] for i in range(0, len(part), size)]
 
 
-def tensors(value: Any) -> list[Tensor]:
+def tensors(value: object) -> list[Tensor]:
     """Collect the tensors in nested lists, tuples and dicts, in order."""
     if isinstance(value, Tensor):
         return [value]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.modules.conv import _ConvTransposeNd
@@ -13,8 +13,11 @@ from ..labels.labels import flexible_dim, rows_of
 from ..labels.sizes import Size, Source
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
+    from ..labels.tracked import Value
     from .trace import Trace
 
 
@@ -26,8 +29,12 @@ class Caller(TorchFunctionMode):
         self.trace = trace
 
     def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+        self,
+        func: Callable[..., Value],
+        types: object,
+        args: tuple[Value, ...] = (),
+        kwargs: dict[str, Value] | None = None,
+    ) -> Value:
         """Note the call and go on."""
         del types
         trace, kwargs = self.trace, kwargs or {}
@@ -62,7 +69,7 @@ def size_rows(trace: Trace, tensor: Tensor) -> dict[int, tuple[int, ...]]:
 
 
 def _weight_rows(trace: Trace, layer: str) -> dict[int, tuple[int, ...]]:
-    module: Any = trace.layers[layer]
+    module = trace.layers[layer]
     sides = [trace.outputs, trace.inputs][:: -1 if isinstance(module, _ConvTransposeNd) else 1]
     whole = getattr(module, "groups", 1) == 1
     return {dim: tuple(s[layer].tolist()) for dim, s in enumerate(sides) if layer in s and (whole or dim == 0)}

@@ -8,7 +8,7 @@ from collections import OrderedDict, deque
 from enum import Enum
 from pathlib import PurePath
 from pickle import PickleError
-from typing import Any
+from typing import Any, Callable, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -26,23 +26,26 @@ BY_ITSELF = (
     *("__new__", "__slots__", "__deepcopy__", "__copy__", "__reduce__", "__reduce_ex__"),
     *("__getstate__", "__setstate__", "__getnewargs__", "__getnewargs_ex__"),
 )
+Memo = dict[int, Any]  # copies by the id of what they are of, as deepcopy's: each has the type of its original
+Copied = TypeVar("Copied")
+Items = TypeVar("Items", bound="dict[object, object]")
 
 
 class NotCopiedError(TypeError):
     """Something of which there is only one, such as a lock or a writer of logs."""
 
 
-def copied_items(values: dict[str, Any], memo: dict[int, Any], *, strictly: bool = False) -> dict[str, Any]:
+def copied_items(values: dict[str, object], memo: Memo, *, strictly: bool = False) -> dict[str, object]:
     """Copy values attribute by attribute, of which most are plain: deepcopy takes five times as long to see that."""
     return {k: v if type(v) in PLAIN else copied(v, memo, strictly=strictly) for k, v in values.items()}
 
 
-def copied(value: Any, memo: dict[int, Any], *, strictly: bool = False) -> Any:
+def copied(value: Copied, memo: Memo, *, strictly: bool = False) -> Copied:
     """Copy a value, tensors as constants in float32.
 
     Args:
         value: Anything.
-        memo: Copies by the id of what they are of, as deepcopy's.
+        memo: What is copied already.
         strictly: Whether what has no copy is refused; it is shared otherwise.
 
     Raises:
@@ -50,21 +53,27 @@ def copied(value: Any, memo: dict[int, Any], *, strictly: bool = False) -> Any:
     """
     if isinstance(value, (int, float, str, type, type(None))):  # also numbers with a name
         return value
+    made: Copied
     if id(value) in memo:
-        return memo[id(value)]
-    if type(value) in _PARTS:
-        return _PARTS[type(value)](value, memo, strictly)
-    if type(value) is not nn.Parameter and _is_plain_object(type(value)):
-        found = memo[id(value)] = object.__new__(type(value))
-        found.__dict__.update(copied_items(vars(value), memo, strictly=strictly))
-        return found
+        made = memo[id(value)]
+    elif type(value) in _PARTS:
+        made = _PARTS[type(value)](value, memo, strictly)
+    elif type(value) is not nn.Parameter and _is_plain_object(type(value)):
+        made = memo[id(value)] = object.__new__(type(value))
+        made.__dict__.update(copied_items(vars(value), memo, strictly=strictly))
+    else:
+        made = _deepcopied(value, memo, strictly)
+    return made
+
+
+def _deepcopied(value: Copied, memo: Memo, strictly: bool) -> Copied:
     try:
-        found = copy.deepcopy(value, memo)
+        made = copy.deepcopy(value, memo)
     except (PickleError, copy.Error, *FAILURES):
-        found = value
-    if strictly and found is value and not isinstance(value, CONSTANT):
+        made = value
+    if strictly and made is value and not isinstance(value, CONSTANT):
         raise NotCopiedError(f"{type(value).__name__} is not copied")
-    return found
+    return made
 
 
 def _is_plain_object(kind: type) -> bool:
@@ -74,43 +83,50 @@ def _is_plain_object(kind: type) -> bool:
     return plain and kind.__dictoffset__ != 0
 
 
-def _tensor(value: Tensor, memo: dict[int, Any], strictly: bool) -> Tensor:
+def _tensor(value: Tensor, memo: Memo, strictly: bool) -> Tensor:
     del strictly
     dtype = torch.float32 if value.is_floating_point() else value.dtype
-    found: Tensor = value.detach().to(dtype, copy=True)
-    memo[id(value)] = found
-    return found
+    made = memo[id(value)] = value.detach().to(dtype, copy=True)
+    return made
 
 
-def _list(value: Any, memo: dict[int, Any], strictly: bool) -> Any:
-    found = memo[id(value)] = type(value)() if type(value) is list else deque(maxlen=value.maxlen)
-    found.extend(copied(item, memo, strictly=strictly) for item in value)
-    return found
+def _list(value: list[object], memo: Memo, strictly: bool) -> list[object]:
+    made: list[object] = []
+    memo[id(value)] = made  # before its items, of which one may hold it
+    made.extend(copied(item, memo, strictly=strictly) for item in value)
+    return made
 
 
-def _tuple(value: tuple[Any, ...], memo: dict[int, Any], strictly: bool) -> tuple[Any, ...]:
+def _deque(value: deque[object], memo: Memo, strictly: bool) -> deque[object]:
+    made: deque[object] = deque(maxlen=value.maxlen)
+    memo[id(value)] = made
+    made.extend(copied(item, memo, strictly=strictly) for item in value)
+    return made
+
+
+def _tuple(value: tuple[object, ...], memo: Memo, strictly: bool) -> tuple[object, ...]:
     if all(type(item) in PLAIN for item in value):  # sizes
         return value
     return tuple(copied(item, memo, strictly=strictly) for item in value)
 
 
-def _dict(value: Any, memo: dict[int, Any], strictly: bool) -> Any:
-    found = memo[id(value)] = type(value)()
+def _dict(value: Items, memo: Memo, strictly: bool) -> Items:
+    made = memo[id(value)] = type(value)()
     for key, item in value.items():
-        found[copied(key, memo, strictly=strictly)] = copied(item, memo, strictly=strictly)
-    return found
+        made[copied(key, memo, strictly=strictly)] = copied(item, memo, strictly=strictly)
+    return made
 
 
-def _set(value: set[Any], memo: dict[int, Any], strictly: bool) -> set[Any]:
-    found = memo[id(value)] = {copied(item, memo, strictly=strictly) for item in value}
-    return found
+def _set(value: set[object], memo: Memo, strictly: bool) -> set[object]:
+    made = memo[id(value)] = {copied(item, memo, strictly=strictly) for item in value}
+    return made
 
 
-_PARTS: dict[type, Any] = {
+_PARTS: dict[type, Callable[[Any, Memo, bool], Any]] = {  # each takes and gives what its key says
     Tensor: _tensor,
     set: _set,
     list: _list,
-    deque: _list,
+    deque: _deque,
     tuple: _tuple,
     dict: _dict,
     OrderedDict: _dict,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -14,9 +14,11 @@ from ..labels.tracked import Product
 from .shadow import image, one_thread, plain_attention, shadow, undisturbed, watched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, MutableMapping, Sequence
 
     from torch import Tensor, nn
+
+    from ..labels.tracked import Operator, Value
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def operations(model: nn.Module, imgsz: int) -> list[Operation]:
     listing = _Operations(twin)
     with one_thread(), plain_attention(), undisturbed(twin), watched(twin, listing.enter, listing.leave), listing:
         twin(image(twin, imgsz))
-    return listing.found
+    return listing.listed
 
 
 class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -67,10 +69,10 @@ class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.found: list[Operation] = []
+        self.listed: list[Operation] = []
         self.running: list[str] = []
         self.multiplied: Counter[str] = Counter()
-        self.owner: Any = WeakTensorKeyDictionary()  # weight, or a view of one -> the layer's name
+        self.owner: MutableMapping[Tensor, str] = WeakTensorKeyDictionary()  # weight, or a view of one -> its layer
         for name, module in model.named_modules():
             if isinstance(getattr(module, "weight", None), torch.Tensor):
                 self.owner.setdefault(module.weight, name)  # type: ignore[no-untyped-call]
@@ -80,8 +82,8 @@ class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return False  # as in `trace`
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+        self, func: Operator, types: object, args: tuple[Value, ...] = (), kwargs: dict[str, Value] | None = None
+    ) -> Value:
         del types
         name = func.overloadpacket._qualified_op_name  # noqa: SLF001 - "aten::mm", in every torch
         out = unconvolved(*args) if name == "aten::convolution" else func(*args, **(kwargs or {}))
@@ -94,7 +96,7 @@ class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
             count = _COUNTS[name](args, first)
             shapes = tuple(entering.shape), tuple(first.shape)
             product = self._next_product() if name == "aten::bmm" else None
-            self.found.append(Operation("".join(owners[:3]), product, count, *shapes))
+            self.listed.append(Operation("".join(owners[:3]), product, count, *shapes))
         return out
 
     def enter(self, name: str, module: nn.Module, arguments: object) -> None:
@@ -112,16 +114,25 @@ class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return Product(self.running[-1], self.multiplied[self.running[-1]])
 
 
-def _convolution(args: tuple[Any, ...], out: Tensor) -> int:
+def _convolution(args: tuple[Value, ...], out: Tensor) -> int:
     """Count a convolution: a kernel a value of the output, or of the input when transposed."""
     image, weight, transposed = args[0], args[1], args[6]
     return int((image if transposed else out).numel() * weight[0].numel())
 
 
-def unconvolved(image: Tensor, weight: Tensor, bias: Any, *geometry: Any) -> Tensor:
+def unconvolved(
+    image: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    strides: Sequence[int],
+    paddings: Sequence[int],
+    dilations: Sequence[int],
+    transposed: bool,
+    more: Sequence[int],
+    groups: int,
+) -> Tensor:
     """Return zeros in the shape that a convolution of these arguments has."""
     del bias
-    strides, paddings, dilations, transposed, more, groups = geometry
     sizes = []
     for axis, size in enumerate(image.shape[-len(strides) :]):
         stride, reach = strides[axis], dilations[axis] * (weight.shape[axis + 2] - 1)
@@ -133,7 +144,7 @@ def unconvolved(image: Tensor, weight: Tensor, bias: Any, *geometry: Any) -> Ten
     return image.new_zeros((*image.shape[: -len(strides) - 1], channels, *sizes))
 
 
-def _attention(args: tuple[Any, ...], out: Tensor) -> int:
+def _attention(args: tuple[Value, ...], out: Tensor) -> int:
     """Count both products of scaled dot-product attention: queries with keys, weights with values."""
     del out
     query, key, value = args[:3]  # (..., tokens, width)
@@ -142,7 +153,7 @@ def _attention(args: tuple[Any, ...], out: Tensor) -> int:
 
 _VIEWS = {"aten::t", "aten::transpose", "aten::permute"}  # of a Linear's weight
 
-_COUNTS: dict[str, Callable[[tuple[Any, ...], Any], int]] = {
+_COUNTS: dict[str, Callable[[tuple[Value, ...], Tensor], int]] = {
     "aten::convolution": _convolution,
     "aten::mm": lambda args, out: out.numel() * args[0].shape[-1],
     "aten::bmm": lambda args, out: out.numel() * args[0].shape[-1],

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections import Counter, defaultdict, deque
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..labels.rescaling import Key
+
+if TYPE_CHECKING:
+    from ..labels.tracked import Operator, Value
 
 # Types of arguments that may hold a number which is no size, no dimension and no position; and the type of those that
 # may hold one where an overload is called by it, as `aten.mul.Tensor`.
@@ -26,17 +29,17 @@ CHOICES = {"topk", "sort", "argsort", "max", "min", "kthvalue", "argmax", "argmi
 
 unheard = torch._C._DisableTorchDispatch  # noqa: SLF001 - what `torch.utils` itself has to step out of a mode
 
-_known: dict[Any, tuple[str, tuple[int, ...], tuple[str, ...]]] = {}
+_known: dict[Operator, tuple[str, tuple[int, ...], tuple[str, ...]]] = {}
 
 
 @functools.lru_cache(maxsize=1024)
-def operator_name(func: Any) -> str:
+def operator_name(func: Operator) -> str:
     """Return `silu` for `aten.silu_.default`."""
     name = str(func).split(".")[1] if "." in str(func) else str(func)
     return name[:-1] if name.endswith("_") and not name.endswith("__") else name
 
 
-def numbers(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+def numbers(func: Operator, args: tuple[Value, ...], kwargs: dict[str, Value]) -> list[float | Tensor]:
     """Return the numbers among the arguments of an operator that code may have computed."""
     name, places, names = _signature(func)
     if not places:
@@ -46,24 +49,24 @@ def numbers(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[An
     return [value for value in given if _is_number(value) or (name in FACTORS and _is_scalar(value))]
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _is_scalar(value: Any) -> bool:
+def _is_scalar(value: object) -> bool:
     return isinstance(value, Tensor) and value.ndim == 0 and value.dtype != torch.bool
 
 
-def _signature(func: Any) -> tuple[str, tuple[int, ...], tuple[str, ...]]:
+def _signature(func: Operator) -> tuple[str, tuple[int, ...], tuple[str, ...]]:
     """Return the plain name of an operator, and which of its arguments may be numbers, by place and by name."""
-    found = _known.get(func)
-    if found is None:
+    signature = _known.get(func)
+    if signature is None:
         name, schema = operator_name(func), getattr(func, "_schema", None)
         arguments = schema.arguments if schema is not None and name not in UNHEARD else ()
         kinds = NUMERIC | {EITHER} if EITHER in getattr(func, "_overloadname", "") else NUMERIC
         numeric = [(place, a.name) for place, a in enumerate(arguments) if str(a.type) in kinds]
-        found = _known[func] = name, tuple(place for place, _ in numeric), tuple(name for _, name in numeric)
-    return found
+        signature = _known[func] = name, tuple(place for place, _ in numeric), tuple(name for _, name in numeric)
+    return signature
 
 
 def has_code(_: str, module: nn.Module) -> bool:
@@ -87,15 +90,15 @@ class Hearing(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's 
         return False  # as in `Trace`
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+        self, func: Operator, types: object, args: tuple[Value, ...] = (), kwargs: dict[str, Value] | None = None
+    ) -> Value:
         """Run the operator."""
         del types
         kwargs = kwargs or {}
         name, places, _ = _signature(func)
-        found = numbers(func, args, kwargs) if places and self.modules else ()
-        if found:
-            values = tuple(float(value.item() if isinstance(value, Tensor) else value) for value in found)
+        given = numbers(func, args, kwargs) if places and self.modules else ()
+        if given:
+            values = tuple(float(value.item() if isinstance(value, Tensor) else value) for value in given)
             self.numbers[self._key(name)].append(values)
         result = func(*args, **kwargs)
         return self._chosen(name, args, kwargs, result) if name in CHOICES and self.modules else result
@@ -105,7 +108,7 @@ class Hearing(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's 
         times[name] += 1
         return Key(module, name, times[name])
 
-    def _chosen(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Any:
+    def _chosen(self, name: str, args: tuple[Value, ...], kwargs: dict[str, Value], result: Value) -> Value:
         """Return what an operator chose, or what the first pass chose where that is as good.
 
         What is chosen among equals is left to rounding; what depends on it could not be compared.
@@ -128,7 +131,7 @@ class Hearing(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's 
         return told.clone() if values is None else (theirs, told.clone())
 
 
-def _dim(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+def _dim(name: str, args: tuple[Value, ...], kwargs: dict[str, Value]) -> int:
     """Return the dimension along which an operator chooses."""
     place = 2 if name in {"topk", "kthvalue"} else 1
     given = kwargs.get("dim", args[place] if len(args) > place else -1)

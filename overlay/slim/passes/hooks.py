@@ -9,17 +9,19 @@ from __future__ import annotations
 import dis
 from functools import partial
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, NoReturn
 
 from ..labels.tracked import tensors
-from .copying import FAILURES, PLAIN, NotCopiedError, copied
+from .copying import FAILURES, PLAIN, Copied, NotCopiedError, copied
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import nn
 
-Hook = Callable[..., Any]
+    from .copying import Memo
+
+Hook = Callable[..., object]
 SETS = ("_forward_hooks", "_forward_pre_hooks")
 # These packages only compute; what another package does when it is called, nobody knows.
 COMPUTING = {"torch", "torchvision", "numpy", "math", "operator", "functools", "itertools", "collections", "copy"}
@@ -28,20 +30,20 @@ GLOBAL = {"LOAD_GLOBAL", "LOAD_NAME"}
 WRITING = {"STORE_SUBSCR", "DELETE_SUBSCR", "STORE_SLICE", "YIELD_VALUE", "RETURN_GENERATOR", "IMPORT_NAME"}
 
 
-def carried_hooks(module: nn.Module, memo: dict[int, Any]) -> dict[str, dict[int, Hook]]:
+def carried_hooks(module: nn.Module, memo: Memo) -> dict[str, dict[int, Hook]]:
     """Return by set and number the hooks of a module that its copy must have, on copies of what they hold."""
-    found: dict[str, dict[int, Hook]] = {}
+    carried: dict[str, dict[int, Hook]] = {}
     for name in SETS:
         for number, hook in vars(module)[name].items():
             if not only_looks(hook):
                 try:
-                    found.setdefault(name, {})[number] = on_copies(hook, memo)
+                    carried.setdefault(name, {})[number] = on_copies(hook, memo)
                 except NotCopiedError:
                     continue
-    return found
+    return carried
 
 
-def opaque_hooks(model: nn.Module, memo: dict[int, Any]) -> list[str]:
+def opaque_hooks(model: nn.Module, memo: Memo) -> list[str]:
     """Name the modules with a hook that may give back a value, and that cannot be tried without a trace."""
     return [name for name, module in model.named_modules() if any(_opaque(hook, memo) for hook in _hooks(module))]
 
@@ -51,7 +53,7 @@ def _hooks(module: nn.Module) -> Iterator[Hook]:
         yield from vars(module)[name].values()
 
 
-def _opaque(hook: Hook, memo: dict[int, Any]) -> bool:
+def _opaque(hook: Hook, memo: Memo) -> bool:
     if only_looks(hook):
         return False
     try:
@@ -89,7 +91,7 @@ class _Watch:
         self.hook = hook
         self.called = self.acted = self.failed = False
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: object, **kwargs: object) -> object:
         given = tensors((args[1:], kwargs))
         before = [tensor._version for tensor in given]  # noqa: SLF001 - autograd's own count of changes in place
         self.called = True
@@ -118,7 +120,7 @@ def only_looks(hook: Hook) -> bool:
     return not writes and _returns_none(steps) and not _calls_code(function, owner, names)
 
 
-def _function_of(hook: Any) -> tuple[FunctionType | None, Any]:
+def _function_of(hook: object) -> tuple[FunctionType | None, object]:
     """Return the function that a hook is made of, and the object that it is a method of."""
     if isinstance(hook, partial):
         return _function_of(hook.func)
@@ -148,7 +150,7 @@ def _returns_none(steps: list[dis.Instruction]) -> bool:
     return True
 
 
-def _calls_code(function: FunctionType, owner: Any, names: set[str]) -> bool:
+def _calls_code(function: FunctionType, owner: object, names: set[str]) -> bool:
     """Whether it may call Python code of the user's, which might do anything to what it is given."""
     held = [function.__globals__.get(name) for name in names]
     held += [cell.cell_contents for cell in function.__closure__ or () if _full(cell)]
@@ -164,14 +166,14 @@ def _full(cell: CellType) -> bool:
     return True
 
 
-def on_copies(hook: Hook, memo: dict[int, Any]) -> Hook:
+def on_copies(hook: Hook, memo: Memo) -> Hook:
     """Return a hook made anew on copies of all that it can reach.
 
     Raises:
         NotCopiedError: It reaches something of which there is only one.
     """
     own = dict(memo)  # what is given up halfway must not be taken for a copy
-    made: Hook = _value(hook, own)
+    made = _value(hook, own)
     function, owner = _function_of(hook)
     if owner is hook and function is not None and not _computes(function):
         made = MethodType(_anew(function, own), made)
@@ -179,36 +181,38 @@ def on_copies(hook: Hook, memo: dict[int, Any]) -> Hook:
     return made
 
 
-def _value(value: Any, memo: dict[int, Any]) -> Any:
+def _value(value: Copied, memo: Memo) -> Copied:
     if type(value) in PLAIN or _computes(value):
         return value
     if id(value) in memo:
-        return memo[id(value)]
-    made = next((make for kind, make in _MADE.items() if isinstance(value, kind)), None)
-    return copied(value, memo, strictly=True) if made is None else made(value, memo)
+        made: Copied = memo[id(value)]
+        return made
+    make = next((make for kind, make in _MADE.items() if isinstance(value, kind)), None)
+    return copied(value, memo, strictly=True) if make is None else make(value, memo)
 
 
-def _partial(value: Any, memo: dict[int, Any]) -> Any:
+def _partial(value: partial[object], memo: Memo) -> partial[object]:
     words = {name: _value(word, memo) for name, word in value.keywords.items()}
     return partial(_value(value.func, memo), *_value(value.args, memo), **words)
 
 
-def _method(value: MethodType, memo: dict[int, Any]) -> Any:
+def _method(value: MethodType, memo: Memo) -> MethodType:
     return MethodType(_value(value.__func__, memo), _value(value.__self__, memo))
 
 
-def _builtin(value: Any, memo: dict[int, Any]) -> Any:
+def _builtin(value: BuiltinFunctionType, memo: Memo) -> Hook:
     if value.__self__ is None or isinstance(value.__self__, ModuleType):
         raise NotCopiedError(f"{value!r} is not copied")
-    return getattr(_value(value.__self__, memo), value.__name__)
+    method: Hook = getattr(_value(value.__self__, memo), value.__name__)
+    return method
 
 
-def _only_one(value: Any, memo: dict[int, Any]) -> Any:
+def _only_one(value: object, memo: Memo) -> NoReturn:
     del memo
     raise NotCopiedError(f"{value!r} is not copied")
 
 
-def _computes(value: Any) -> bool:
+def _computes(value: object) -> bool:
     """Whether it is a module, class or function of Python's, PyTorch's or NumPy's that only computes."""
     if not isinstance(value, (ModuleType, type, FunctionType, BuiltinFunctionType)):
         return False
@@ -219,7 +223,7 @@ def _computes(value: Any) -> bool:
     return place.split(".")[0] in COMPUTING or (place == "builtins" and value.__name__ not in REACHING_OUT)
 
 
-def _anew(function: FunctionType, memo: dict[int, Any]) -> FunctionType:
+def _anew(function: FunctionType, memo: Memo) -> FunctionType:
     """Return a function with globals, cells and defaults of its own; printing says nothing."""
     steps = [step for code in _codes(function.__code__) for step in dis.get_instructions(code)]
     if any(step.opname == "IMPORT_NAME" for step in steps):
@@ -247,7 +251,7 @@ def _unsaid(*_: object, **__: object) -> None:
     """Print nothing."""
 
 
-_MADE: dict[type, Callable[[Any, dict[int, Any]], Any]] = {
+_MADE: dict[type, Callable[[Any, Memo], Any]] = {  # each takes and gives what its key says
     tuple: lambda value, memo: tuple(_value(item, memo) for item in value),
     partial: _partial,
     MethodType: _method,

@@ -27,6 +27,7 @@ from .shadow import train_branches, undisturbed, watched, whole_pass
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from ..labels.tracked import Operator, Value
     from .trace import Trace
 
 # Height and width in pixels of images that may take another way: small, larger, of another shape, and not even at
@@ -52,7 +53,7 @@ class Pass:
     calls: int | None = None
 
 
-def run_pass(twin: nn.Module, way: Pass, shown: Tensor | None = None) -> Any:
+def run_pass(twin: nn.Module, way: Pass, shown: Tensor | None = None) -> object:
     """Run a copy of a model in one way, on a black image where none of that shape is given."""
     if way.training:
         train_branches(twin)
@@ -62,7 +63,7 @@ def run_pass(twin: nn.Module, way: Pass, shown: Tensor | None = None) -> Any:
         shown = torch.zeros(way.shape, device=next(twin.parameters()).device)
     if way.batch is None:
         return whole_pass(twin, shown)
-    whole: Any = twin
+    whole: Any = twin  # upstream's, which has a loss that no Module need have
     with hyperparameters(twin):
         return whole.loss(batches(twin, shown)[way.batch])
 
@@ -139,7 +140,7 @@ def _attempted(twin: nn.Module, trace: Trace, shown: Tensor, way: Pass) -> Pass:
 def _followed(twin: nn.Module, trace: Trace, shown: Tensor, way: Pass, calls: list[str]) -> None:
     """Run a model in one way with labels, and note which modules are called."""
 
-    def enter(name: str, module: nn.Module, arguments: Any) -> None:
+    def enter(name: str, module: nn.Module, arguments: object) -> None:
         calls.append(name)
         trace.enter(name, module, arguments)
 
@@ -157,7 +158,7 @@ def _followed(twin: nn.Module, trace: Trace, shown: Tensor, way: Pass, calls: li
 def _frozen(twin: nn.Module, trace: Trace, opaque: Iterable[str]) -> Iterator[None]:
     """Freeze what these modules take and give."""
 
-    def freeze(name: str, *values: Any) -> None:
+    def freeze(name: str, *values: object) -> None:
         for tensor in tensors(values):
             known = trace.tracked.get(tensor)
             if known is not None:
@@ -181,16 +182,16 @@ def _reaching(twin: nn.Module, trace: Trace, shape: tuple[int, ...]) -> list[Pas
     missing = {id(trace.layers[name].weight): name for name in _unreached(trace)}
     ways = [Pass((batch, shape[1], *size)) for size in SIZES for batch in ((BATCH,) if size == SIZES[1] else (1,))]
     ways.insert(0, Pass((BATCH, *shape[1:])))
-    found = []
+    reaching = []
     for way in [Pass(way.shape, training=training) for way in ways for training in (False, True)]:
         with _Seen(missing) as seen, suppress(*FAILURES):
             run_pass(twin, way)
         if seen.names:
-            found.append(way)
+            reaching.append(way)
             missing = {key: name for key, name in missing.items() if name not in seen.names}
         if not missing:
             break
-    return found
+    return reaching
 
 
 class _Seen(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -206,8 +207,8 @@ class _Seen(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return False  # as in `trace`
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+        self, func: Operator, types: object, args: tuple[Value, ...] = (), kwargs: dict[str, Value] | None = None
+    ) -> Value:
         del types
         self.names |= {self.weights[id(arg)] for arg in args if id(arg) in self.weights}
         convolves = str(func).startswith("aten.convolution.")
@@ -218,7 +219,7 @@ def _freeze_readable(trace: Trace) -> None:
     """Freeze every feature map that a layer which nobody could reach might read."""
     widths: defaultdict[int, str] = defaultdict(str)
     for name in _unreached(trace):
-        layer: Any = trace.layers[name]
+        layer = trace.layers[name]
         width = getattr(layer, "in_channels", getattr(layer, "in_features", 0))
         widths[width] = widths[width] or name
     entering = [core(labels).flatten() for rows in trace.entering.values() for labels in rows]

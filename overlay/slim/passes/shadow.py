@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
     from torch.utils.hooks import RemovableHandle
 
+    from ..labels.tracked import Value
+    from .copying import Memo
+
+    Arguments = tuple[tuple[Value, ...], dict[str, Value]]  # of a module's call, by place and by name
+
 SIDES = (64, 128, 256, 640)  # pixels; a transformer's top-k wants more positions than 64 pixels give
 
 WRAPPERS = {"OptimizedModule", "DataParallel", "DistributedDataParallel"}
@@ -33,19 +38,20 @@ KNOWN = {*HOOKS, *PARTS}
 class Through(nn.Module):
     """Stands on a copy for a part that `torch.compile` or a parallel wrapper holds, and runs that part."""
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
+    def forward(self, *args: object, **kwargs: object) -> object:
         """Run what is held, as it was written."""
         return self._held()(*args, **kwargs)
 
     def _held(self) -> nn.Module:
         return next(iter(self._modules.values()))  # type: ignore[return-value]
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Tensor | nn.Module:
         """Answer as what is held does, where the wrapper does so."""
         try:
             return super().__getattr__(name)
         except AttributeError:
-            return getattr(self._held(), name)
+            held: Tensor | nn.Module = getattr(self._held(), name)
+            return held
 
 
 def shadow(model: nn.Module) -> nn.Module:
@@ -56,9 +62,9 @@ def shadow(model: nn.Module) -> nn.Module:
     return shadowed(model)[0]
 
 
-def shadowed(model: nn.Module) -> tuple[nn.Module, dict[int, Any]]:
+def shadowed(model: nn.Module) -> tuple[nn.Module, Memo]:
     """Return the `shadow` of a model, and the copies by the id of what they are of."""
-    memo: dict[int, Any] = {id(p): nn.Parameter(p.detach().float(), requires_grad=False) for p in model.parameters()}
+    memo: Memo = {id(p): nn.Parameter(p.detach().float(), requires_grad=False) for p in model.parameters()}
     modules = list(model.modules())
     memo |= {id(module): object.__new__(Through if _wraps(module) else type(module)) for module in modules}
     for module in modules:
@@ -112,13 +118,13 @@ def image(twin: nn.Module, side: int, batch: int = 1) -> Tensor:
     return torch.zeros(batch, channels, side, side, device=first.weight.device)
 
 
-def whole_pass(twin: nn.Module, shown: Tensor) -> Any:
+def whole_pass(twin: nn.Module, shown: Tensor) -> object:
     """Run a model so that all of it runs, and return what it says; YOLOE is given prompts as well as the image.
 
     Only with a prompt of each kind do the encoders of prompts in its head run, of which one reads feature maps.
     """
     layers = getattr(twin, "model", None)
-    head: Any = layers[-1] if isinstance(layers, nn.Sequential) else None
+    head: Any = layers[-1] if isinstance(layers, nn.Sequential) else None  # of a class of upstream's
     if not hasattr(head, "savpe"):
         return twin(shown)
     side = shown.shape[2] // int(min(twin.stride))  # type: ignore[arg-type]
@@ -129,8 +135,8 @@ def whole_pass(twin: nn.Module, shown: Tensor) -> Any:
 @contextmanager
 def watched(
     twin: nn.Module,
-    enter: Callable[[str, nn.Module, Any], Any],
-    leave: Callable[[nn.Module, Any], Any],
+    enter: Callable[[str, nn.Module, Arguments], Arguments | None],
+    leave: Callable[[nn.Module, object], object],
     which: Callable[[str, nn.Module], bool] = lambda *_: True,
 ) -> Iterator[None]:
     """Call `enter(name, module, arguments)` before a module's forward and `leave(module, result)` after it.

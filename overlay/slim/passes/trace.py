@@ -7,7 +7,7 @@ module holds what they share: which tensor carries which labels, and what has be
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Callable
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +25,10 @@ from ..labels.tracked import LAYERS, Attention, Call, Cut, Mark, Plane, Tracked,
 from .hearing import has_code, numbers, operator_name, unheard
 
 if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
     from ..labels.sizes import ModuleAttr
+    from ..labels.tracked import Operator, Value
 
 Rule = Callable[["Trace", "Call"], "list[Tensor | None]"]
 
@@ -35,7 +38,7 @@ def unknown(trace: Trace, call: Call) -> list[Tensor | None]:
     raise UnknownOperatorError(trace.where, call.name)
 
 
-def known(trace: Trace, tensor: Any) -> Tensor:
+def known(trace: Trace, tensor: object) -> Tensor:
     """Return the labels of a tensor that must have some."""
     labels = trace.labels_of(tensor)
     if labels is None:
@@ -52,8 +55,10 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         super().__init__()  # type: ignore[no-untyped-call]
         self.labels = Labels()
         self.rules, self.layer_rules = rules, layer_rules
-        self.tracked: Any = WeakTensorKeyDictionary()
-        self.transposed: Any = WeakTensorKeyDictionary()  # a view of a Linear's weight -> the layer's name
+        self.tracked: MutableMapping[Tensor, Tracked] = WeakTensorKeyDictionary()
+        self.transposed: MutableMapping[Tensor, str] = (
+            WeakTensorKeyDictionary()
+        )  # a Linear's weight, turned -> its name
         self.layers = {name: m for name, m in model.named_modules() if isinstance(m, LAYERS)}
         self.owner: dict[int, str] = {}
         self.outputs: dict[str, Tensor] = {}  # layer -> labels of its output channels
@@ -61,10 +66,12 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         self.tainted: dict[str, Reason] = {}  # layer -> why its weights must stay as they are
         self.planes = Planes(self, model)
         self.vectors: dict[str, dict[int, Tensor]] = {}  # parameter or buffer of no layer -> dimension -> labels
-        self.zeros: Any = WeakTensorKeyDictionary()  # a number that PyTorch has put in a tensor -> whether it is zero
+        self.zeros: MutableMapping[Tensor, bool] = (
+            WeakTensorKeyDictionary()
+        )  # a number in a tensor -> whether it is zero
         self.unfolded: defaultdict[str, list[int]] = defaultdict(list)  # module -> channels that its own code mixes
         self.counts: dict[ModuleAttr, Tensor] = {}  # what counts channels -> their labels
-        self.cuts: dict[Any, Cut] = {}  # the source of the size, or any other key -> cut
+        self.cuts: dict[object, Cut] = {}  # the source of the size, or any other key -> cut
         self.raw: list[Tracked] = []  # every layer's output, to learn who reads it
         self.stack: list[tuple[str, nn.Module]] = [("", model)]
         self.attention = Attention()
@@ -92,8 +99,8 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         return False  # PyTorch would import its compiler, two seconds, only to keep it away from this mode
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+        self, func: Operator, types: object, args: tuple[Value, ...] = (), kwargs: dict[str, Value] | None = None
+    ) -> Value:
         """Run the operator, then say what it did to the labels."""
         del types
         kwargs = kwargs or {}
@@ -188,8 +195,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
 
     def forget(self, tensor: Tensor) -> Tracked | None:
         """Forget what is known of a tensor, and return it."""
-        known: Tracked | None = self.tracked.pop(tensor, None)
-        return known
+        return self.tracked.pop(tensor, None)
 
     def own_labels(self, name: str, width: int) -> Tensor:
         """Return the labels of a layer's output channels, the same at every call."""
@@ -197,7 +203,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
             self.outputs[name] = self.labels.new(width)
         return self.outputs[name]
 
-    def enter(self, name: str, module: nn.Module, arguments: Any) -> None:
+    def enter(self, name: str, module: nn.Module, arguments: object) -> None:
         """Note that a module runs, and what enters it."""
         if not name:
             self.attention.multiplied.clear()
@@ -208,7 +214,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         self.visits[name].append(self.visiting[-1])
         self.entering[name] += [known.labels for t in tensors(arguments) if (known := self.tracked.get(t)) is not None]
 
-    def leave(self, _: nn.Module, result: Any) -> None:
+    def leave(self, _: nn.Module, result: object) -> None:
         """Note what leaves the module that runs."""
         self.stack.pop()
         self.code.pop()
@@ -237,12 +243,11 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         """Name of the innermost module that is running."""
         return self.stack[-1][0] or "the model"
 
-    def layer_of(self, tensor: Any) -> str:
+    def layer_of(self, tensor: Tensor) -> str:
         """Return the name of the layer whose weight (or a Linear's transposed weight) this is, or ""."""
-        name = self.owner.get(id(tensor)) or self.transposed.get(tensor) or ""
-        return str(name)
+        return self.owner.get(id(tensor)) or self.transposed.get(tensor) or ""
 
-    def labels_of(self, tensor: Any) -> Tensor | None:
+    def labels_of(self, tensor: object) -> Tensor | None:
         """Return a tensor's labels, in its own shape, or None if it carries none."""
         known = self.tracked.get(tensor) if isinstance(tensor, Tensor) else None
         return None if known is None else known.labels
@@ -273,18 +278,13 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
         """Remember that there may be fewer along rows of labels, where a tensor has others along other dimensions."""
         self.rows.update(tuple(row.abs().tolist()) for row in rows)
 
-    def cut(self, key: Any, reason: Reason, parts: list[Tensor]) -> None:
+    def cut(self, key: object, reason: Reason, parts: list[Tensor]) -> None:
         """Demand that these parts, and any others cut under the same key, keep equally many channels."""
         cut = self.cuts.setdefault(key, Cut(reason))
         for part in parts:
             cut.add([abs(label) for label in part.tolist()])
 
 
-# These put values elsewhere and do nothing else to them.
-MOVES = {
-    *("view", "_unsafe_view", "reshape", "_reshape_alias", "permute", "transpose", "expand", "squeeze", "unsqueeze"),
-    *("clone", "detach", "alias", "contiguous", "split", "split_with_sizes", "slice"),
-}
 TURNS = {"t", "transpose", "permute"}  # what a Linear does to its weight before it is used
 # The rules of these look at several planes of a tensor themselves.
 WHOLE_RULES = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -16,6 +16,8 @@ from .walks import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from torch import Tensor
 
     from ..labels.kept import Kept
     from ..labels.rescaling import Key, Way
@@ -49,11 +51,11 @@ class Blame:
 
     def unexplained(self, outcome: Outcome, kept: Kept) -> dict[Key, float | None]:
         """Return the ratios of numbers that are not what is made up for."""
-        found = {key: ratio for key, ratio in outcome.ratios.items() if not self._explained(key, ratio, kept)}
+        changed = {key: ratio for key, ratio in outcome.ratios.items() if not self._explained(key, ratio, kept)}
         for key in self.trace.rescaled:
             if key not in outcome.ratios and not self._explained(key, 1.0, kept):
-                found[key] = 1.0
-        return found
+                changed[key] = 1.0
+        return changed
 
     def _explained(self, key: Key, ratio: float | None, kept: Kept) -> bool:
         made_up = self.trace.rescaled.get(key)
@@ -80,21 +82,21 @@ class Blame:
                 done = True
                 continue
             self.seen[key].append((kept, ratio))
-            found = next(self._matches(key), None)
-            if known and found is None:
+            match = next(self._matches(key), None)
+            if known and match is None:
                 self.seen[key].pop()
                 continue
             self.trace.rescaled.pop(key, None)
             done = True
             reason = Reason.at("number computed from a width", _named(key.module))
-            if found is not None:
-                self._make_up(key, found, reason)
+            if match is not None:
+                self._make_up(key, match, reason)
             elif not self._freeze([*self._entering(key.module), *self._made(key.module)], reason):
                 self._blame(Finding(key.module, failed=False, said=reason), key.module, reason)
         return done
 
-    def _make_up(self, key: Key, found: tuple[str, tuple[int, ...], float], reason: Reason) -> None:
-        width, row, power = found
+    def _make_up(self, key: Key, match: tuple[str, tuple[int, ...], float], reason: Reason) -> None:
+        width, row, power = match
         use = self.trace.factors.uses.get(key)
         ways = self.ways.setdefault(key, use.ways if use is not None else [])
         if ways and use is not None:
@@ -104,15 +106,17 @@ class Blame:
 
     def in_flight(self) -> set[object]:
         """Return factors, as a trace's marks have them, of tensors whose scale is not yet, or no longer, the same."""
-        found: set[object] = set()
+        factors: set[object] = set()
         for key, made_up in self.trace.rescaled.items():
             makers = {layer for layer, _ in made_up.way if layer not in self.trace.inputs}
-            found |= makers or {key}
-        return found
+            factors |= makers or {key}
+        return factors
 
     def doubt(self, outcome: Outcome) -> bool:
         """Try another way to make up for the numbers that have to do with what was found; return whether there are."""
-        doubted = [key for key in self.trace.rescaled if any(self._touches(found, key) for found in outcome.findings)]
+        doubted = [
+            key for key in self.trace.rescaled if any(self._touches(finding, key) for finding in outcome.findings)
+        ]
         for key in doubted:
             made_up = self.trace.rescaled.pop(key)
             self.ways[key] = self.ways[key][1:]
@@ -123,69 +127,69 @@ class Blame:
                 self._freeze([torch.tensor(made_up.row)], reason)
         return bool(doubted)
 
-    def _touches(self, found: Finding, key: Key) -> bool:
+    def _touches(self, finding: Finding, key: Key) -> bool:
         way = [layer for layer, _ in self.trace.rescaled[key].way]
-        if found.module == key.module or any(found.module == layer for layer in way):
+        if finding.module == key.module or any(finding.module == layer for layer in way):
             return True
-        marks = [m for visit in self.trace.visits[found.module] for m in (*visit.entering, *visit.leaving)]
+        marks = [m for visit in self.trace.visits[finding.module] for m in (*visit.entering, *visit.leaving)]
         return any(not mark.factors.isdisjoint({key, *way}) for mark in marks)
 
     def find(self, findings: list[Finding]) -> bool:
         """Freeze a step more of what each module touches that was found at fault; return whether there was any."""
         done = False
-        for found in findings:
-            reason = Reason.at("fixed width" if found.failed else "differs", _named(found.module))
-            done = self._blame(found, found.module, reason) or done
+        for finding in findings:
+            reason = Reason.at("fixed width" if finding.failed else "differs", _named(finding.module))
+            done = self._blame(finding, finding.module, reason) or done
         return done
 
-    def _blame(self, found: Finding, module: str, reason: Reason) -> bool:
+    def _blame(self, finding: Finding, module: str, reason: Reason) -> bool:
         """Take the next step for a module that freezes anything, or else for the one around it."""
         while self.steps[module] < len(STEPS):
             step = STEPS[self.steps[module]]
             self.steps[module] += 1
-            if step(self, found, module, reason):
+            if step(self, finding, module, reason):
                 return True
-        return bool(module) and self._blame(found, module.rpartition(".")[0], reason)
+        return bool(module) and self._blame(finding, module.rpartition(".")[0], reason)
 
-    def _link(self, found: Finding, module: str, _: str) -> bool:
-        if not found.failed or module in self.linked:
+    def _link(self, finding: Finding, module: str, _: str) -> bool:
+        if not finding.failed or module in self.linked:
             return False
         self.linked.add(module)
         return link_width(self.trace, module)
 
-    def _freeze_tensor(self, found: Finding, module: str, reason: Reason) -> bool:
+    def _freeze_tensor(self, finding: Finding, module: str, reason: Reason) -> bool:
         """Freeze what differs, where it is the model's own code that made it, which touches everything."""
-        if found.place is None or module:
+        if finding.place is None or module:
             return False
-        name, call, side, place = found.place
+        name, call, side, place = finding.place
         marks = getattr(self.trace.visits[name][call], side) if call < len(self.trace.visits[name]) else []
         return self._freeze(marks[place].planes if place < len(marks) else [], reason)
 
-    def _freeze_passing(self, found: Finding, module: str, reason: Reason) -> bool:
+    def _freeze_passing(self, finding: Finding, module: str, reason: Reason) -> bool:
         """Freeze what enters a module and, where what it says differs, what leaves it."""
-        visits = [] if found.failed else self.trace.visits[module]
+        visits = [] if finding.failed else self.trace.visits[module]
         leaving = [labels for visit in visits for mark in visit.leaving for labels in mark.planes]
         return self._freeze([*self._entering(module), *leaving], reason)
 
-    def _freeze_call(self, found: Finding, module: str, reason: Reason) -> bool:
+    def _freeze_call(self, finding: Finding, module: str, reason: Reason) -> bool:
         """Freeze what enters and leaves the one call that differs: an activation may be shared by the whole model."""
-        if found.place is None or found.place[0] != module:
+        if finding.place is None or finding.place[0] != module:
             return False
-        visits = self.trace.visits[module][found.place[1] :][:1]
+        visits = self.trace.visits[module][finding.place[1] :][:1]
         return self._freeze([p for v in visits for mark in (*v.entering, *v.leaving) for p in mark.planes], reason)
 
     def _freeze_made(self, _: Finding, module: str, reason: Reason) -> bool:
         return self._freeze(self._made(module), reason)
 
-    def _entering(self, module: str) -> list[Any]:
+    def _entering(self, module: str) -> list[Tensor]:
         return [labels for visit in self.trace.visits[module] for mark in visit.entering for labels in mark.planes]
 
-    def _made(self, module: str) -> list[Any]:
+    def _made(self, module: str) -> list[Tensor]:
         """Return what the layers within a module make."""
         made = self.trace.outputs.items()
         return [labels for name, labels in made if not module or within(name, module)]
 
-    def _freeze(self, rows: Iterable[Any], reason: Reason) -> bool:
+    def _freeze(self, rows: Iterable[Tensor], reason: Reason) -> bool:
         """Freeze labels; return whether any were free."""
         before = len(self.trace.labels.frozen())
         for labels in rows:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..passes.copying import FAILURES
 from ..passes.hearing import Hearing, unheard
@@ -19,7 +19,7 @@ from .twins import Drawn, masked_twin, measured, sliced_twin
 from .walks import Finding, MaskedWalk, SlicedWalk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from torch import nn
 
@@ -114,7 +114,7 @@ def probe(
         outcome.failed = outcome.failed or [""]  # code that another thread has run
         sliced.note(outcome.failed[0], f"{type(error).__name__}: {error}", failed=True)
         sliced.worst = float("inf")
-    outcome.worst, outcome.findings = sliced.worst, list(sliced.found.values())
+    outcome.worst, outcome.findings = sliced.worst, list(sliced.findings.values())
     outcome.ratios = _ratios(masked.hearing, sliced.hearing)
     return outcome
 
@@ -123,8 +123,8 @@ def probe(
 def caught(twin: nn.Module, sliced: SlicedWalk) -> Iterator[None]:
     """Let each module whose code fails say what it should have."""
 
-    def catching(name: str, forward: Any) -> Any:
-        def caught(*args: Any, **kwargs: Any) -> Any:
+    def catching(name: str, forward: Callable[..., object]) -> Callable[..., object]:
+        def caught(*args: object, **kwargs: object) -> object:
             at = sliced.stack[-1] if sliced.stack else ("", -1)
             if at[0] != name or at in sliced.begun:  # called past its hooks
                 return forward(*args, **kwargs)
@@ -147,13 +147,13 @@ def caught(twin: nn.Module, sliced: SlicedWalk) -> Iterator[None]:
 
 def _ratios(full: Hearing, less: Hearing) -> dict[Key, float | None]:
     """Return new / old of each number, in the first call in which it has changed; None where that is no ratio."""
-    found: dict[Key, float | None] = {}
+    ratios: dict[Key, float | None] = {}
     for key, calls in full.numbers.items():
         changed = [pair for pair in zip(calls, less.numbers.get(key, [])) if not _same(*pair)]
         if changed:
             old, new = changed[0]
-            found[key] = new[0] / old[0] if len(old) == len(new) == 1 and old[0] * new[0] > 0 else None
-    return found
+            ratios[key] = new[0] / old[0] if len(old) == len(new) == 1 and old[0] * new[0] > 0 else None
+    return ratios
 
 
 def _same(old: tuple[float, ...], new: tuple[float, ...]) -> bool:

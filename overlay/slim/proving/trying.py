@@ -82,9 +82,9 @@ class _Trying:
             return False
         if not thorough.findings and not quick.failed:
             return True
-        found = thorough.findings or quick.findings
-        if not self.blame.find(found):
-            raise ValueError(f"{found[0].module or 'the model'} does not compute the same twice: {found[0].said}")
+        findings = thorough.findings or quick.findings
+        if not self.blame.find(findings):
+            raise ValueError(f"{findings[0].module or 'the model'} does not compute the same twice: {findings[0].said}")
         return False
 
     def _probed(

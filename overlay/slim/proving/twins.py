@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..analysis.channels import Channels
     from .walks import Drop
 
-Drawn = dict["tuple[str, str]", Any]  # (module, name of a parameter or of a statistic) -> what both copies have there
+Drawn = dict["tuple[str, str]", Tensor]  # (module, parameter or statistic) -> what both copies have there
 
 NEGATIVE = 0.2  # share of scales that are below zero
 SPREAD = 1e-3  # least variance that is divided by, as a share of the squared mean: less would be rounding
@@ -82,7 +82,7 @@ def redraw(twin: nn.Module, seed: int, drawn: Drawn) -> None:
 def measured(twin: nn.Module, drawn: Drawn) -> Iterator[None]:
     """Let each BatchNorm whose scales are drawn take the statistics of the first that it reads, and note them."""
 
-    def measure(name: str, norm: Any, x: Tensor) -> None:
+    def measure(name: str, norm: _BatchNorm, x: Tensor) -> None:
         if (name, "running_mean") not in drawn and norm.running_mean is not None and x.ndim > 1:
             with unheard():
                 variance, mean = torch.var_mean(x, [dim for dim in range(x.ndim) if dim != 1], correction=0)

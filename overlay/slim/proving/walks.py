@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +21,11 @@ from .twins import seeded
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from ..labels.tracked import Value
     from ..passes.passes import Pass
+    from ..passes.shadow import Arguments
 
+    Place = tuple[str, int, str, int]  # as in a Finding
     Wanted = Callable[[str, int, str, int, Tensor, Tensor], list[Tensor]]
 
 ROUGHLY = 100.0  # times the rounding of a value, that of a sum in which such values cancel out
@@ -65,7 +68,7 @@ class Finding:
     module: str
     failed: bool
     said: str
-    place: tuple[str, int, str, int] | None = None
+    place: Place | None = None
 
 
 @dataclass
@@ -79,7 +82,7 @@ class Heard:
     """
 
     entering: list[Tensor]
-    leaving: Any = None
+    leaving: object = None
     size: float = 0.0
     counts: dict[str, int] = field(default_factory=dict)
 
@@ -122,7 +125,7 @@ class Walk:
         """Whether a way that fails came as far as it should."""
         return True
 
-    def enter(self, name: str, module: nn.Module, arguments: Any) -> Any:
+    def enter(self, name: str, module: nn.Module, arguments: Arguments) -> Arguments | None:
         """Begin a call."""
         self.stack.append((name, self.calls[name]))
         self.calls[name] += 1
@@ -133,7 +136,7 @@ class Walk:
         with unheard():
             return self.entering(name, self.stack[-1][1], arguments)
 
-    def leave(self, _: nn.Module, result: Any) -> Any:
+    def leave(self, _: nn.Module, result: object) -> object:
         """End a call."""
         self.hearing.modules.pop()
         name, call = self.stack.pop()
@@ -145,11 +148,11 @@ class Walk:
         """Keep the numbers of the calls of shared modules the same in both walks, whatever way a module has taken."""
         raise NotImplementedError
 
-    def entering(self, name: str, call: int, arguments: Any) -> Any:
+    def entering(self, name: str, call: int, arguments: Arguments) -> Arguments | None:
         """Look at what a module is given."""
         raise NotImplementedError
 
-    def leaving(self, name: str, call: int, result: Any) -> Any:
+    def leaving(self, name: str, call: int, result: object) -> object:
         """Look at what a module says."""
         raise NotImplementedError
 
@@ -160,9 +163,9 @@ class MaskedWalk(Walk):
     def __init__(self, hearing: Hearing, *, thorough: bool) -> None:
         super().__init__(hearing, thorough=thorough)
         self.heard: dict[tuple[str, int], Heard] = {}
-        self.last: tuple[Any, int] = (None, 0)
+        self.last: tuple[object, int] = (None, 0)
 
-    def enter(self, name: str, module: nn.Module, arguments: Any) -> Any:
+    def enter(self, name: str, module: nn.Module, arguments: Arguments) -> Arguments | None:
         """Begin a call."""
         self.heard[name, self.calls[name]] = Heard([])
         return super().enter(name, module, arguments)
@@ -171,7 +174,7 @@ class MaskedWalk(Walk):
         """Note how often each shared module has been called when a module is left."""
         self.heard[name, call].counts = {shared: self.calls[shared] for shared in self.shared}
 
-    def entering(self, name: str, call: int, arguments: Any) -> None:
+    def entering(self, name: str, call: int, arguments: Arguments) -> None:
         """Copy what a module is given."""
         heard = self.heard[name, call]
         heard.entering += [tensor.clone() for tensor in tensors(arguments)]
@@ -181,7 +184,7 @@ class MaskedWalk(Walk):
         )
         heard.size = max(heard.size, around) if math.isfinite(heard.size) else around
 
-    def leaving(self, name: str, call: int, result: Any) -> None:
+    def leaving(self, name: str, call: int, result: object) -> None:
         """Copy what a module says."""
         if isinstance(result, Tensor) and not self.thorough:
             if self.last[0] is result and self.last[1] == result._version:  # noqa: SLF001 - counts changes in place
@@ -197,7 +200,7 @@ class SlicedWalk(Walk):
         super().__init__(hearing, thorough=masked.thorough)
         self.masked, self.heard, self.wanted, self.limit = masked, masked.heard, wanted, limit
         self.worst, self.zero = 0.0, limit * ROUGHLY
-        self.found: dict[tuple[str, bool], Finding] = {}
+        self.findings: dict[tuple[str, bool], Finding] = {}
         self.begun: set[tuple[str, int]] = set()
 
     def recount(self, name: str, call: int) -> None:
@@ -211,38 +214,39 @@ class SlicedWalk(Walk):
         place = len(self.reached) - 1
         return place < len(self.masked.reached) and self.reached[place] >= self.masked.reached[place]
 
-    def note(self, module: str, said: str, place: Any = None, *, failed: bool = False) -> None:
+    def note(self, module: str, said: str, place: Place | None = None, *, failed: bool = False) -> None:
         """Note what was found of a module, unless it is known."""
-        self.found.setdefault((module, failed), Finding(module, failed, said, place))
+        self.findings.setdefault((module, failed), Finding(module, failed, said, place))
 
-    def entering(self, name: str, call: int, arguments: Any) -> Any:
+    def entering(self, name: str, call: int, arguments: Arguments) -> Arguments | None:
         """Compare what a module is given; what differs is the fault of the code around it."""
         heard = self.heard.get((name, call))
         around = self.stack[-2][0] if len(self.stack) > 1 else ""
         if heard is None:
             self.note(around, f"calls {name}")
             return None
-        return self.put_right(around, (name, call, "entering"), arguments, heard.entering)
+        right: Arguments | None = self.put_right(around, (name, call, "entering"), arguments, heard.entering)
+        return right
 
-    def leaving(self, name: str, call: int, result: Any) -> Any:
+    def leaving(self, name: str, call: int, result: object) -> object:
         """Compare what a module says."""
         heard = self.heard.get((name, call))
         if heard is None or heard.leaving is None:
             return None
         return self.put_right(name, (name, call, "leaving"), result, tensors(heard.leaving))
 
-    def put_right(self, blamed: str, at: tuple[str, int, str], ours: Any, theirs: list[Tensor]) -> Any:
+    def put_right(self, blamed: str, at: tuple[str, int, str], ours: object, theirs: list[Tensor]) -> Value:
         """Compare tensors; return the right ones, or None for those that are there.
 
         Also where they differ by rounding only: through a hundred layers that would grow.
         """
-        found = tensors(ours)
-        if len(found) != len(theirs):
+        flat = tensors(ours)
+        if len(flat) != len(theirs):
             self.worst = float("inf")
-            self.note(blamed, f"{len(found)} tensors, not {len(theirs)}")
+            self.note(blamed, f"{len(flat)} tensors, not {len(theirs)}")
             return None
         right: dict[int, Tensor] = {}
-        for place, (tensor, masked) in enumerate(zip(found, theirs)):
+        for place, (tensor, masked) in enumerate(zip(flat, theirs)):
             wanted = self.wanted(*at, place, masked, tensor)
             apart = difference(tensor, wanted, max(LEAST, self.zero * self.heard[at[:2]].size))
             self.worst = float("inf") if math.isnan(apart) else max(self.worst, apart)
@@ -255,10 +259,10 @@ class SlicedWalk(Walk):
             return right.get(0)
         if not right or not self.thorough:  # nested values may be more than what is in them
             return None
-        places = iter(range(len(found)))
+        places = iter(range(len(flat)))
         return mapped(ours, lambda tensor: right.get(next(places), tensor))
 
-    def instead(self, name: str, call: int, error: Exception) -> Any:
+    def instead(self, name: str, call: int, error: Exception) -> object:
         """Return what a module whose code failed should have said."""
         heard = self.heard.get((name, call))
         if heard is None or heard.leaving is None:

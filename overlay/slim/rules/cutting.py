@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -57,7 +57,7 @@ def sliced(trace: Trace, call: Call) -> list[Tensor | None]:
     if result.shape[dim] == labels.shape[dim] or dim not in varying(labels):
         return [result]
     given = call.args[2:]  # of (x, dim, start, end, step)
-    bounds: list[Any] = [*given, *(None, None, 1)[len(given) :]]
+    bounds = [*given, *(None, None, 1)[len(given) :]]
     start, stop, step = bounds
     if not _need_flexible(trace, labels, dim):
         return [result]
@@ -76,19 +76,19 @@ def sliced(trace: Trace, call: Call) -> list[Tensor | None]:
     return [result]
 
 
-def _bind_bound(trace: Trace, call: Call, labels: Tensor, dim: int, at: tuple[int, Any]) -> None:
+def _bind_bound(trace: Trace, call: Call, labels: Tensor, dim: int, at: tuple[int, object]) -> None:
     """Bind what lies before a bound, or behind one that is counted from the end."""
-    (place, bound), width = at, labels.shape[dim]
+    (place, size), width = at, labels.shape[dim]
     if place in {0, width}:
         return
-    if isinstance(bound, int) and bound < 0:
-        rest, size = labels.narrow(dim, place, width - place), -bound
+    if isinstance(size, int) and size < 0:
+        rest, size = labels.narrow(dim, place, width - place), -size
     else:
-        rest, size = labels.narrow(dim, 0, place), bound
+        rest = labels.narrow(dim, 0, place)
     bind(trace, rows_of(rest, dim), size, call.reason)
 
 
-def _strided(trace: Trace, call: Call, labels: Tensor, dim: int, bounds: tuple[int, Any, int]) -> Tensor:
+def _strided(trace: Trace, call: Call, labels: Tensor, dim: int, bounds: tuple[int, int | None, int]) -> Tensor:
     """Take every n-th channel: those between go with it."""
     start, stop, step = bounds
     width = labels.shape[dim]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
+from torch.nn.modules.conv import _ConvNd
 
 from ..labels.labels import FIXED
 from ..labels.reason import Reason
@@ -24,7 +26,9 @@ def convolution(trace: Trace, call: Call) -> list[Tensor | None]:
     name = owned(trace, weight)
     channel = 1 if x.ndim == weight.ndim else 0
     entering = trace.vector(x, channel)
-    layer: Any = trace.layers[name]
+    layer = trace.layers[name]
+    if not isinstance(layer, _ConvNd):
+        raise UnknownOperatorError
     leaving = trace.own_labels(name, layer.out_channels)
     if is_depthwise(layer):
         repeated = entering.repeat_interleave(layer.out_channels // layer.groups)
@@ -57,14 +61,14 @@ def linear(trace: Trace, call: Call) -> list[Tensor | None]:
     """`x @ weight.T (+ bias)`, however it is spelled: make new labels along the last dimension."""
     x, weight = (call.args[1], call.args[2]) if call.name == "addmm" else call.args[:2]
     name = owned(trace, weight)
-    if call.name != "linear" and weight not in trace.transposed:
+    layer = trace.layers[name]
+    if not isinstance(layer, nn.Linear) or (call.name != "linear" and weight not in trace.transposed):
         raise UnknownOperatorError
     read(trace, name, trace.vector(x, -1), call.reason)
-    layer: Any = trace.layers[name]
     return [spread(-trace.own_labels(name, layer.out_features), call.outputs[0], -1)]
 
 
-def owned(trace: Trace, weight: Any) -> str:
+def owned(trace: Trace, weight: Tensor) -> str:
     """Return the layer that owns this weight; a computed weight has no layer to slice."""
     name = trace.layer_of(weight)
     if not name:
@@ -95,7 +99,7 @@ def spread(labels: Tensor, output: Tensor, dim: int) -> Tensor:
 def transpose(trace: Trace, call: Call) -> list[Tensor | None]:
     """Follow a Linear's weight through `.t()`."""
     name = owned(trace, call.args[0])
-    if not isinstance(trace.layers[name], torch.nn.Linear):
+    if not isinstance(trace.layers[name], nn.Linear):
         raise UnknownOperatorError
     trace.transposed[call.outputs[0]] = name
     return []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,10 +13,11 @@ from ..labels.tracked import UnknownOperatorError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..labels.tracked import Call
+    from ..labels.tracked import Call, Value
     from ..passes.trace import Rule, Trace
 
-    Zero = Callable[..., "Tensor | bool"]
+    Silent = Tensor | bool  # whether a value is zero where its channel is silent: of each channel, or of all
+    Zero = Callable[..., Silent]
 
 
 def same(trace: Trace, call: Call) -> list[Tensor | None]:
@@ -84,7 +85,7 @@ def divided(trace: Trace, call: Call) -> list[Tensor | None]:
     return [combined(trace, call, call.args[:2], _quotient)]
 
 
-def _quotient(a: Any, b: Any) -> Any:
+def _quotient(a: Silent, b: Silent) -> Silent:
     if isinstance(b, Tensor) and bool(b.any()):
         raise UnknownOperatorError
     return a
@@ -113,7 +114,7 @@ def mixed(trace: Trace, call: Call) -> list[Tensor | None]:
 def added_product(trace: Trace, call: Call) -> list[Tensor | None]:
     """`a + value * b * c`, or `/ c`."""
 
-    def zero(a: Any, b: Any, c: Any) -> Any:
+    def zero(a: Silent, b: Silent, c: Silent) -> Silent:
         return a & (_quotient(b, c) if call.name == "addcdiv" else b | c)
 
     return [combined(trace, call, call.args[:3], zero)]
@@ -149,7 +150,7 @@ def halved(trace: Trace, call: Call) -> list[Tensor | None]:
     return [first]
 
 
-def combined(trace: Trace, call: Call, parts: Sequence[Any], zero: Zero) -> Tensor:
+def combined(trace: Trace, call: Call, parts: Sequence[Value], zero: Zero) -> Tensor:
     """Return the labels of an element-wise combination.
 
     Args:
@@ -210,7 +211,7 @@ def joined(
     return (a_wide if len(varying(a_wide)) >= len(varying(b_wide)) else b_wide), ""
 
 
-def sized(value: Any, ndim: int) -> torch.Size:
+def sized(value: object, ndim: int) -> torch.Size:
     """Return the shape of a number or tensor, with leading ones up to `ndim` dimensions."""
     shape = tuple(value.shape) if isinstance(value, Tensor) else ()
     return torch.Size((1,) * (ndim - len(shape)) + shape)
@@ -221,7 +222,7 @@ def _constant(part: Tensor, shift: int, dims: list[int]) -> bool:
     return all(bool((part == part.narrow(dim - shift, 0, 1)).all()) for dim in dims)
 
 
-def _nothing(trace: Trace, part: Any) -> bool:
+def _nothing(trace: Trace, part: object) -> bool:
     """Whether a number is zero, also one that PyTorch has put in a tensor."""
     return trace.zeros.get(part, False) if isinstance(part, Tensor) else bool(part == 0)
 

@@ -24,7 +24,7 @@ def attention(trace: Trace, call: Call) -> list[Tensor | None]:
     """
     q, k, v = (known(trace, tensor) for tensor in call.args[:3])
     mask = call.kwargs.get("attn_mask", call.args[3] if len(call.args) > 3 else None)  # noqa: PLR2004 - (q, k, v, bias)
-    for plane in trace.planes.of(mask):
+    for plane in [] if mask is None else trace.planes.of(mask):
         trace.labels.freeze(plane, call.reason)
     if any(labels.ndim - 2 in varying(labels) for labels in (q, k, v)):
         raise UnknownOperatorError

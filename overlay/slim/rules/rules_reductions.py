@@ -7,7 +7,7 @@ the channels and stays as long, such as a stack of branches, the rows are tied o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -68,7 +68,7 @@ def shrunk(trace: Trace, call: Call, labels: Tensor, dim: int) -> Tensor:
 
 def _ignores_zeros(call: Call) -> bool:
     """Whether it is the same with any number of zeros more: a sum, or a norm, which is the root of a sum of powers."""
-    order: Any = call.args[1] if len(call.args) > 1 else call.kwargs.get("ord", 2)
+    order = call.args[1] if len(call.args) > 1 else call.kwargs.get("ord", 2)
     norm = call.name in {"linalg_vector_norm", "norm"} and (order is None or (order != "nuc" and float(order) > 0))
     return call.name == "sum" or norm
 
@@ -131,10 +131,10 @@ def untouched(call: Call, labels: Tensor, dims: list[int]) -> Tensor:
     Raises:
         UnknownOperatorError: If they do, or another dimension changes.
     """
-    found = None if set(dims) & set(varying(labels)) else fit(labels, call.outputs[0].shape)
-    if found is None:
+    fitted = None if set(dims) & set(varying(labels)) else fit(labels, call.outputs[0].shape)
+    if fitted is None:
         raise UnknownOperatorError
-    return found
+    return fitted
 
 
 def as_real(trace: Trace, call: Call) -> list[Tensor | None]:

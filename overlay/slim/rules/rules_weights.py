@@ -5,7 +5,7 @@ The weight's own dimensions say which of its rows go with what enters and with w
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -109,7 +109,7 @@ def _alike(weight: Tensor, count: int) -> bool:
     return bool((blocks == blocks[:1]).all())
 
 
-def _biased(trace: Trace, call: Call, leaving: Tensor | None, bias: Any) -> Tensor | None:
+def _biased(trace: Trace, call: Call, leaving: Tensor | None, bias: Tensor | None) -> Tensor | None:
     """Unite a bias with what leaves; a channel that is zero is so no more with one."""
     if leaving is None or bias is None:
         return leaving
@@ -146,19 +146,19 @@ def matrix_product(trace: Trace, call: Call) -> list[Tensor | None]:
     """`mm`, `addmm`, `baddbmm`: see `planes.multiply`; what is added is united with the product."""
     alone = call.name in {"mm", "mv", "bmm"}
     left, right = call.args[:2] if alone else call.args[1:3]
-    found = multiply(trace, call, left, right)
+    planes = multiply(trace, call, left, right)
     shape = call.outputs[0].shape
     added = [] if alone else trace.planes.of(call.args[0])
     for plane in added:
         wide = plane.reshape((1,) * (len(shape) - plane.ndim) + tuple(plane.shape)).expand(shape)
-        alike = next((other for other in found if varying(other) == varying(wide)), None)
+        alike = next((other for other in planes if varying(other) == varying(wide)), None)
         if alike is None:
             trace.labels.freeze(plane, call.reason)
         else:
             trace.labels.unite(alike, wide, call.reason)
     if not alone:
-        found = [-plane.abs() for plane in found]
-    trace.planes.put(call.outputs[0], found)
+        planes = [-plane.abs() for plane in planes]
+    trace.planes.put(call.outputs[0], planes)
     return []
 
 
@@ -195,7 +195,7 @@ def instance_norm(trace: Trace, call: Call) -> list[Tensor | None]:
     return [_spread(_scaled(trace, call, labels, weight, bias), call.outputs[0], 1)]
 
 
-def _scaled(trace: Trace, call: Call, labels: Tensor, weight: Any, bias: Any) -> Tensor:
+def _scaled(trace: Trace, call: Call, labels: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     """Unite a scale and a shift with channels; a shift leaves none of them zero."""
     for tensor in (weight, bias):
         rows = None if tensor is None else along_dim_of(trace, tensor, 0)
@@ -213,13 +213,13 @@ def layer_norm(trace: Trace, call: Call) -> list[Tensor | None]:
     for tensor in (weight, bias):
         for plane in [] if tensor is None else trace.planes.of(tensor):
             trace.labels.freeze(plane, call.reason)
-    found = []
+    planes = []
     for plane in trace.planes.of(x):
         if set(varying(plane)) & set(dims):
             trace.labels.freeze(plane, call.reason)
         else:
-            found.append(plane if bias is None else -plane.abs())
-    trace.planes.put(call.outputs[0], found)
+            planes.append(plane if bias is None else -plane.abs())
+    trace.planes.put(call.outputs[0], planes)
     return []
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -57,10 +57,11 @@ def slice_layer(layer: nn.Module, leaving: Sequence[int], entering: Sequence[int
         _slice_convolution(layer, leaving, entering)
 
 
-def is_depthwise(layer: Any) -> bool:
+def is_depthwise(layer: nn.Module) -> bool:
     """Whether each output of a layer reads one input of several, and so goes with it."""
-    convolution = isinstance(layer, _ConvNd) and not isinstance(layer, _ConvTransposeNd)
-    return convolution and bool(layer.groups == layer.in_channels > 1)
+    if not isinstance(layer, _ConvNd) or isinstance(layer, _ConvTransposeNd):
+        return False
+    return layer.groups == layer.in_channels > 1
 
 
 def _kept(groups: Sequence[int], lost: set[int]) -> list[int]:
@@ -81,25 +82,27 @@ def _slice_tensor(module: nn.Module, name: str, kept: dict[int, list[int]]) -> N
             setattr(module, name, taken)
 
 
-def _rescale(layer: Any, indices: Sequence[int], factor: float) -> None:
+def _rescale(layer: nn.Module, indices: Sequence[int], factor: float) -> None:
     """Make up for a factor that code computes from a width: multiply outputs of a BatchNorm, or inputs of a layer."""
-    factors = torch.ones(layer.num_features if isinstance(layer, _BatchNorm) else _entering(layer)).to(layer.weight)
-    factors[list(indices)] = factor
-    weight = layer.weight.detach()
     if isinstance(layer, _BatchNorm):
+        factors = torch.ones(layer.num_features).to(layer.weight)
+        factors[list(indices)] = factor
         _replace(layer, "bias", layer.bias.detach() * factors)
-        weight = weight * factors
-    elif isinstance(layer, _ConvTransposeNd):  # (in, out / groups, *kernel)
-        weight = weight * factors.view(-1, *[1] * (weight.ndim - 1))
-    else:  # (out, in / groups, *kernel)
-        groups = getattr(layer, "groups", 1)
-        rows = factors.view(groups, 1, -1).expand(-1, len(weight) // groups, -1).flatten(0, 1)
-        weight = weight * rows.view(*rows.shape, *[1] * (weight.ndim - 2))
-    _replace(layer, "weight", weight)
+        _replace(layer, "weight", layer.weight.detach() * factors)
+    elif isinstance(layer, (_ConvNd, nn.Linear)):
+        factors = torch.ones(layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels).to(layer.weight)
+        factors[list(indices)] = factor
+        _replace(layer, "weight", layer.weight.detach() * _by_input(layer, factors))
 
 
-def _entering(layer: Any) -> int:
-    return int(layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels)
+def _by_input(layer: _ConvNd | nn.Linear, factors: Tensor) -> Tensor:
+    """Give a factor for each input, shape (in,), dimensions in which a layer's weight can be multiplied by it."""
+    kernel = [1] * (layer.weight.ndim - 2)
+    if isinstance(layer, _ConvTransposeNd):  # (in, out / groups, *kernel)
+        return factors.view(-1, 1, *kernel)
+    groups = layer.groups if isinstance(layer, _ConvNd) else 1  # (out, in / groups, *kernel)
+    rows = factors.view(groups, 1, -1).expand(-1, len(layer.weight) // groups, -1).flatten(0, 1)
+    return rows.view(*rows.shape, *kernel)
 
 
 def _slice_norm(layer: _BatchNorm, leaving: Sequence[int]) -> None:
@@ -153,7 +156,7 @@ def _taken(weight: Tensor, rows: Sequence[int], columns: Sequence[int]) -> Tenso
     return taken
 
 
-def _slice_bias(layer: Any, leaving: Sequence[int]) -> None:
+def _slice_bias(layer: _ConvNd | nn.Linear, leaving: Sequence[int]) -> None:
     if layer.bias is not None:
         _replace(layer, "bias", layer.bias[leaving])
 

@@ -9,12 +9,12 @@ shuffles do, the rows go one to one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..labels.asking import FOLLOWED, INFERRED, each_of
+from ..labels.asking import FOLLOWED, INFERRED
 from ..labels.binding import bind, bind_alike, tie
 from ..labels.labels import flexible_dim, rows_of, varying
-from ..labels.sizes import terms_of
+from ..labels.sizes import part_of, terms_of
 from ..labels.tracked import UnknownOperatorError
 from ..passes.trace import known
 
@@ -75,7 +75,7 @@ def _regrouped(before: Sequence[int], after: Sequence[int]) -> Iterator[tuple[Di
         yield mine, yours
 
 
-def _split(trace: Trace, call: Call, result: Tensor, dims: Dims, asked: list[Any]) -> Tensor:
+def _split(trace: Trace, call: Call, result: Tensor, dims: Dims, asked: list[int | None]) -> Tensor:
     """Choose which of several dimensions that channels are given may get shorter, and bind it."""
     flexible = _flexible(asked, dims)
     if flexible is None:  # written down, all of them
@@ -90,7 +90,7 @@ def _split(trace: Trace, call: Call, result: Tensor, dims: Dims, asked: list[Any
     return result
 
 
-def _flexible(asked: list[Any], dims: Dims) -> int | None:
+def _flexible(asked: list[int | None], dims: Dims) -> int | None:
     """Return the dimension whose size follows a width; else the last that is inferred or held by an attribute."""
     sources = {dim: [source for source, _ in terms_of(asked[dim])] for dim in dims}
     follows = [dim for dim in dims if any(source.row for source in sources[dim])]
@@ -110,7 +110,9 @@ def _joined(trace: Trace, call: Call, labels: Tensor, dims: Dims) -> Tensor:
     return tie(trace, labels, [dim for dim in dims if dim > flexible], call.reason)
 
 
-def _bind_whole(trace: Trace, call: Call, before: tuple[Tensor, Dims], after: tuple[Tensor, int], asked: Any) -> None:
+def _bind_whole(
+    trace: Trace, call: Call, before: tuple[Tensor, Dims], after: tuple[Tensor, int], asked: int | None
+) -> None:
     """Bind the channels along one dimension, joined or not, to the size that was asked for."""
     (labels, dims), (result, dim) = before, after
     within = [d for d in varying(labels) if d in dims]
@@ -125,7 +127,7 @@ def _bind_whole(trace: Trace, call: Call, before: tuple[Tensor, Dims], after: tu
         rows = repeated
     if asked is not FOLLOWED and asked != INFERRED and flexible in within:
         times = len(repeated[0]) // len(rows[0])
-        bind(trace, rows, each_of(asked, times), call.reason)
+        bind(trace, rows, asked if times == 1 else part_of(asked, times), call.reason)
 
 
 def shuffled(trace: Trace, call: Call) -> list[Tensor | None]:
