@@ -9,20 +9,7 @@ In a notebook, on a model of a fork's, or on any network of convolutions and Bat
     notes = apply_plan(model, plan, channels)           # proved, then cut, in place
 
 The modules at the top are doors: what a fork's trainer and its `prune.py` import keeps its place. All else lies in
-rooms, by what it is about; no import goes up from floor to floor:
-
-| floor | rooms |
-| --- | --- |
-| 0 | `labels`, `writing` |
-| 1 | `models`, `passes` |
-| 2 | `files`, `rules` |
-| 3 | `calibration`, `groups` |
-| 4 | `proving` |
-| 5 | `analysis` |
-| 6 | `pruning` |
-| 7 | `costs` |
-| 8 | `script`, `training` |
-| 9 | the doors |
+rooms, by what it is about, on floors from `labels` up to `script`; no import goes up.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from .analysis.scales import prunable_gammas, widths
 from .calibration.ultralytics_data import open_data
 from .pruning.target import EXAMPLES
+from .recovery.choice import WAYS
 from .script import journey
 from .script.interface import Files, PruneScript
 from .script.planner import SCORES
@@ -42,7 +43,7 @@ def main(script: PruneScript, arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Prune the channels that sparse training emptied.")
+    parser = argparse.ArgumentParser(description="Prune the channels that a model can spare.")
     add = parser.add_argument
     add("--weights", type=Path, required=True, help="the checkpoint to prune; last.pt of a sparse run")
     amount = parser.add_mutually_exclusive_group(required=True)
@@ -65,16 +66,19 @@ def report_argument(parser: argparse._ActionsContainer) -> None:
 def common_arguments(parser: argparse.ArgumentParser, where: str) -> None:
     """Add the options that both upstreams' scripts have."""
     add = parser.add_argument
-    add("--score", choices=SCORES, help="go by |γ|, or weigh it with a cost (default: what --target names, if sparse)")
+    add("--score", choices=SCORES, help="weigh that with a cost, or not (default: with what --target names)")
     add("--min-channels", type=int, default=1, help="keep at least this many channels a layer")
     pattern = partial(add, action="append", default=[], metavar="PATTERN")
     pattern("--keep", "--skip", help="layers that lose no channel, as model.22 or '*.cv1'; may be repeated")
     pattern("--only", help="layers that alone may lose channels; may be repeated")
     add("--plan-out", type=Path, help="write the plan to this .json as well, also with --dry-run")
-    add("--val", action="store_true", help="validate on --data: dense, pruned, folded, re-estimated")
-    what = "data YAML, or of a classifier the folder; re-estimates BatchNorm statistics on its training images"
+    add("--val", action="store_true", help="validate on --data: dense, pruned, folded, and what was won back")
+    what = "data YAML, or of a classifier the folder; channels are chosen and accuracy is won back on its images"
     add("--data", type=Path, help=what)
-    add("--images", type=int, default=512, help="how many images for that (default: 512)")
+    add("--images", type=int, default=512, help="how many images for that at most (default: 512)")
+    add("--importance", choices=("gamma", "images"), help="go by |γ|, or by --data (default: --data, unless sparse)")
+    won = "win accuracy back on --data by new weights, new BatchNorm statistics, or the better (default: best)"
+    add("--recover", choices=WAYS, default="best", help=won)
     size = "image size for statistics, FLOPs, ONNX and latency (default: the checkpoint's)"
     add("--imgsz", "--img", "--img-size", type=int, help=size)
     add("--out", type=Path, help=f"where to {where}")

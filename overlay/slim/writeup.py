@@ -50,7 +50,7 @@ def main(script: PruneScript, arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Prune the channels that sparse training emptied.", allow_abbrev=False)
+    parser = argparse.ArgumentParser(description="Prune the channels that a model can spare.", allow_abbrev=False)
     add = parser.add_argument
     add("--cfg", type=Path, help="model.yaml to build; left out, the checkpoint's own architecture")
     add("--weights", type=Path, required=True, help="the checkpoint to prune; last.pt of a sparse run")

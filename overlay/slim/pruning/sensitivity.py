@@ -76,6 +76,28 @@ def raw_outputs(channels: Channels) -> list[str]:
 
 def _changes(twin: nn.Module, channels: Channels, images: Tensor, chance: torch.Generator) -> dict[str, Tensor]:
     """Return by how much the signed sum of all outputs of each image changes, BatchNorm -> (images, channels)."""
+    changes: dict[str, Tensor] = {}
+    for name, said, gradient in signed_gradients(twin, channels, channels.norms, images, chance):
+        change = (said * gradient).reshape(*said.shape[:2], -1).sum(2).cpu()
+        changes[name] = changes[name] + change if name in changes else change
+    return changes
+
+
+def signed_gradients(
+    twin: nn.Module, channels: Channels, names: Iterable[str], images: Tensor, chance: torch.Generator
+) -> list[tuple[str, Tensor, Tensor]]:
+    """Return what layers say, and the gradient there of the sum of all raw outputs with random signs, weighted.
+
+    Args:
+        twin: A copy of the model.
+        channels: The model's channels.
+        names: The layers.
+        images: (b, c, h, w).
+        chance: Draws the signs.
+
+    Returns:
+        Layer, what it says, the gradient; of each call that the outputs hang on, in the order of the pass.
+    """
     said: list[tuple[str, Tensor]] = []
     outputs: dict[str, Tensor] = {}
 
@@ -88,8 +110,8 @@ def _changes(twin: nn.Module, channels: Channels, images: Tensor, chance: torch.
 
     handles = [
         twin.get_submodule(name).register_forward_hook(lambda _, __, result, name=name, do=do: do(name, result))
-        for do, names in ((listen, channels.norms), (keep, raw_outputs(channels)))
-        for name in names
+        for do, those in ((keep, raw_outputs(channels)), (listen, names))
+        for name in those
     ]
     with held(handles), torch.enable_grad():
         twin(images.to(next(twin.parameters()).device).requires_grad_())
@@ -98,9 +120,4 @@ def _changes(twin: nn.Module, channels: Channels, images: Tensor, chance: torch.
             signs = torch.randint(0, 2, weights.shape, generator=chance).to(weights) * 2 - 1
             signed = signed + (signs * weights.sqrt() * outputs[name]).sum()
         gradients = torch.autograd.grad(signed, [result for _, result in said], allow_unused=True)
-    changes: dict[str, Tensor] = {}
-    for (name, result), gradient in zip(said, gradients):
-        if gradient is not None:
-            change = (result.detach() * gradient).reshape(*result.shape[:2], -1).sum(2).cpu()
-            changes[name] = changes.get(name, 0.0) + change
-    return changes
+    return [(name, result.detach(), g) for (name, result), g in zip(said, gradients) if g is not None]

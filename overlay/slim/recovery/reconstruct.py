@@ -2,13 +2,13 @@
 
 Layer by layer in the order of a pass, each convolution gets the weights that, of what reaches it in the pruned model,
 make what the dense one made on the channels that are kept (He, Zhang, Sun, "Channel Pruning for Accelerating Very Deep
-Neural Networks", ICCV 2017, arXiv:1707.06168, the second step). That takes images, and neither labels nor training.
+Neural Networks", ICCV 2017, arXiv:1707.06168, section 3.1). Places count by how much the outputs of the model hang on
+them: the squared gradient there, as in `sensitivity`. It takes images, and neither labels nor training.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,20 +16,17 @@ import torch
 from torch import Tensor, nn
 
 from ..passes.shadow import held, one_thread, shadow, undisturbed
-from .least_squares import Rows, error, rows_for, solve
-from .stages import Stages, staged
+from ..pruning.sensitivity import BATCH, signed_gradients
+from .least_squares import Rows, error, patches, rows_for, solve
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
     from ..analysis.channels import Channels
     from ..pruning.plan import Plan
 
-TESTS = 8  # of so many batches one is kept apart, to tell whether a fit holds
-
-
-class ReachedError(Exception):
-    """The layer that is looked at has run; what follows is not needed."""
+TESTS = 8  # of so many images one is kept apart, to tell whether a fit holds
+FLOOR, CLIP = 0.01, 50.0  # the least and the most that a place counts, the mean being 1
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ class Site:
     dense: nn.Conv2d
     slim: nn.Conv2d
     keep: list[int]
-    norms: tuple[Any, Any] | None
+    norms: tuple[Any, Any] | None  # one may have no statistics, which no type says
 
     @property
     def centred(self) -> bool:
@@ -84,9 +81,7 @@ class Site:
             slim.running_mean = dense.running_mean[self.keep] - added
 
 
-def reconstruct(
-    dense: nn.Module, pruned: nn.Module, plan: Plan, channels: Channels, batches: Sequence[Tensor]
-) -> list[Fitted]:
+def reconstruct(dense: nn.Module, pruned: nn.Module, plan: Plan, channels: Channels, images: Tensor) -> list[Fitted]:
     """Fit the convolutions of a pruned model to the dense one's, in place; a fit that does not hold is left out.
 
     Args:
@@ -94,95 +89,85 @@ def reconstruct(
         pruned: The same after `apply_plan`.
         plan: What was kept.
         channels: Of the dense model.
-        batches: Images as the model is given them, (b, c, h, w) each; at least two batches.
+        images: As the model is given them, (b, c, h, w), two at least.
 
     Returns:
         The layers that were fitted.
     """
     twins = shadow(dense), shadow(pruned)
-    chance = torch.Generator().manual_seed(0)
-    done: list[Fitted] = []
+    images = images.to(next(twins[1].parameters()).device)
+    found = (_site(twins, name, plan, channels) for name in channels.inputs)
+    sites = {site.name: site for site in found if site is not None}
     with one_thread(), undisturbed(twins[0]):
-        walks = staged(twins, batches)
-        names = {module: name for name, module in twins[1].named_modules()}
-        for part in walks[1].parts:
-            for layer in _convolutions(walks[1], part):
-                site = _site(twins, names[layer], plan, channels)
-                if site is not None:
-                    done += _fit(site, walks, len(batches), chance)
-            for walk in walks:
-                walk.advance()
+        wanted = _wanted(twins[0], channels, sites, images)
+        done: list[Fitted] = []
+
+        def fit(site: Site) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+            return lambda _, arguments: done.extend(_fit(site, arguments[0], wanted.pop(site.name)))
+
+        with held([sites[name].slim.register_forward_pre_hook(fit(sites[name])) for name in wanted]):
+            twins[1](images)
     _take(pruned, twins[1], channels, done)
     return done
 
 
-def _convolutions(walk: Stages, part: nn.Module) -> list[nn.Conv2d]:
-    """Return the convolutions of a stage that run once in it, in the order in which they do."""
-    order: list[nn.Conv2d] = []
-    layers = [module for module in part.modules() if type(module) is nn.Conv2d]
-    with held([layer.register_forward_hook(lambda layer, *_: order.append(layer)) for layer in layers]):
-        walk.run(0)
-    return [layer for layer, times in Counter(order).items() if times == 1]
-
-
 def _site(twins: tuple[nn.Module, nn.Module], name: str, plan: Plan, channels: Channels) -> Site | None:
     """Return a plain convolution that means the same in both models."""
-    dense, slim = (twin.get_submodule(name) for twin in twins)
-    scaled = {layer for layer, *_ in channels.rescaled}
+    dense, slim = (dict(twin.named_modules()).get(name) for twin in twins)
     for layer in (dense, slim):
         if type(layer) is not nn.Conv2d or layer.groups > 1 or layer.padding_mode != "zeros":
             return None
-        if isinstance(layer.padding, str) or name not in channels.inputs or name in scaled:
+        if isinstance(layer.padding, str) or name in {scaled for scaled, *_ in channels.rescaled}:
             return None
     behind = channels.followed_by.get(name, "")
-    norms = tuple(twin.get_submodule(behind) for twin in twins) if behind else ()
+    norms: tuple[Any, ...] = tuple(twin.get_submodule(behind) for twin in twins) if behind else ()
     shifted = bool(norms) and all(norm.running_mean is not None for norm in norms)
     keep = plan.keep.get(name, list(range(plan.widths[name])))
     return Site(name, dense, slim, keep, norms if shifted else None)  # type: ignore[arg-type]
 
 
-def _fit(site: Site, walks: list[Stages], batches: int, chance: torch.Generator) -> list[Fitted]:
-    """Fit a layer, and keep the fit if it holds on other images."""
-    rows, apart = Rows(), Rows()
-    for batch in range(batches):
-        into = apart if batch % TESTS == TESTS - 1 or (batch == batches - 1 > 0 and not len(apart)) else rows
-        entering = _entering(site.slim, walks[1], batch)
-        leaving = _leaving(site.dense, walks[0], batch)[:, site.keep]
-        into.add(site.slim, entering, leaving, rows_for(site.slim, batches), chance)
-    before = error(apart, site.slim.weight, site.added)
-    weight, added = solve(rows, site.slim.weight, centred=site.centred)
-    after = error(apart, weight, added)
+def _wanted(dense: nn.Module, channels: Channels, sites: dict[str, Site], images: Tensor) -> dict[str, Rows]:
+    """Return what the dense model's convolutions say at some places; of those alone that run once."""
+    chance = torch.Generator().manual_seed(0)
+    parts: dict[str, list[Rows]] = {name: [] for name in sites}
+    calls: Counter[str] = Counter()
+    for start in range(0, len(images), BATCH):
+        batch = images[start : start + BATCH]
+        for name, said, gradient in signed_gradients(dense, channels, list(sites), batch, chance):
+            count = -(-rows_for(sites[name].slim) * len(batch) // len(images))
+            rows = _sampled(said[:, sites[name].keep], gradient, count, chance)
+            rows.places[:, 0] += start
+            parts[name].append(rows)
+            calls[name] += 1
+    once = -(-len(images) // BATCH)
+    return {name: _joined(rows) for name, rows in parts.items() if calls[name] == once}
+
+
+def _sampled(said: Tensor, gradient: Tensor, count: int, chance: torch.Generator) -> Rows:
+    images, _, high, wide = said.shape
+    chosen = torch.randperm(images * high * wide, generator=chance)[:count].to(said.device)
+    image, row, column = chosen // (high * wide), chosen // wide % high, chosen % wide
+    weights = gradient.square().sum(1)[image, row, column]
+    return Rows(torch.stack((image, row, column), 1), said[image, :, row, column], weights)
+
+
+def _joined(parts: list[Rows]) -> Rows:
+    """Join the rows of all batches, and bound how much each counts."""
+    weights = torch.cat([rows.weights for rows in parts])
+    weights = (weights / weights.mean().clamp_min(1e-30)).clamp(FLOOR, CLIP)
+    return Rows(torch.cat([rows.places for rows in parts]), torch.cat([rows.wanted for rows in parts]), weights)
+
+
+def _fit(site: Site, entering: Tensor, rows: Rows) -> list[Fitted]:
+    """Fit a layer to what reaches it now, and keep the fit if it holds on other images."""
+    x, weight = patches(site.slim, entering, rows.places), site.slim.weight
+    apart = rows.places[:, 0] % TESTS == TESTS - 1 if len(entering) >= TESTS else rows.places[:, 0] == 0
+    fitted = solve(x[~apart], rows.where(~apart), weight, centred=site.centred)
+    before, after = (error(x[apart], rows.where(apart), *tried) for tried in ((weight, site.added), fitted))
     if not after < before:
         return []
-    everything = Rows(rows.patches + apart.patches, rows.wanted + apart.wanted)
-    site.put(*solve(everything, site.slim.weight, centred=site.centred))
+    site.put(*solve(x, rows, weight, centred=site.centred))
     return [Fitted(site.name, before, after)]
-
-
-def _entering(layer: nn.Module, walk: Stages, batch: int) -> Tensor:
-    """Return what reaches a layer."""
-    seen: list[Tensor] = []
-
-    def look(_: nn.Module, arguments: tuple[Tensor, ...]) -> None:
-        seen.append(arguments[0])
-        raise ReachedError
-
-    with held([layer.register_forward_pre_hook(look)]), suppress(ReachedError):
-        walk.run(batch)
-    return seen[0]
-
-
-def _leaving(layer: nn.Module, walk: Stages, batch: int) -> Tensor:
-    """Return what a layer says."""
-    seen: list[Tensor] = []
-
-    def look(_: nn.Module, __: tuple[Tensor, ...], result: Tensor) -> None:
-        seen.append(result)
-        raise ReachedError
-
-    with held([layer.register_forward_hook(look)]), suppress(ReachedError):
-        walk.run(batch)
-    return seen[0]
 
 
 def _take(pruned: nn.Module, twin: nn.Module, channels: Channels, done: list[Fitted]) -> None:
@@ -194,6 +179,6 @@ def _take(pruned: nn.Module, twin: nn.Module, channels: Channels, done: list[Fit
                 mine.copy_(new)
         behind = channels.followed_by.get(fit.layer, "")
         if behind:
-            norms: list[Any] = [model.get_submodule(behind) for model in (pruned, twin)]
+            norms: list[Any] = [model.get_submodule(behind) for model in (pruned, twin)]  # as in `Site`
             if norms[0].running_mean is not None:
                 norms[0].running_mean.copy_(norms[1].running_mean)

@@ -1,4 +1,4 @@
-"""The journey of `prune.py`: load, plan, prune, re-estimate, save, export, compare.
+"""The journey of `prune.py`: load, plan, prune, recover, save, export, compare.
 
 The script of `command` (ultralytics) or of `writeup` (YOLOv5) knows how its release loads a checkpoint and exports a
 model, how its options are spelled and what its files are called; the rest is here.
@@ -18,7 +18,6 @@ import torch
 
 from ..analysis.channels import analyse
 from ..analysis.proof import proven
-from ..calibration.calibrate import reestimate
 from ..costs import measure
 from ..groups.protect import protect
 from ..passes.shadow import image
@@ -26,6 +25,7 @@ from ..pruning.advice import advise, doubts, table
 from ..pruning.apply import apply_plan, mask_plan
 from ..pruning.plan import Plan, PlanError
 from ..pruning.report import report
+from ..recovery.choice import AS_CUT, Recovered, most_images, recover
 from ..writing.console import one_line, only_json, print_lines, say
 from ..writing.interrupt import INTERRUPTED, interruptible
 from .accuracy import accuracies, accuracy_table, folding_error
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from .interface import PruneScript
     from .options import PruneOptions
 
-BATCH = 16  # images at a time for BatchNorm statistics
 SAMPLE = 4  # images on which the error of folding is measured
 
 
@@ -110,7 +109,9 @@ def prune(script: PruneScript, options: PruneOptions, written: list[Path]) -> di
     plan, pruned, notes = _planned(run)
     notes, warnings = _doubted(run, plan, notes)
     print_lines(*run.said, *replaced, *(f"WARNING: {text}" for text in warnings), *(f"note: {text}" for text in notes))
-    accuracy = _reestimated(run, run.data, plan, pruned) if run.data else {}
+    recovered = _recovered(run, run.data, plan, pruned) if run.data else None
+    accuracy = _validated(run, run.data, plan, pruned, recovered) if recovered and run.data and options.val else {}
+    pruned = recovered.model if recovered else pruned
     print_lines(*script.remarks(run.dense, pruned, plan, run.imgsz))
     if options.plan_out:
         plan_out(options.plan_out, plan, overwrite=options.overwrite)
@@ -124,6 +125,7 @@ def prune(script: PruneScript, options: PruneOptions, written: list[Path]) -> di
         "checkpoint": None if options.dry_run else str(files.checkpoint),
         "imgsz": run.imgsz,
         "notes": notes,
+        "recovery": {"kept": recovered.way, **recovered.errors} if recovered else {},
         "rows": rows,
         "threshold": plan.threshold,
         "warnings": warnings,
@@ -182,7 +184,7 @@ def _planned(run: Run) -> tuple[Plan, nn.Module, list[str]]:
             return (plan, *_pruned(run, plan))
 
         def choose(free: Channels) -> Plan:
-            planner = Planner.of(run.script, options, run.dense, free, run.imgsz)
+            planner = Planner.of(run.script, options, run.dense, free, run.imgsz, run.data)
             return planner.plan_for(options.target, run.script.export, run.checkpoint)
 
         plan, (pruned, notes) = proven(run.allowed, choose, partial(_pruned, run))
@@ -208,6 +210,8 @@ def _pruned(run: Run, plan: Plan) -> tuple[nn.Module, list[str]]:
 
 def _doubted(run: Run, plan: Plan, notes: list[str]) -> tuple[list[str], list[str]]:
     """Return the notes and the warnings of a plan."""
+    if run.options.importance == "images" and not run.options.plan:  # what goes was looked at, not guessed by its scale
+        return notes, []
     short = penalised(run.checkpoint)
     doubted = doubts(run.known, run.dense, run.channels, plan, penalised=short)
     if run.options.target and run.known.sparse:  # as much was asked for: fine-tuning is for what lives on
@@ -215,21 +219,27 @@ def _doubted(run: Run, plan: Plan, notes: list[str]) -> tuple[list[str], list[st
     return notes, [f"{doubt}; next: {_mend(run.known, run.script, run.options, short)}" for doubt in doubted]
 
 
-def _reestimated(run: Run, data: DataSet, plan: Plan, pruned: nn.Module) -> dict[str, dict[str, float]]:
-    """Re-estimate BatchNorm statistics; return the accuracy after each step, if asked for."""
-    steps: dict[str, nn.Module] = {}
-    if run.options.val:
-        raw = deepcopy(run.dense)
-        apply_plan(raw, plan, run.channels, fold=False)
-        folded = {"folded": deepcopy(pruned)} if run.options.fold else {}
-        steps = {"dense": run.dense, "pruned, not folded": raw, **folded, "re-estimated": pruned}
-    say(f"re-estimating BatchNorm statistics on images of {data.source}")
-    kept = reestimate(pruned, data.batches(BATCH))
-    if kept:
-        few = "are shown one value a channel and keep the statistics they have; give more images or a larger --imgsz"
-        say(f"note: {len(kept)} BatchNorm layers, the first {kept[0]}, {few}")
-    if not steps:
-        return {}
+def _recovered(run: Run, data: DataSet, plan: Plan, pruned: nn.Module) -> Recovered:
+    """Win back on the user's images what pruning took."""
+    one = image(run.dense, run.imgsz)
+    most = min(len(data.images), most_images(run.dense, one))
+    say(f"looking at {most} images of {data.source} for what pruning took")
+    shown = torch.cat(list(data.batches(most, most)))
+    recovered = recover(run.dense, pruned, plan, run.channels, shown, run.options.recover)
+    errors = ", ".join(f"{name} {error:.1%}" for name, error in recovered.errors.items())
+    print_lines(f"outputs off by: {errors}; kept: {recovered.way}", *(f"note: {text}" for text in recovered.notes))
+    return recovered
+
+
+def _validated(
+    run: Run, data: DataSet, plan: Plan, pruned: nn.Module, recovered: Recovered
+) -> dict[str, dict[str, float]]:
+    """Return the accuracy after each step."""
+    raw = deepcopy(run.dense)
+    apply_plan(raw, plan, run.channels, fold=False)
+    steps = {"dense": run.dense, "pruned, not folded": raw, **({"folded": pruned} if run.options.fold else {})}
+    if recovered.way != AS_CUT:
+        steps[f"new {recovered.way}"] = recovered.model
     say(f"validating {len(steps)} models on {data.source}")
     measured = accuracies(run.script.validate, steps, run.checkpoint, data, run.imgsz)
     print_lines(*accuracy_table(measured))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ..costs.layer_timer import channel_block
 from ..pruning.target import TargetError
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..pruning.target import Target
+    from ..recovery.choice import Way
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,16 @@ class PruneOptions:
         cfg: Of the write-up alone, the model's YAML to build.
         save_dir: Of the write-up alone, the folder of the results.
         round_to: Keep a multiple of this many channels a layer.
-        score: What to go by, one of `planner.SCORES`.
+        importance: What to go by: |γ|, or the images of `data`.
+        score: What that is weighed with, one of `planner.SCORES`.
         min_channels: Keep at least this many channels a layer.
         keep: Patterns of layers that lose no channel.
         only: Patterns of layers that alone may lose channels.
         plan_out: Where the plan is written as well.
         val: Whether to validate on `data`.
-        data: A data set's YAML or folder, to re-estimate BatchNorm statistics on.
+        data: A data set's YAML or folder, to choose channels by, and to win back accuracy on.
         images: How many images of it.
+        recover: How accuracy is won back on them, one of `choice.WAYS`.
         imgsz: Side of an image, in pixels.
         out: Where the pruned checkpoint goes.
         overwrite: Whether to replace files that no earlier run wrote.
@@ -59,6 +62,7 @@ class PruneOptions:
     cfg: Path | None = None
     save_dir: Path | None = None
     round_to: int | None = None
+    importance: Literal["gamma", "images"] | None = None
     score: str | None = None
     min_channels: int = 1
     keep: tuple[str, ...] = ()
@@ -67,6 +71,7 @@ class PruneOptions:
     val: bool = False
     data: Path | None = None
     images: int = 512
+    recover: Way = "best"
     imgsz: int | None = None
     out: Path | None = None
     overwrite: bool = False
@@ -98,8 +103,14 @@ class PruneOptions:
             raise ValueError(
                 "--plan says already which channels stay: leave --keep and --only to the run that makes it"
             )
-        if self.plan and (self.score or self.min_channels != 1 or self.round_to is not None):
-            raise ValueError("--plan says already how many stay: leave out --score, --min-channels and rounding")
+        if self.importance == "images" and not self.data:
+            raise ValueError("--importance images: needs --data, the data set to look at")
+        if self.importance == "images" and (self.threshold is not None or self.prob is not None):
+            raise ValueError("--importance images: goes by a ratio or a target; a threshold is one of |γ|")
+        if self.plan and (self.importance or self.score or self.min_channels != 1 or self.round_to is not None):
+            raise ValueError(
+                "--plan says already how many stay: leave out --importance, --score, --min-channels and rounding"
+            )
         if self.val and not self.data:
             raise ValueError("--val: needs --data, the data set to validate on")
         if self.plan_out and self.plan_out.suffix != ".json":
@@ -118,11 +129,16 @@ class PruneOptions:
         return replace(self, round_to=channel_block()) if self.fast and self.round_to is None else self
 
     def scored(self, *, sparse: bool) -> PruneOptions:
-        """Return them with the score that a target has, where the user has not said.
+        """Return them with what to go by, where the user has not said.
 
-        What is to be saved weighs the scores of a sparse model: by plain |γ| a small share of the FLOPs is reached at
-        the cost of all late layers, which hardly count (`tools/bench/scores.py`). Where scales are much alike, as in a
-        model that was not trained sparse, costs would decide alone, and the dearest layers go whole
-        (`tools/bench/penalties.py`: mAP50-95 0.39 instead of 0.71).
+        What a model that was not trained sparse can spare, its scales do not say, and images do: at FLOPs × 0.4 BCCD's
+        yolov5n has an mAP50-95 of 0.465 by images, 0.023 by |γ|, of 0.508 (`tools/bench/README.md`).
+        What is to be saved weighs it: by plain |γ| a small share of the FLOPs is reached at the cost of all late
+        layers, which hardly count (`tools/bench/scores.py`). But where scales are much alike, costs would decide
+        alone, and the dearest layers go whole (`tools/bench/penalties.py`: mAP50-95 0.39 instead of 0.71).
         """
-        return replace(self, score=self.target.kind) if self.target and self.score is None and sparse else self
+        by_share = self.target is not None or self.ratio is not None
+        importance = self.importance or ("images" if self.data and by_share and not sparse else "gamma")
+        weighed = self.target is not None and self.score is None and (sparse or importance == "images")
+        score = self.target.kind if self.target and weighed else self.score
+        return replace(self, importance=importance, score=score)

@@ -12,6 +12,7 @@ from ..costs.layer_costs import KINDS, Costs, prices
 from ..pruning.importance import Importance
 from ..pruning.plan import plan_of
 from ..pruning.selection import Selector
+from ..pruning.sensitivity import by_images
 from ..pruning.target import reach
 from ..pruning.validate import lost_groups
 from ..writing.whole_files import scratch
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ..analysis.channels import Channels
+    from ..calibration.datasets import DataSet
     from ..files.checkpoint import Checkpoint
     from ..pruning.plan import Plan
     from ..pruning.selection import Selection
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from .options import PruneOptions
 
 SCORES = ("gamma", *KINDS)
+IMAGES = 128  # to measure importance on; BCCD's yolov5n keeps as much with twice as many
 
 
 @dataclass(frozen=True)
@@ -47,14 +50,24 @@ class Planner:
 
     @classmethod
     def of(
-        cls, script: PruneScript, options: PruneOptions, model: nn.Module, channels: Channels, imgsz: int
+        cls,
+        script: PruneScript,
+        options: PruneOptions,
+        model: nn.Module,
+        channels: Channels,
+        imgsz: int,
+        data: DataSet | None = None,
     ) -> Planner:
-        """Read the importance of a model's channels.
+        """Read the importance of a model's channels, from its scales or from images.
 
         Raises:
             ValueError: Nothing can be pruned.
         """
-        importance, by = Importance.of(model, channels), options.score or "gamma"
+        if data and options.importance == "images":
+            importance = by_images(model, channels, data.batches(IMAGES, IMAGES))
+        else:
+            importance = Importance.of(model, channels)
+        by = options.score or "gamma"
         if by != "gamma":
             importance = importance.weighed(prices(model, channels, by, imgsz), by)
         selector = Selector(model, channels, importance, options.multiple, options.min_channels)

@@ -155,7 +155,7 @@ class TestTotals:
             ]
             whole = [
                 width if width <= 16 else min(full, -(-width // 16) * 16)
-                for width, full in zip(kept, (layer.entering, layer.leaving), strict=True)
+                for width, full in zip(kept, (layer.in_channels, layer.out_channels), strict=True)
             ]
             expected += layer.calls * law(layer.block, *whole)
         assert latency.total(channels, lost) == pytest.approx(expected)
