@@ -79,9 +79,9 @@ def require(text: str) -> None:
         VersionConflict: It is installed in another version.
     """
     for requirement in parse_requirements(text):
-        found = metadata.version(requirement.name)
-        if not requirement.specifier.contains(found, prereleases=True):
-            raise VersionConflict(f"{requirement.name} {found} is installed, {requirement} is needed")
+        installed = metadata.version(requirement.name)
+        if not requirement.specifier.contains(installed, prereleases=True):
+            raise VersionConflict(f"{requirement.name} {installed} is installed, {requirement} is needed")
 
 
 def report(text: str) -> None:
