@@ -32,7 +32,7 @@ EPOCH_END, TRAIN_END = "on_train_epoch_end", "on_train_end"
 
 
 class Arguments(Protocol):
-    """What is read from the train arguments of every release that has been patched; the rest may be missing."""
+    """The train arguments that are read; what a run of an older fork may lack is not among them."""
 
     imgsz: int | list[int]
     nbs: int

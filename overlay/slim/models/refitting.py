@@ -50,7 +50,7 @@ def refit(model: nn.Module, weights: nn.Module, made: nn.Module | None, built: n
         )
     changed = resize(model, made, built)
     _take_values(model, made, built)
-    vars(model)["nc"] = classes_of(built)
+    vars(model)["nc"] = classes_of(built)  # torch types a module's attributes as tensors and modules
     if hasattr(built, "names"):
         vars(model)["names"] = built.names
     load = getattr(model, "load", None)
