@@ -15,7 +15,7 @@ rooms, by what it is about, on floors from `labels` up to `script`; no import go
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .analysis.channels import Channels, analyse
@@ -31,7 +31,7 @@ HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import what is asked for when it is: a trainer that sparsifies nothing is not to wait for it."""
     if name not in HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,7 +8,7 @@ starting another architecture from its weights.
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Any, cast
+from typing import TYPE_CHECKING, cast
 
 from torch import nn
 
@@ -19,10 +19,13 @@ from .models.refitting import refit
 from .models.sign import put_sign
 from .writing.log import log_info, warn
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 __all__ = ["ArchitectureError", "is_pruned", "keep_architecture"]
 
 
-def keep_architecture(built: nn.Module, weights: nn.Module | dict[str, Any] | None) -> nn.Module:
+def keep_architecture(built: nn.Module, weights: nn.Module | Mapping[str, object] | None) -> nn.Module:
     """Return the model to train: the one that upstream built, or the checkpoint's own when it is pruned.
 
     Args:
@@ -80,7 +83,7 @@ def _dress(model: nn.Module, built: nn.Module) -> None:
         take_anchors(model, built)
 
 
-def _structure(model: nn.Module) -> list[Any]:
+def _structure(model: nn.Module) -> list[object]:
     yaml = getattr(model, "yaml", None)
     return [yaml.get(key) for key in STRUCTURE] if isinstance(yaml, dict) else []
 

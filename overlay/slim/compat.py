@@ -11,7 +11,7 @@ import shutil
 import urllib.request
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from packaging.requirements import Requirement
@@ -51,7 +51,7 @@ class _Later:
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def __getattr__(self, attribute: str) -> Any:
+    def __getattr__(self, attribute: str) -> object:
         return getattr(importlib.import_module(self._name), attribute)
 
 
@@ -79,9 +79,9 @@ def require(text: str) -> None:
         VersionConflict: It is installed in another version.
     """
     for requirement in parse_requirements(text):
-        found = metadata.version(requirement.name)
-        if not requirement.specifier.contains(found, prereleases=True):
-            raise VersionConflict(f"{requirement.name} {found} is installed, {requirement} is needed")
+        installed = metadata.version(requirement.name)
+        if not requirement.specifier.contains(installed, prereleases=True):
+            raise VersionConflict(f"{requirement.name} {installed} is installed, {requirement} is needed")
 
 
 def report(text: str) -> None:

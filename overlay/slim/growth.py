@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .models.class_outputs import network_of
 from .models.pruned import is_pruned, shapes_of
 from .writing.log import warn
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import nn
 
 
-def warn_of_growth(model: nn.Module, weights: nn.Module | dict[str, Any]) -> None:
+def warn_of_growth(model: nn.Module, weights: nn.Module | Mapping[str, object]) -> None:
     """Warn when a model has taken what fits of a pruned one's weights; stands where upstream has loaded them.
 
     Args:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import Any, Callable
+from typing import Callable
 
 
 class NotOnHub(Exception):  # noqa: N818 - named for what it says
@@ -17,7 +17,7 @@ class NotOnHub(Exception):  # noqa: N818 - named for what it says
 # What upstream catches: a name that no repository has, and one that none can have.
 RepositoryNotFoundError = HFValidationError = NotOnHub
 
-Ask = Callable[..., Any]
+Ask = Callable[..., object]
 
 
 class _Later:
@@ -26,7 +26,7 @@ class _Later:
     def __init__(self, module: str, name: str) -> None:
         self._module, self._name = module, name
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: object, **kwargs: object) -> object:
         return getattr(importlib.import_module(self._module), self._name)(*args, **kwargs)
 
 
@@ -43,7 +43,7 @@ def hub_for(name: str) -> tuple[Ask, Ask]:
     """
 
     def asking(function: str) -> Ask:
-        def ask(*args: Any, **kwargs: Any) -> Any:
+        def ask(*args: object, **kwargs: object) -> object:
             if not str(name) or Path(str(name)).exists():
                 raise NotOnHub(f"{name} is a file")
             try:

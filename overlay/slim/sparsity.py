@@ -12,13 +12,15 @@ Each epoch adds to `results.csv`, through what every release writes there as its
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Callable, Protocol
 
 from .models.admission import bare
 from .training.penalty import GammaPenalty
 from .training.schedule import WEIGHTS, Settings, Spelling, Standing
 
 if TYPE_CHECKING:
+    from collections.abc import Sized
+
     import torch
     from torch import nn
 
@@ -29,16 +31,30 @@ SPELLING = Spelling("sparsity", "_", "=")
 EPOCH_END, TRAIN_END = "on_train_epoch_end", "on_train_end"
 
 
+class Arguments(Protocol):
+    """The train arguments that are read; what a run of an older fork may lack is not among them."""
+
+    imgsz: int | list[int]
+    nbs: int
+    sparsity: float | str | None
+    sparsity_decay: float
+    sparsity_bias: float
+
+
 class Trainer(Protocol):
     """What is read from upstream's trainer."""
 
-    args: Any
+    args: Arguments
     model: nn.Module
     optimizer: torch.optim.Optimizer
-    callbacks: dict[str, list[Any]]
+    callbacks: dict[str, list[Callable[[Trainer], None]]]
     save_dir: Path
     epoch: int
     epochs: int
+    batch_size: int
+    train_loader: Sized
+    lr: dict[str, float]
+    lf: Callable[[float], float]
 
 
 def penalize(trainer: Trainer) -> None:
@@ -65,8 +81,14 @@ class Penalty(GammaPenalty):
         settings = _settings(trainer.args)
         settings.check(MODES)
         imgsz = max(trainer.args.imgsz) if isinstance(trainer.args.imgsz, (list, tuple)) else int(trainer.args.imgsz)
-        how: Any = {"imgsz": imgsz, "folder": Path(trainer.save_dir)}
-        super().__init__(trainer.model, trainer.optimizer, settings, lambda: _standing(trainer), **how)
+        super().__init__(
+            trainer.model,
+            trainer.optimizer,
+            settings,
+            lambda: _standing(trainer),
+            imgsz=imgsz,
+            folder=Path(trainer.save_dir),
+        )
         if settings.mode == "decoupled":
             self.say_travel()
         self.record(trainer.epoch)
@@ -82,7 +104,7 @@ class Penalty(GammaPenalty):
             self.add_gradient()
 
 
-def note_epoch(trainer: Any) -> None:
+def note_epoch(trainer: Trainer) -> None:
     """Note where the scales stand after an epoch, beside the learning rates, which go to `results.csv`."""
     penalty: Penalty | None = getattr(trainer, "slim_penalty", None)
     if penalty is not None:
@@ -90,14 +112,14 @@ def note_epoch(trainer: Any) -> None:
         trainer.lr.update({f"gamma/{name}": value for name, value in row.items() if name != "epoch"})
 
 
-def note_end(trainer: Any) -> None:
+def note_end(trainer: Trainer) -> None:
     """Warn at the end of the run of what the penalty has left nothing of."""
     penalty: Penalty | None = getattr(trainer, "slim_penalty", None)
     if penalty is not None:
         penalty.say_end()
 
 
-def _settings(args: Any) -> Settings:
+def _settings(args: Arguments) -> Settings:
     """Read the train arguments; a run of an older fork that is resumed lacks some."""
     return Settings(
         mode=str(getattr(args, "sparsity_mode", MODES[0])),
@@ -110,7 +132,7 @@ def _settings(args: Any) -> Settings:
     )
 
 
-def _standing(trainer: Any) -> Standing:
+def _standing(trainer: Trainer) -> Standing:
     """Read where the run stands, and the schedule of its learning rate."""
     accumulate = max(round(trainer.args.nbs / trainer.batch_size), 1)
     steps = len(trainer.train_loader) / accumulate

@@ -92,10 +92,10 @@ def _check(options: PruneOptions) -> None:
 
 def all_scales(model: nn.Module) -> Tensor:
     """Return |γ| of every BatchNorm of a model, ascending."""
-    found = [m.weight.detach().float().abs() for m in model.modules() if isinstance(m, NORMS) and m.affine]
-    if not found:
+    gammas = [m.weight.detach().float().abs() for m in model.modules() if isinstance(m, NORMS) and m.affine]
+    if not gammas:
         raise ValueError("the model has no BatchNorm scales to prune by")
-    return torch.cat(found).sort().values
+    return torch.cat(gammas).sort().values
 
 
 @dataclass(frozen=True)

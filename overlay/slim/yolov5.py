@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Callable
 
 from .training.penalty import GammaPenalty
 from .training.schedule import AUTO, WEIGHTS, Settings, Spelling, Standing
@@ -20,6 +20,8 @@ from .training.schedule import AUTO, WEIGHTS, Settings, Spelling, Standing
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
+
+    Hyp = dict[str, float | str | None]  # the hyp file, as YAML reads it
 
 MODES = ("decoupled", "loss")
 DECAY = {"decoupled": 0.9, "loss": 0.0}  # the write-up's strength is constant
@@ -52,7 +54,7 @@ def _strength(text: str) -> float | str:
     return AUTO if number is None else number
 
 
-def keep_out_of_evolution(meta: dict[str, Any], hyp: dict[str, Any]) -> None:
+def keep_out_of_evolution(meta: dict[str, tuple[float, ...]], hyp: Hyp) -> None:
     """Let `--evolve` leave `sl` as it is; stands after the hyp file is loaded there.
 
     Upstream looks every key of the file up in its table, and pairs the two by their order: so a zero goes, and anything
@@ -75,8 +77,8 @@ def penalize(
     loss: Tensor,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    opt: Any,
-    hyp: dict[str, Any],
+    opt: argparse.Namespace,
+    hyp: Hyp,
     epoch: int,
     epochs: int,
     images: Tensor,
@@ -115,7 +117,7 @@ def penalize(
     return loss.float() + penalty.term(loss.device) * images.shape[0]
 
 
-def _settings(opt: Any, hyp: dict[str, Any]) -> Settings:
+def _settings(opt: argparse.Namespace, hyp: Hyp) -> Settings:
     """Read the command line, which goes before the hyp file."""
     mode = str(getattr(opt, "sl_mode", None) or MODES[0])
     strength, decay = getattr(opt, "sl", None), getattr(opt, "sl_decay", None)
@@ -139,7 +141,7 @@ def _check(settings: Settings) -> None:
 class _Run:
     """Where a run of upstream's stands: there is no trainer to ask."""
 
-    def __init__(self, opt: Any, hyp: dict[str, Any], epoch: int, epochs: int, batches: int) -> None:
+    def __init__(self, opt: argparse.Namespace, hyp: Hyp, epoch: int, epochs: int, batches: int) -> None:
         self.opt, self.hyp = opt, hyp
         self.epoch, self.epochs, self.batches = epoch, epochs, batches
 

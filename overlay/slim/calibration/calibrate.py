@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -53,9 +53,9 @@ def reestimate(model: nn.Module, batches: Iterable[Tensor], *, device: torch.dev
 
 
 @contextmanager
-def _listening(model: nn.Module) -> Iterator[dict[str, Any]]:
+def _listening(model: nn.Module) -> Iterator[dict[str, _BatchNorm]]:
     """Let the BatchNorms, and nothing else, gather statistics: a plain mean over all batches; yields them by name."""
-    layers: dict[str, Any] = {
+    layers = {
         name: layer
         for name, layer in model.named_modules()
         if isinstance(layer, _BatchNorm) and layer.running_mean is not None
@@ -82,7 +82,7 @@ def _listening(model: nn.Module) -> Iterator[dict[str, Any]]:
             module.training = training
 
 
-def _gather(layer: Any, inputs: tuple[Tensor, ...]) -> None:
+def _gather(layer: _BatchNorm, inputs: tuple[Tensor, ...]) -> None:
     """Let a BatchNorm take part where its input has a variance, and begin anew the first time."""
     layer.training = inputs[0].numel() > inputs[0].shape[1]
     if layer.training and layer.momentum is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Callable, TypeVar
 
 import torch
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from torch import Tensor, nn
+
+Thing = TypeVar("Thing")
 
 SMALLEST = 10  # pixels a side; upstream takes what is smaller for corrupt
 KINDS = {
@@ -82,7 +84,7 @@ class DataSet:
         return [f"skipped {what} cannot be read, as upstream's training does: {first}{self.skipped[0]}"]
 
 
-def evenly(things: Sequence[Any], count: int) -> list[Any]:
+def evenly(things: Sequence[Thing], count: int) -> list[Thing]:
     """Return that many of them, or all there are, taken evenly."""
     count = max(0, min(count, len(things)))
     return [things[index * len(things) // count] for index in range(count)]
@@ -103,26 +105,29 @@ def choose(source: Path, images: Sequence[str], limit: int, formats: Collection[
     Raises:
         CalibrationError: None can be read; names the first.
     """
-    found: list[int] = []
+    sound: list[int] = []
     skipped: list[str] = []
     first = evenly(range(len(images)), limit)
     taken = set(first)
     for index in (*first, *(index for index in range(len(images)) if index not in taken)):
-        if len(found) == limit:
+        if len(sound) == limit:
             break
         if is_sound(images[index], formats):
-            found.append(index)
+            sound.append(index)
         else:
             skipped.append(images[index])
-    if not found:
+    if not sound:
         raise CalibrationError(f"{source}: none of its images can be read, {len(skipped)} in all: as {skipped[0]}")
-    return sorted(found), skipped
+    return sorted(sound), skipped
 
 
 def leftovers(places: Sequence[Path], formats: Collection[str]) -> list[str]:
     """Return what macOS leaves beside images, `._<name>`: upstream passes over it, and it is no image."""
-    found = (path for place in places if place.is_dir() for path in place.rglob("._*"))
-    return sorted(str(path) for path in found if path.suffix[1:].lower() in formats)
+    files: list[Path] = []
+    for place in places:
+        if place.is_dir():
+            files.extend(place.rglob("._*"))
+    return sorted(str(path) for path in files if path.suffix[1:].lower() in formats)
 
 
 def is_sound(path: str, formats: Collection[str]) -> bool:
@@ -170,11 +175,11 @@ def check_channels(data: DataSet, model: nn.Module) -> DataSet:
         CalibrationError: They have.
     """
     with sealed():
-        found = len(data.read(0))
+        channels = len(data.read(0))
     taken = image(model, 32).shape[1]
-    if found not in {taken, inputs_of(model)}:
+    if channels not in {taken, inputs_of(model)}:
         raise CalibrationError(
-            f"{data.source}: this release reads images of {found} channels from it, and the model takes {taken}: "
+            f"{data.source}: this release reads images of {channels} channels from it, and the model takes {taken}: "
             f"give the data set that it was trained on (`channels: {taken}` in its YAML)"
         )
     return data

@@ -6,17 +6,20 @@ import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Callable
 
+from ..files.sealed import swapped
 from ..writing.log import first_line
 from .datasets import CalibrationError, takes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    Document = dict[str, object]  # a YAML that has keys
 
 REMOTE = re.compile(r"[a-z0-9]{2,}:/", re.IGNORECASE)
 LEFT_OUT = ("download", "test", "minival", "validation")
-CLASSES = {"names": {0: "thing"}, "nc": 1}  # of a YAML that says none, which calibration does without
+CLASSES: Document = {"names": {0: "thing"}, "nc": 1}  # of a YAML that says none, which calibration does without
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,12 @@ class Split:
         places: Its folders, list files and images, whole paths.
     """
 
-    content: dict[str, Any]
-    resolved: dict[str, Any]
+    content: Document
+    resolved: Document
     places: list[Path]
 
 
-def split_of(source: Path, check: Callable[[str], Any], split: str, task: str) -> Split:
+def split_of(source: Path, check: Callable[[str], Document], split: str, task: str) -> Split:
     """Find a split of a data set.
 
     Args:
@@ -47,7 +50,7 @@ def split_of(source: Path, check: Callable[[str], Any], split: str, task: str) -
         CalibrationError: There is no such YAML, it does not say where, or nothing is there.
     """
     refuse_remote(source)
-    seen: list[Any] = []
+    seen: list[Document] = []
     try:
         with _first_document(seen, split):
             resolved = check(str(source))
@@ -60,7 +63,7 @@ def split_of(source: Path, check: Callable[[str], Any], split: str, task: str) -
     if fault:
         raise CalibrationError(f"{source}: {fault}")
     entries = resolved["train"]
-    places = [Path(entry).absolute() for entry in (entries if isinstance(entries, list) else [entries])]
+    places = [Path(str(entry)).absolute() for entry in (entries if isinstance(entries, list) else [entries])]
     missing = [place for place in places if not _exists(place)]
     if missing:
         raise CalibrationError(nothing_at(source, missing, split, seen[0]))
@@ -77,7 +80,7 @@ def refuse_remote(source: Path) -> None:
         raise CalibrationError(f"{source}: no data set YAML can be read there (an address): get the data set first")
 
 
-def nothing_at(source: Path, places: list[Any], split: str, content: dict[str, Any], *, what: str = "images") -> str:
+def nothing_at(source: Path, places: Sequence[object], split: str, content: Document, *, what: str = "images") -> str:
     """Say where there are no images, of which split, and what is not done about it."""
     hint = "; its `download:` is not run: get the images first" if content.get("download") else ""
     return f"{source}: no {what} at {', '.join(map(str, places))} (`{split}:`){hint}"
@@ -106,12 +109,12 @@ def for_validation(source: Path, split: Split, train: Split, folder: Path) -> Pa
     import yaml  # noqa: PLC0415 - upstream requires it
 
     kept = {key: value for key, value in split.content.items() if key not in LEFT_OUT}
-    places: dict[str, Any] = {}
-    for name, found in (("train", train.places), ("val", split.places)):
-        lines = [str(place) for place in found]
+    places: Document = {}
+    for name, paths in (("train", train.places), ("val", split.places)):
+        lines = [str(place) for place in paths]
         places[name] = lines if len(lines) > 1 else lines[0]
     root = split.resolved.get("path")
-    whole = {"path": str(Path(root).absolute())} if root else {}
+    whole = {"path": str(Path(str(root)).absolute())} if root else {}
     written = folder / (source.stem + ".yaml")
     written.write_text(yaml.safe_dump({**kept, **whole, **places}), encoding="utf-8")  # escaped: some read no UTF-8
     return written
@@ -125,9 +128,9 @@ def _unread(source: Path, error: Exception, read: bool, task: str) -> str:
     return f"no data set YAML can be read there ({kind}); this model takes {takes(task)}"
 
 
-def _fault(content: Any, split: str) -> str:
+def _fault(content: Document, split: str) -> str:
     """Say what is missing in a YAML, or is no path."""
-    if not isinstance(content, dict) or not content.get("train"):
+    if not content.get("train"):
         return "has no `train:` entry"
     named = _named(content, split)
     if not named:
@@ -138,11 +141,11 @@ def _fault(content: Any, split: str) -> str:
     return f"`{split}:` and `path:` are to be paths, or `{split}:` a list of them"
 
 
-def _named(content: dict[str, Any], split: str) -> Any:
+def _named(content: Document, split: str) -> object:
     return content.get(split) or (content.get("validation") if split == "val" else None)  # as today's upstream has it
 
 
-def _only(content: Any, split: str) -> Any:
+def _only(content: Document, split: str) -> Document:
     """Put a split where upstream resolves a path without asking what is there, and leave out what else it would do."""
     if _fault(content, split):
         return {"train": ".", "val": None, **CLASSES}  # refused afterwards: upstream may catch what is raised in it
@@ -150,19 +153,19 @@ def _only(content: Any, split: str) -> Any:
     return {**kept, **_classes(content), "train": _named(content, split), "val": None}
 
 
-def _classes(content: dict[str, Any]) -> dict[str, Any]:
+def _classes(content: Document) -> Document:
     """Return as many classes as a YAML says, by names for which upstream fetches no font and no list of names.
 
     Their number too: YOLOv5 before v6.2 asks for `nc`, which later YAMLs leave out.
     """
     names = content.get("names")
     if isinstance(names, (list, tuple)):
-        found: dict[str, Any] = {"names": [str(index) for index in range(len(names))]}
+        plain: list[str] | dict[object, str] = [str(index) for index in range(len(names))]
     elif isinstance(names, dict):
-        found = {"names": {key: str(key) for key in names}}
+        plain = {key: str(key) for key in names}
     else:
         return {} if {"names", "nc"} & set(content) else CLASSES
-    return found if "nc" in content else {**found, "nc": len(found["names"])}
+    return {"names": plain} if "nc" in content else {"names": plain, "nc": len(plain)}
 
 
 def _exists(place: Path) -> bool:
@@ -173,24 +176,21 @@ def _exists(place: Path) -> bool:
 
 
 @contextmanager
-def _first_document(seen: list[Any], split: str) -> Iterator[None]:
+def _first_document(seen: list[Document], split: str) -> Iterator[None]:
     """Note the first YAML that is read meanwhile, and let its reader have but one split of it.
 
     It is `yaml.load` that every release calls, by itself or in `safe_load`.
     """
     import yaml  # noqa: PLC0415 - upstream requires it
 
-    load = yaml.load
+    load: Callable[..., object] = yaml.load
 
-    def read(*arguments: Any, **options: Any) -> Any:
-        found = load(*arguments, **options)
+    def read(*arguments: object, **options: object) -> object:
+        value = load(*arguments, **options)
         if seen:
-            return found
-        seen.append(dict(found) if isinstance(found, dict) else found)
-        return _only(found, split)
+            return value
+        seen.append(dict(value) if isinstance(value, dict) else {})
+        return _only(seen[0], split)
 
-    yaml.load = read
-    try:
+    with swapped((yaml, "load", read)):
         yield
-    finally:
-        yaml.load = load

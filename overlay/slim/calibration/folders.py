@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Callable, Protocol
 
 from ..writing.log import first_line
 from .datasets import CalibrationError, DataSet, choose, takes
 from .documents import refuse_remote
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
+
+    from torch import Tensor
 
 YAML = (".yaml", ".yml", ".json", ".txt")
 
 
-def folder_of(source: Path, check: Callable[[str], Mapping[str, Any]], *, val: bool) -> dict[str, Path]:
+class Classes(Protocol):
+    """Upstream's data set of classes: of each image its path and more, and what its transforms make of it."""
+
+    samples: list[Sequence[object]]
+
+    def __getitem__(self, index: int) -> dict[str, Tensor] | tuple[Tensor, int]: ...
+
+
+def folder_of(source: Path, check: Callable[[str], Mapping[str, object]], *, val: bool) -> dict[str, Path]:
     """Find the splits of a folder of classes.
 
     Args:
@@ -34,43 +44,45 @@ def folder_of(source: Path, check: Callable[[str], Mapping[str, Any]], *, val: b
         raise CalibrationError(f"{source}: is no folder of classes: a classifier takes {takes('classify')}")
     wanted = f"a classifier takes {takes('classify')}, and nothing is downloaded"
     try:
-        found = {name: Path(place) for name, place in check(str(source)).items() if isinstance(place, (str, Path))}
+        splits = {name: Path(place) for name, place in check(str(source)).items() if isinstance(place, (str, Path))}
     except Exception as error:  # upstream raises anything
         raise CalibrationError(f"{source}: holds no classes ({first_line(error)}): {wanted}") from error
-    if not found["train"].is_dir():
-        raise CalibrationError(f"{source}: has no {found['train']}: {wanted}")
-    held = next((found[name] for name in ("val", "test") if name in found and found[name].is_dir()), None)
+    if not splits["train"].is_dir():
+        raise CalibrationError(f"{source}: has no {splits['train']}: {wanted}")
+    held = next((splits[name] for name in ("val", "test") if name in splits and splits[name].is_dir()), None)
     if val and held is None:
         raise CalibrationError(f"{source}: has neither val/ nor test/ to validate on; leave out --val, or add one")
-    return {"train": found["train"], **({} if held is None else {"val": held})}
+    return {"train": splits["train"], **({} if held is None else {"val": held})}
 
 
-def pictures_of(source: Path, dataset: Any, found: dict[str, Path], limit: int, formats: Collection[str]) -> DataSet:
+def pictures_of(
+    source: Path, dataset: Classes, splits: dict[str, Path], limit: int, formats: Collection[str]
+) -> DataSet:
     """Return images of upstream's own data set of classes, as its transforms for validation give them.
 
     Raises:
         CalibrationError: None can be read.
     """
     if not dataset.samples:
-        raise CalibrationError(f"{source}: no images at {found['train']}")
+        raise CalibrationError(f"{source}: no images at {splits['train']}")
     files = [str(sample[0]) for sample in dataset.samples]
     chosen, skipped = choose(source, files, limit, formats)
     dataset.samples = [dataset.samples[index] for index in chosen]
 
-    def read(index: int) -> Any:
+    def read(index: int) -> Tensor:
         given = dataset[index]
         return (given["img"] if isinstance(given, dict) else given[0]).float()
 
-    return DataSet(source, [files[index] for index in chosen], read, skipped, lambda folder: _whole(found, folder))
+    return DataSet(source, [files[index] for index in chosen], read, skipped, lambda folder: _whole(splits, folder))
 
 
-def _whole(found: dict[str, Path], folder: Path) -> Path:
+def _whole(splits: dict[str, Path], folder: Path) -> Path:
     """Return the folder that upstream is given to validate on, which in early releases must have a `val`."""
-    root = found["train"].parent.absolute()
-    if found["val"].name != "test" or (root / "val").is_dir():
+    root = splits["train"].parent.absolute()
+    if splits["val"].name != "test" or (root / "val").is_dir():
         return root
     other = folder / root.name
     other.mkdir()
-    for name, place in found.items():
+    for name, place in splits.items():
         (other / name).symlink_to(place.absolute(), target_is_directory=True)
     return other

@@ -43,15 +43,15 @@ def save_checkpoint(
             under `before`, the first one first.
         trainable: Whether its parameters ask for gradients; those that upstream strips do not.
     """
-    half: Any = deepcopy(model).half()
-    for attributes in (half.__dict__, half._modules):  # noqa: SLF001 - RT-DETR's criterion is a module
+    half = deepcopy(model).half()
+    for attributes in (vars(half), half._modules):  # noqa: SLF001 - RT-DETR's criterion is a module
         attributes.pop("criterion", None)
     forget_grids(half)
     if plan is not None and rounds_of(half)[-1:] != [plan.to_dict()]:  # one that `apply_plan` has applied is there
         remember(half, plan)
     put_sign(half)
-    if hasattr(half, "args"):
-        half.args = dict(half.args)
+    if "args" in vars(half):
+        vars(half)["args"] = dict(vars(half)["args"])
     for parameter in half.parameters():
         parameter.requires_grad = trainable
     stale = dict.fromkeys((*STALE, *(key for key in STALE_V5 if key in checkpoint)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import nn
 
@@ -24,7 +24,7 @@ class UntrustedError(ValueError):
     """A checkpoint asks for more than is allowed; the message names it."""
 
 
-def check_inert(path: Path, checkpoint: Any) -> None:
+def check_inert(path: Path, checkpoint: object) -> None:
     """Refuse a network that brings something to be called: a hook, or a class in the place of a layer.
 
     Raises:
@@ -45,11 +45,11 @@ def check_inert(path: Path, checkpoint: Any) -> None:
                     raise UntrustedError(f"{path}: {name or 'the model'} brings something to call, {attribute}{ASK}")
 
 
-def hook_of(name: str) -> Any:
+def hook_of(name: str) -> type | None:
     """Return the class of one of torch's hooks that compute a weight, by its full name; None of anything else."""
     module, _, own = name.rpartition(".")
-    found = getattr(importlib.import_module(module), own, None) if COMPUTED.fullmatch(name) else None
-    return found if isinstance(found, type) and found.__module__ == module else None
+    hook = getattr(importlib.import_module(module), own, None) if COMPUTED.fullmatch(name) else None
+    return hook if isinstance(hook, type) and hook.__module__ == module else None
 
 
 def _computes(module: nn.Module) -> bool:

@@ -13,20 +13,23 @@ import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    Function = Callable[..., object]  # one of a library's, in whose place another stands that takes the same
+    Swap = tuple[object, str, object]  # owner, name, and what the name is to stand for meanwhile
 
 
 CACHE = ".cache"
 KEPT = (CACHE, ".npy")  # what upstream writes among a user's images
 HEIF = (".heic", ".heif")
 FETCHERS = frozenset({"bash", "curl", "pip", "uv", "wget"})
-STALE: dict[str, Any] = {"hash": None, "version": None}  # what every release takes for a cache of another data set
+STALE = {"hash": None, "version": None}  # what every release takes for a cache of another data set
 
 
 @contextmanager
@@ -47,7 +50,7 @@ def sealed() -> Iterator[None]:
 
 
 @contextmanager
-def swapped(*others: tuple[Any, str, Any]) -> Iterator[None]:
+def swapped(*others: Swap) -> Iterator[None]:
     """Let names of modules and classes stand for something else meanwhile: owner, name, value."""
     with ExitStack() as stack:
         for owner, name, value in others:
@@ -56,23 +59,26 @@ def swapped(*others: tuple[Any, str, Any]) -> Iterator[None]:
         yield
 
 
-def _pickles() -> Iterator[tuple[Any, str, Any]]:
-    array, kept, pickled, written = np.load, np.save, torch.load, torch.save
+def _pickles() -> Iterator[Swap]:
+    array: Function = np.load
+    kept: Function = np.save
+    pickled: Function = torch.load
+    written: Function = torch.save
 
-    def read_array(file: Any, *arguments: Any, **options: Any) -> Any:
+    def read_array(file: object, *arguments: object, **options: object) -> object:
         if str(file).endswith(CACHE):
             raise FileNotFoundError(f"{file}: is a pickle, and not read")
         return array(file, *arguments, **options)
 
-    def read_pickle(file: Any, *arguments: Any, **options: Any) -> Any:
+    def read_pickle(file: object, *arguments: object, **options: object) -> object:
         return dict(STALE) if str(file).endswith(CACHE) else pickled(file, *arguments, **options)
 
-    def write_array(file: Any, *arguments: Any, **options: Any) -> Any:
+    def write_array(file: object, *arguments: object, **options: object) -> object:
         if str(file).endswith(CACHE):
             raise PermissionError(f"{file}: is not written")
         return None if str(file).endswith(KEPT) else kept(file, *arguments, **options)
 
-    def write_pickle(value: Any, file: Any, *arguments: Any, **options: Any) -> Any:
+    def write_pickle(value: object, file: object, *arguments: object, **options: object) -> object:
         return None if str(file).endswith(CACHE) else written(value, file, *arguments, **options)
 
     yield np, "load", read_array
@@ -81,7 +87,7 @@ def _pickles() -> Iterator[tuple[Any, str, Any]]:
     yield torch, "save", write_pickle
 
 
-def _writers() -> Iterator[tuple[Any, str, Any]]:
+def _writers() -> Iterator[Swap]:
     """Yield what upstream's modules have of their own for writing into a data set's folders."""
     modules = [module for name, module in list(sys.modules.items()) if name.endswith((".data.utils", ".data.dataset"))]
     for name, value in (
@@ -92,13 +98,13 @@ def _writers() -> Iterator[tuple[Any, str, Any]]:
         yield from ((module, name, value) for module in modules if hasattr(module, name))
 
 
-def _versioned(_: str, __: Path, cache: dict[str, Any], version: str = "") -> None:
+def _versioned(_: str, __: Path, cache: dict[str, object], version: str = "") -> None:
     """Do of `save_dataset_cache_file` what is read later."""
     cache["version"] = version
 
 
-def _refusing(connect: Any) -> Any:
-    def refuse(self: socket.socket, address: Any) -> None:
+def _refusing(connect: Function) -> Function:
+    def refuse(self: socket.socket, address: object) -> None:
         if self.family in {socket.AF_INET, socket.AF_INET6}:
             raise OSError(f"{address}: prune.py makes no connection")
         connect(self, address)
@@ -106,8 +112,8 @@ def _refusing(connect: Any) -> Any:
     return refuse
 
 
-def _fetching_nothing(run: Any) -> Any:
-    def check(command: Any, *arguments: Any, **options: Any) -> Any:
+def _fetching_nothing(run: Function) -> Function:
+    def check(command: str | Sequence[str | Path], *arguments: object, **options: object) -> object:
         words = command.split() if isinstance(command, str) else [str(word) for word in command]
         if FETCHERS & {Path(word.strip("\"'")).name for word in words[:4]}:
             raise subprocess.CalledProcessError(1, command, "prune.py fetches and installs nothing")
@@ -116,27 +122,27 @@ def _fetching_nothing(run: Any) -> Any:
     return check
 
 
-def _installing_nothing(start: Any) -> Any:
+def _installing_nothing(start: Function) -> Function:
     """Open as PIL does: what today's upstream has in its place installs a package for images of an unknown format."""
     plain = getattr(sys.modules.get(start.__module__), "_image_open", start)
 
-    def start_either(file: Any, *arguments: Any, **options: Any) -> Any:
+    def start_either(file: object, *arguments: object, **options: object) -> object:
         chosen = start if str(file).lower().endswith(HEIF) else plain
         return chosen(file, *arguments, **options)
 
     return start_either
 
 
-def _mending_nothing(save: Any) -> Any:
-    def write(self: Any, file: Any, *arguments: Any, **options: Any) -> None:
+def _mending_nothing(save: Function) -> Function:
+    def write(self: object, file: object, *arguments: object, **options: object) -> None:
         if not (isinstance(file, (str, Path)) and Path(file).is_file()):  # what is there is an image of the user's
             save(self, file, *arguments, **options)
 
     return write
 
 
-def _removing_nothing(unlink: Any) -> Any:
-    def remove(self: Path, *arguments: Any, **options: Any) -> None:
+def _removing_nothing(unlink: Function) -> Function:
+    def remove(self: Path, *arguments: object, **options: object) -> None:
         if self.suffix not in KEPT:
             unlink(self, *arguments, **options)
 

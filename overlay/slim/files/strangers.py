@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Callable
 
 import torch
 from torch import nn
@@ -18,7 +18,7 @@ from ..models.class_outputs import anchors_of, head_of, network_of
 from .pickles import NotACheckpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 WRAPPERS = {
@@ -65,39 +65,39 @@ def refuse_names(path: Path, names: Iterable[str]) -> None:
             )
 
 
-def check_content(path: Path, found: object, package: str = "ultralytics") -> None:
+def check_content(path: Path, content: object, package: str = "ultralytics") -> None:
     """Refuse what has no network in it.
 
     Raises:
         NotACheckpointError: It has none, or one for quantisation; says what it is instead.
     """
-    held = found if isinstance(found, dict) else {}
+    held = content if isinstance(content, dict) else {}
     if held.get("modelopt"):
         raise NotACheckpointError(f"{path}: was trained with quantize=8; {QUANTISATION}")
     if network_of(held) is not None:
         return
     raise NotACheckpointError(
-        f"{path}: not a checkpoint that this fork can load: it is {_instead(path, found, package)}"
+        f"{path}: not a checkpoint that this fork can load: it is {_instead(path, content, package)}"
     )
 
 
-def _instead(path: Path, found: object, package: str) -> str:
-    if isinstance(found, nn.Module):
-        if not _at_home(found, package):
-            return f"a {type(found).__name__} alone; only networks of this fork's own classes can be pruned"
+def _instead(path: Path, content: object, package: str) -> str:
+    if isinstance(content, nn.Module):
+        if not _at_home(content, package):
+            return f"a {type(content).__name__} alone; only networks of this fork's own classes can be pruned"
         code = f"import torch; m = torch.load({_quoted(path)}, weights_only=False); {_saved('m', path)}"
         return f"a model alone, without what training writes beside it; wrap it: {python(code)}"
     for keys in ((), *((key,) for key in NESTED)):
-        inner = found if not keys else found.get(keys[0]) if isinstance(found, dict) else None
+        inner = content if not keys else content.get(keys[0]) if isinstance(content, dict) else None
         if isinstance(inner, dict) and any(isinstance(value, torch.Tensor) for value in inner.values()):
             return (
                 f"a state_dict, weights without the network; wrap it, with the YAML and class that it was made "
                 f"from: {python(_wrapping(path, inner, ''.join(f'[{json.dumps(k)}]' for k in keys), package))}"
             )
-    return f"a {type(found).__name__} without a model in it; give the .pt that training wrote"
+    return f"a {type(content).__name__} without a model in it; give the .pt that training wrote"
 
 
-def _wrapping(path: Path, weights: dict[str, Any], where: str, package: str) -> str:
+def _wrapping(path: Path, weights: Mapping[str, object], where: str, package: str) -> str:
     """Return the line of Python that builds a network and gives it these weights."""
     classes = _classes(weights)
     first = str(next(iter(weights)))
@@ -113,7 +113,7 @@ def _wrapping(path: Path, weights: dict[str, Any], where: str, package: str) -> 
     return f"import torch; {make}; m.load_state_dict({plain}); {_saved('m', path)}"
 
 
-def _classes(weights: dict[str, Any]) -> int:
+def _classes(weights: Mapping[str, object]) -> int:
     """Return for how many classes weights are, as far as that is to be seen."""
     for key, tensor in weights.items():
         for pattern, count in COUNTED.items():

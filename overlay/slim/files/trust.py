@@ -27,7 +27,7 @@ from .sealed import swapped
 from .strangers import other_fork, other_upstream, refuse_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 # Modules whose subclasses of nn.Module a checkpoint may hold, as this fork calls them. Importing a module runs it, so
@@ -39,7 +39,7 @@ OWN = {
     "": r"models\.(yolo|common|experimental)|utils\.activations",
 }
 # Those whose other classes are held as well: the loss that early releases save along, torchvision's transforms.
-PLAIN = re.compile(r"ultralytics\.(yolo\.)?utils\.(loss|tal)|torchvision\.transforms(\.\w+)*")
+ALL_CLASSES = re.compile(r"ultralytics\.(yolo\.)?utils\.(loss|tal)|torchvision\.transforms(\.\w+)*")
 OTHER_LINES = {"ultralytics": ("models.", "yolov5."), "yolov5": ("ultralytics.",), "": ("ultralytics.",)}
 FAMILY = {"ultralytics": ("ultralytics.",), "yolov5": ("yolov5.", "models."), "": ("yolov5.", "models.")}
 MOVED = {  # as upstream's `temporary_modules`
@@ -57,7 +57,7 @@ CONFIGURATION = re.compile(  # ultralytics to 8.0.11 keeps its arguments as Hydr
     r"|typing\.Any|builtins\.(dict|list|tuple|str|int|float|bool)|collections\.defaultdict"
 )
 NUMPY = re.compile(r"numpy\.(_?core)\.multiarray\.(scalar|_reconstruct)")
-LONGEST = 100  # characters of a name that are said
+NAME_SHOWN = 100  # characters of a name that are said
 OWN_PATH = type(pathlib.Path())
 
 
@@ -77,7 +77,8 @@ def read_checkpoint(path: Path, package: str) -> object:
         raise UntrustedError(f"{path}: PyTorch {torch.__version__} cannot read it without running it, 2.6 can{ASK}")
     names = names_in(path)
     refuse_names(path, names)
-    allowed = {name: found for name in names for found in [_allowed(name, package)] if found is not None}
+    meant = {name: _allowed(name, package) for name in names}
+    allowed = {name: made for name, made in meant.items() if made is not None}
     foreign = [name for name in names if name not in allowed and not TORCHS.fullmatch(name)]
     upstreams = _upstreams() if foreign and package == "ultralytics" else None
     if foreign and upstreams is None:
@@ -85,26 +86,26 @@ def read_checkpoint(path: Path, package: str) -> object:
     if not is_archive(path):  # its weights_only loader knows tensors alone there
         raise UntrustedError(f"{path}: of the form before PyTorch 1.6, which cannot be read without running it{ASK}")
     try:
-        found = _read(path, allowed, names) if upstreams is None else upstreams(str(path), safe_only=True)[0]
+        content = _read(path, allowed, names) if upstreams is None else upstreams(str(path), safe_only=True)[0]
     except (pickle.UnpicklingError, TypeError) as error:
         why = _refusal(foreign, package) if foreign else f"cannot be read without running it ({_why(error)}){ASK}"
         raise UntrustedError(f"{path}: {why}") from error
     except Exception as error:  # what is damaged fails anywhere
         raise NotACheckpointError(f"{path}: not a checkpoint that this fork can load ({first_line(error)})") from error
-    check_inert(path, found)
-    return found
+    check_inert(path, content)
+    return content
 
 
 def _refusal(foreign: list[str], package: str) -> str:
     """Say what a checkpoint asks for that is not allowed; trusting it helps where this fork may have that."""
-    named = foreign[0][:LONGEST] + (f" and {len(foreign) - 1} more" if len(foreign) > 1 else "")
+    named = foreign[0][:NAME_SHOWN] + (f" and {len(foreign) - 1} more" if len(foreign) > 1 else "")
     other = _of_another_line(foreign, package)
     if other:
         return other
     missing = [name for name in foreign if name.startswith(FAMILY[package])]
     if missing:
         return (
-            f"asks for {missing[0][:LONGEST]}, which this release does not have: "
+            f"asks for {missing[0][:NAME_SHOWN]}, which this release does not have: "
             "prune it in a fork of the release that it was trained with"
         )
     return f"asks for {named}, which no network of this fork is made of{ASK}"
@@ -115,7 +116,7 @@ def _of_another_line(names: list[str], package: str) -> str:
     asked = next((name for name in names if name.startswith(OTHER_LINES[package])), "")
     if not asked:
         return ""
-    return f"asks for {asked[:LONGEST]}: it looks like a model of {other_upstream(package)}; {other_fork(package)}"
+    return f"asks for {asked[:NAME_SHOWN]}: it looks like a model of {other_upstream(package)}; {other_fork(package)}"
 
 
 def foreign_line(path: Path, package: str) -> str:
@@ -133,15 +134,15 @@ def _why(error: Exception) -> str:
     return met[1][:200] if met else first_line(error.__cause__ or error)
 
 
-def _read(path: Path, allowed: dict[str, Any], names: list[str]) -> Any:
-    entries: list[Any] = [(found, name) for name, found in allowed.items()]
+def _read(path: Path, allowed: dict[str, object], names: list[str]) -> object:
+    entries: list[Any] = [(made, name) for name, made in allowed.items()]  # torch's stub: callables alone
     if "numpy.dtype" in names:
         entries += {type(np.dtype(code)) for code in "?bBhHiIlLqQefdU"}
     with torch.serialization.safe_globals(entries), _nothing_is_built():
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def _upstreams() -> Any:
+def _upstreams() -> Callable[..., tuple[object, ...]] | None:
     """Return upstream's own safe loader, where this release has it and its modules are in use."""
     try:
         tasks = importlib.import_module("ultralytics.nn.tasks")
@@ -150,7 +151,7 @@ def _upstreams() -> Any:
     return tasks.torch_safe_load if getattr(getattr(tasks, "_SafeLoad", None), "SUPPORTED", False) else None
 
 
-def _allowed(name: str, package: str) -> Any:
+def _allowed(name: str, package: str) -> object:
     """Return what a name of a checkpoint stands for, or None if it is not allowed."""
     if name == "builtins.getattr":
         return _getattr
@@ -161,13 +162,13 @@ def _allowed(name: str, package: str) -> Any:
     if re.fullmatch(r"pathlib(\._local)?\.(Posix|Windows|PurePosix|PureWindows)?Path", name):
         return OWN_PATH
     for spelled in _spellings(MOVED.get(name, name), package):
-        found = _found(spelled, package)
-        if found is not None and _fits(spelled, found):
-            return found
+        kind = _kind(spelled, package)
+        if kind is not None and _fits(spelled, kind):
+            return kind
     return hook_of(name)
 
 
-def _numpy(name: str) -> Any:
+def _numpy(name: str) -> object:
     if name in {"numpy.dtype", "numpy.ndarray"}:
         return getattr(np, name[6:])
     return np.float64(0).__reduce__()[0] if name.endswith("scalar") else np.zeros(1).__reduce__()[0]
@@ -182,15 +183,15 @@ def _spellings(name: str, package: str) -> list[str]:
     return [own]
 
 
-def _found(name: str, package: str) -> Any:
+def _kind(name: str, package: str) -> object:
     module = name.rpartition(".")[0]
-    known = re.fullmatch(NETWORKS + OWN[package], module) or PLAIN.fullmatch(module) or SIMPLE.fullmatch(name)
+    known = re.fullmatch(NETWORKS + OWN[package], module) or ALL_CLASSES.fullmatch(module) or SIMPLE.fullmatch(name)
     if not known:
         return None
     return _imported(name)
 
 
-def _imported(name: str) -> Any:
+def _imported(name: str) -> object:
     module, _, own = name.rpartition(".")
     try:
         return getattr(importlib.import_module(module), own, None)
@@ -198,19 +199,19 @@ def _imported(name: str) -> Any:
         return None
 
 
-def _fits(name: str, found: Any) -> bool:
+def _fits(name: str, kind: object) -> bool:
     """Tell whether it is a network's class, or one of the others that are listed; never a function."""
     module = name.rpartition(".")[0]
-    if not isinstance(found, type):
+    if not isinstance(kind, type):
         return False
     if SIMPLE.fullmatch(name):
         return True
-    if PLAIN.fullmatch(module):
-        return found.__module__.split(".")[0] == module.split(".")[0]
-    return issubclass(found, nn.Module)
+    if ALL_CLASSES.fullmatch(module):
+        return kind.__module__.split(".")[0] == module.split(".")[0]
+    return issubclass(kind, nn.Module)
 
 
-def _getattr(owner: Any, name: str) -> Any:
+def _getattr(owner: object, name: str) -> object:
     """As `getattr`, for what checkpoints ask it for: `Detect.forward`, a member of an enumeration."""
     inside = isinstance(owner, type) and issubclass(owner, (nn.Module, Enum)) and not name.startswith("__")
     if inside:
@@ -224,7 +225,7 @@ def _getattr(owner: Any, name: str) -> Any:
 def _nothing_is_built() -> Iterator[None]:
     """Refuse a pickle that calls a network's class: unpickled ones are made empty."""
 
-    def refuse(self: nn.Module, *_: Any, **__: Any) -> None:
+    def refuse(self: nn.Module, *_: object, **__: object) -> None:
         raise pickle.UnpicklingError(f"it builds a {type(self).__name__}")
 
     with swapped((nn.Module, "__init__", refuse)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import jit, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -13,7 +13,7 @@ from torch.nn.utils import parametrize, prune, spectral_norm, weight_norm
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FEW = 3  # layers that a message names
+NAMED = 3  # layers that a message names
 OLD_NORMS = {"WeightNorm": weight_norm, "SpectralNorm": spectral_norm}  # a pre-hook of this class -> what added it
 QUANTISED = (
     *("torch.ao.", "torch.quantization.", "torch.nn.quantized", "torch.nn.qat", "torch.nn.intrinsic", "torchao."),
@@ -49,13 +49,16 @@ def admit(model: nn.Module) -> nn.Module:
     if fused and not any(isinstance(m, _BatchNorm) for m in modules):
         raise ValueError("the model is fused: its BatchNorms are folded away; take the checkpoint from before fuse()")
     refused: dict[str, list[str]] = {}
-    scripted = {id(part) for m in modules if isinstance(m, jit.ScriptModule) for part in [*m.modules()][1:]}
+    scripted: set[int] = set()  # parts of a module that is named as a whole
+    for module in modules:
+        if isinstance(module, jit.ScriptModule):
+            scripted.update(id(part) for part in [*module.modules()][1:])
     for name, module in inner.named_modules():
         for remedy in () if id(module) in scripted else _obstacles(name, module):
             refused.setdefault(remedy, []).append(name or "the model")
     for remedy, names in refused.items():
-        more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
-        raise ValueError(f"{', '.join(names[:FEW])}{more}: {remedy.replace('{}', names[0])}")
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        raise ValueError(f"{', '.join(names[:NAMED])}{more}: {remedy.replace('{}', names[0])}")
     return inner
 
 
@@ -86,15 +89,15 @@ def is_quantised(kind: type) -> bool:
     return theirs or QUANTISERS.fullmatch(kind.__name__) is not None
 
 
-def _parametrised(module: Any, layer: str) -> Iterator[str]:
-    for tensor in module.parametrizations:
+def _parametrised(module: nn.Module, layer: str) -> Iterator[str]:
+    for tensor, _ in module.get_submodule("parametrizations").named_children():
         yield (
             f"{tensor} is computed by torch.nn.utils.parametrize and cannot be sliced; first call "
             f'torch.nn.utils.parametrize.remove_parametrizations({layer}, "{tensor}")'
         )
 
 
-def _computed(hook: Any, layer: str) -> Iterator[str]:
+def _computed(hook: object, layer: str) -> Iterator[str]:
     if isinstance(hook, prune.BasePruningMethod):
         tensor = hook._tensor_name  # noqa: SLF001 - torch.nn.utils.prune.remove reads it as well
         yield (
@@ -103,7 +106,8 @@ def _computed(hook: Any, layer: str) -> Iterator[str]:
         )
     added = OLD_NORMS.get(type(hook).__name__)
     if added is not None and type(hook).__module__.startswith("torch.nn.utils."):
+        tensor = vars(hook)["name"]
         yield (
-            f"{hook.name} is computed by {added.__name__} and cannot be sliced; first call "
-            f'torch.nn.utils.remove_{added.__name__}({layer}, "{hook.name}")'
+            f"{tensor} is computed by {added.__name__} and cannot be sliced; first call "
+            f'torch.nn.utils.remove_{added.__name__}({layer}, "{tensor}")'
         )

@@ -7,7 +7,7 @@ classes and mask coefficients.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +19,9 @@ class ArchitectureError(ValueError):
     """A pruned model cannot be given other outputs."""
 
 
-def network_of(found: Any) -> nn.Module | None:
+def network_of(content: object) -> nn.Module | None:
     """Return the network of what a checkpoint holds, its EMA before its model, or a network itself; None if neither."""
-    held = (found.get("ema") or found.get("model")) if isinstance(found, dict) else found
+    held = (content.get("ema") or content.get("model")) if isinstance(content, dict) else content
     return held if isinstance(held, nn.Module) else None
 
 

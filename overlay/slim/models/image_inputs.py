@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch.nn.modules.conv import _ConvNd
 
@@ -18,5 +18,5 @@ def first_convolution(model: nn.Module) -> str | None:
 def inputs_of(model: nn.Module) -> int | None:
     """Return how many inputs it has: the channels of an image, or in YOLOv5's Focus four times as many."""
     name = first_convolution(model)
-    layer: Any = None if name is None else model.get_submodule(name)
-    return None if layer is None else int(layer.in_channels)
+    layer = None if name is None else model.get_submodule(name)
+    return layer.in_channels if isinstance(layer, _ConvNd) else None

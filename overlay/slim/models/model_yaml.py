@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .class_outputs import classes_of
 from .rebuilding import hushed
@@ -27,10 +27,9 @@ def built_from(cfg: Path, model: nn.Module, weights: Path) -> tuple[nn.Module, l
     """
     if not cfg.is_file():
         raise FileNotFoundError(f"--cfg {cfg}: no such model YAML; leave it out, the checkpoint has its own")
-    make: Any = type(model)
     try:
         with hushed():
-            built = make(str(cfg), ch=3, nc=classes_of(model))
+            built = type(model)(str(cfg), ch=3, nc=classes_of(model))
     except Exception as error:  # upstream evaluates what stands there
         reason = (str(error).splitlines() or [""])[0][:200]
         raise ValueError(f"--cfg {cfg}: upstream cannot build it ({type(error).__name__}: {reason})") from error

@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, Callable
+from typing import Any, Callable, Final, TypedDict
 
 FORMAT = 1
-ROUNDS = "before"  # beside the keys of a plan where it rides in a checkpoint: the plans of earlier rounds
-LONGEST = 40  # characters of a value that are said
+EARLIER: Final = "before"  # beside the keys of a plan where it rides in a checkpoint: the plans of earlier rounds
+VALUE_SHOWN = 40  # characters of a value that are said
 
 
 class PlanError(ValueError):
     """A plan that does not fit: the message names the layer and what to do."""
 
 
-def read_json(text: str) -> Any:
+class PlanData(TypedDict, total=False):
+    """A plan as plain data, as `Plan` explains it; in a checkpoint with the rounds before it."""
+
+    format: int
+    keep: dict[str, list[int]]
+    widths: dict[str, int]
+    removed: dict[str, list[str]]
+    threshold: float
+    ratio: float | None
+    round_to: int
+    min_channels: int
+    notes: list[str]
+    before: list[PlanData]
+
+
+def read_json(text: str) -> Any:  # as `json` has it: what it holds is for `check_plan` to say
     """Read JSON; a key that is there twice is an error.
 
     Raises:
@@ -31,16 +46,16 @@ def read_json(text: str) -> Any:
         raise PlanError(f"the plan is not JSON: {error}") from error
 
 
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    entries = dict(pairs)
+    if len(entries) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
         raise PlanError(f"the plan has {_shown(twice)} twice: correct it, or make it again")
-    return found
+    return entries
 
 
-def check_plan(data: Any) -> None:
+def check_plan(data: object) -> None:
     """Refuse what is no plan, by key.
 
     Raises:
@@ -51,7 +66,7 @@ def check_plan(data: Any) -> None:
     missing = [key for key in TYPES if key not in data]
     if missing:
         raise PlanError(f"the plan lacks {', '.join(missing)}: make it again")
-    unknown = [key for key in data if key not in {*TYPES, "format", ROUNDS}]
+    unknown = [key for key in data if key not in {*TYPES, "format", EARLIER}]
     if unknown:
         raise PlanError(f"the plan has a key {_shown(unknown[0])} that no plan has: correct it, or make it again")
     for key, (fits, wanted) in TYPES.items():
@@ -65,35 +80,35 @@ def check_plan(data: Any) -> None:
                 raise PlanError(f"the plan's {key} of {_bare(layer)} is {_shown(value)}: correct it, or make it again")
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     """Write a value as JSON, in few characters."""
     try:
         text = json.dumps(value)
     except RecursionError:
         return "nested too deeply"
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+    return text if len(text) <= VALUE_SHOWN else f"{text[:VALUE_SHOWN]}..."
 
 
 def _bare(name: str) -> str:
     return json.dumps(name)[1:-1][:200]
 
 
-def _whole(value: Any, least: int) -> bool:
+def _whole(value: object, least: int) -> bool:
     return type(value) is int and value >= least
 
 
-def _number(value: Any) -> bool:
+def _number(value: object, below: float = math.inf) -> bool:
     try:
-        return type(value) in {int, float} and math.isfinite(value) and value >= 0
+        return (type(value) is int or type(value) is float) and math.isfinite(value) and 0 <= value < below
     except OverflowError:  # an integer that no float is as large as
         return False
 
 
-def _list_of(kind: type) -> Callable[[Any], bool]:
+def _list_of(kind: type) -> Callable[[object], bool]:
     return lambda value: type(value) is list and all(type(item) is kind for item in value)
 
 
-Fits = Callable[[Any], bool]
+Fits = Callable[[object], bool]
 
 # Of what type the values by layer are; which channels there are is for the model to say.
 ITEMS: dict[str, Fits] = {"keep": _list_of(int), "widths": lambda value: _whole(value, 1), "removed": _list_of(str)}
@@ -102,7 +117,7 @@ TYPES: dict[str, tuple[Fits, str]] = {
     "widths": (lambda _: True, ""),
     "removed": (lambda _: True, ""),
     "threshold": (_number, "a finite number of at least 0"),
-    "ratio": (lambda value: value is None or (_number(value) and value < 1), "null or a share from 0 to below 1"),
+    "ratio": (lambda value: value is None or _number(value, 1), "null or a share from 0 to below 1"),
     "round_to": (lambda value: _whole(value, 1), "a whole number of at least 1"),
     "min_channels": (lambda value: _whole(value, 1), "a whole number of at least 1"),
     "notes": (_list_of(str), "a list of strings"),

@@ -8,7 +8,7 @@ narrows what reads it, while what was replaced by hand takes and gives what its 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -52,21 +52,24 @@ def narrowed(model: nn.Module, made: nn.Module) -> set[str]:
         made: What its YAML builds, for the same classes and keypoints.
     """
     first = first_convolution(model)  # its inputs are those of the images
-    found = set()
+    blocks = set()
     for name, ours, theirs in _alike(model, made):
-        sizes = [
-            pair
-            for key, tensor in ours._parameters.items()  # noqa: SLF001 - those of this very layer
-            if tensor is not None and theirs._parameters.get(key) is not None  # noqa: SLF001
-            for axis, pair in enumerate(zip(tensor.shape, theirs._parameters[key].shape))  # noqa: SLF001
-            if (name, axis) != (first, 1)
-        ]
-        if any(own < built for own, built in sizes):
-            found.add(".".join(name.split(".")[:2]))
-    return found
+        for axis, own, built in _sizes(ours, theirs):
+            if own < built and (name, axis) != (first, 1):
+                blocks.add(".".join(name.split(".")[:2]))
+    return blocks
 
 
-def _alike(model: nn.Module, made: nn.Module, name: str = "") -> Iterator[tuple[str, Any, Any]]:
+def _sizes(ours: nn.Module, theirs: nn.Module) -> Iterator[tuple[int, int, int]]:
+    """Yield axis and both sizes of the parameters that two layers have of their own."""
+    built = dict(theirs.named_parameters(recurse=False))
+    for key, tensor in ours.named_parameters(recurse=False):
+        if key in built:
+            for axis, (own, other) in enumerate(zip(tensor.shape, built[key].shape)):
+                yield axis, own, other
+
+
+def _alike(model: nn.Module, made: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module, nn.Module]]:
     """Walk two models side by side, past the modules that are of another class or have other parts.
 
     A BatchNorm that prediction has folded away is not missed.

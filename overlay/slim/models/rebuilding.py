@@ -6,7 +6,7 @@ import inspect
 import logging
 from contextlib import contextmanager
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -30,14 +30,13 @@ def as_made(model: nn.Module) -> nn.Module | None:
     yaml = getattr(model, "yaml", None)
     if not isinstance(yaml, dict):
         return None
-    make: Any = type(model)
-    yaml, keypoints = deepcopy(yaml), keypoints_of(model)
+    make, yaml, keypoints = type(model), deepcopy(yaml), keypoints_of(model)
     if keypoints:
         yaml["kpt_shape"] = list(keypoints)
     quiet = {"verbose": False} if "verbose" in inspect.signature(make).parameters else {}
     try:
         with torch.random.fork_rng(devices=[]), hushed():
-            return cast("nn.Module", make(yaml, nc=classes_of(model), **quiet))
+            return make(yaml, nc=classes_of(model), **quiet)
     except Exception:  # noqa: BLE001 - upstream evaluates what stands there, and may know its words no more
         return None
 

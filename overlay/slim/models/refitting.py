@@ -31,7 +31,7 @@ AXES: dict[type[nn.Module], tuple[str, str]] = {
 }
 
 
-def refit(model: Any, weights: nn.Module, made: nn.Module | None, built: nn.Module) -> None:
+def refit(model: nn.Module, weights: nn.Module, made: nn.Module | None, built: nn.Module) -> None:
     """Make a pruned model one for the data set that upstream has built another for.
 
     Args:
@@ -50,10 +50,10 @@ def refit(model: Any, weights: nn.Module, made: nn.Module | None, built: nn.Modu
         )
     changed = resize(model, made, built)
     _take_values(model, made, built)
-    model.nc = classes_of(built)
+    vars(model)["nc"] = classes_of(built)  # torch types a module's attributes as tensors and modules
     if hasattr(built, "names"):
-        model.names = built.names
-    load: Any = getattr(model, "load", None)
+        vars(model)["names"] = built.names
+    load = getattr(model, "load", None)
     if load is not None:  # YOLOv5's train.py loads the weights itself, behind this
         load(weights)
     if anchors_of(model):
@@ -66,12 +66,12 @@ def refit(model: Any, weights: nn.Module, made: nn.Module | None, built: nn.Modu
 
 def resize(model: nn.Module, made: nn.Module, built: nn.Module) -> list[str]:
     """Make the layers anew whose outputs, or the images' inputs, are other ones; return their names."""
-    found = list(_layers(model, made, built))
-    for name, axis, size in found:
+    layers = list(_layers(model, made, built))
+    for name, axis, size in layers:
         owner, _, own = name.rpartition(".")
         layer = _resized(model.get_submodule(name), axis, size, built.get_submodule(name))
         setattr(model.get_submodule(owner), own, layer)
-    return [name for name, _, _ in found]
+    return [name for name, _, _ in layers]
 
 
 def _layers(model: nn.Module, made: nn.Module, built: nn.Module) -> Iterator[tuple[str, int, int]]:
@@ -79,15 +79,15 @@ def _layers(model: nn.Module, made: nn.Module, built: nn.Module) -> Iterator[tup
     first = first_convolution(model)
     ours, before = dict(model.named_modules()), dict(made.named_modules())
     for name, layer in built.named_modules():
-        own: Any = ours.get(name)
-        new, old = (_weight(each) for each in (layer, before.get(name)))
-        if new is None or old is None or _weight(own) is None:
+        own = ours.get(name)
+        new, old, mine = (_weight(each) for each in (layer, before.get(name), own))
+        if new is None or old is None or mine is None:
             continue
         if name == first:
-            if new.shape[1] != own.weight.shape[1]:
+            if new.shape[1] != mine.shape[1]:
                 yield name, 1, new.shape[1]
         elif new.shape[0] != old.shape[0] and not _is_normed(built, name):
-            if type(own) not in AXES or own.weight.shape[0] != old.shape[0]:
+            if type(own) not in AXES or mine.shape[0] != old.shape[0]:
                 raise ArchitectureError(
                     f"{name} of the pruned model, a {type(own).__name__}, cannot be made for another data set: "
                     "train the unpruned model on it, then prune that"
@@ -95,7 +95,7 @@ def _layers(model: nn.Module, made: nn.Module, built: nn.Module) -> Iterator[tup
             yield name, 0, new.shape[0]
 
 
-def _weight(layer: Any) -> Tensor | None:
+def _weight(layer: nn.Module | None) -> Tensor | None:
     weight = getattr(layer, "weight", None)
     return weight if isinstance(weight, nn.Parameter) and weight.dim() > 1 else None
 
@@ -106,7 +106,7 @@ def _is_normed(model: nn.Module, name: str) -> bool:
     return any(isinstance(part, _BatchNorm) for part in parts)
 
 
-def _resized(layer: Any, axis: int, size: int, like: Any) -> nn.Module:
+def _resized(layer: Any, axis: int, size: int, like: nn.Module) -> nn.Module:  # Any: one of AXES, which share no base
     """Return a fresh layer of another size; what it cannot know it starts as upstream has started its own."""
     fresh = deepcopy(layer)
     shape = list(layer.weight.shape)
@@ -132,7 +132,7 @@ def _carry_filters(new: Tensor, old: Tensor) -> None:
     new[:, :common] = old.sum(1, keepdim=True) if new.shape[1] == 1 else old[:, :common]
 
 
-def _take_values(model: Any, made: nn.Module, built: Any) -> None:
+def _take_values(model: nn.Module, made: nn.Module, built: nn.Module) -> None:
     """Take over the plain numbers and the buffers, outside of layers, that are others for the new data set."""
     ours, before = dict(model.named_modules()), dict(made.named_modules())
     for name, module in built.named_modules():
@@ -142,26 +142,29 @@ def _take_values(model: Any, made: nn.Module, built: Any) -> None:
         for key, value in _values(module).items():
             if key in mine and key in old and _differ(old[key], value) and not _differ(mine[key], old[key]):
                 setattr(ours[name], key, deepcopy(value))
-    model.yaml = {**model.yaml, **{key: value for key, value in built.yaml.items() if key not in STRUCTURE}}
+    own, other = vars(model), vars(built)
+    own["yaml"] = {**own["yaml"], **{key: value for key, value in other["yaml"].items() if key not in STRUCTURE}}
 
 
-def _values(module: nn.Module) -> dict[str, Any]:
+def _values(module: nn.Module) -> dict[str, object]:
     kept = {**vars(module), **module._buffers}  # noqa: SLF001 - nn.Module offers no other way
     return {k: v for k, v in kept.items() if k[0] != "_" and isinstance(v, (bool, int, list, tuple, Tensor))}
 
 
-def _differ(one: Any, other: Any) -> bool:
+def _differ(one: object, other: object) -> bool:
     """Tell whether two values are of another size; what a tensor holds is learnt, or made anew."""
     if isinstance(one, Tensor) or isinstance(other, Tensor):
         return getattr(one, "shape", None) != getattr(other, "shape", None)
-    if any(not isinstance(item, int) for value in (one, other) if isinstance(value, (list, tuple)) for item in value):
-        return False
-    return bool(one != other)
+    return _is_plain(one) and _is_plain(other) and bool(one != other)
+
+
+def _is_plain(value: object) -> bool:
+    return not isinstance(value, (list, tuple)) or all(isinstance(item, int) for item in value)
 
 
 def _keep_boxes(model: nn.Module, weights: nn.Module) -> None:
     """Keep the rows of box, objectness and masks of an anchor-based head, which has them and the classes' in one."""
-    head, source = cast("Any", head_of(model)), cast("Any", head_of(weights))
+    head, source = cast("Any", head_of(model)), cast("Any", head_of(weights))  # torch's stub: attributes are tensors
     if head.nc == source.nc:
         return
     for layer, old in zip(head.m, source.m):

@@ -5,28 +5,31 @@ They ride as plain data in `slim`, an attribute of the model, through checkpoint
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .plan_data import ROUNDS
+from .plan_data import EARLIER
 
 if TYPE_CHECKING:
     from torch import nn
 
     from ..pruning.plan import Plan
+    from .plan_data import PlanData
 
 
-def rounds_of(model: Any) -> list[dict[str, Any]]:
+def rounds_of(model: nn.Module) -> list[PlanData]:
     """Return the plans that have made a model what it is, the first one first; [] where it remembers none."""
-    last = getattr(model, "slim", None)
+    last: PlanData | None = getattr(model, "slim", None)
     if not isinstance(last, dict):
         return []
-    return [*last.get(ROUNDS, []), {key: value for key, value in last.items() if key != ROUNDS}]
+    own = last.copy()
+    earlier = own.pop(EARLIER, [])
+    return [*earlier, own]
 
 
 def remember(model: nn.Module, plan: Plan) -> None:
     """Add a plan to the rounds that a model remembers; one that calls something else `slim` remembers nothing."""
     if isinstance(getattr(model, "slim", {}), dict):
-        model.slim = {**plan.to_dict(), ROUNDS: rounds_of(model)}  # type: ignore[assignment]
+        vars(model)["slim"] = {**plan.to_dict(), EARLIER: rounds_of(model)}
 
 
 def remembers(model: nn.Module) -> bool:
@@ -34,6 +37,6 @@ def remembers(model: nn.Module) -> bool:
     return any(_drops(plan) for plan in rounds_of(model))
 
 
-def _drops(plan: dict[str, Any]) -> bool:
+def _drops(plan: PlanData) -> bool:
     widths = plan.get("widths", {})
     return bool(plan.get("removed")) or any(len(kept) < widths.get(n, 0) for n, kept in plan.get("keep", {}).items())

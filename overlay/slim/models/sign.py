@@ -9,7 +9,7 @@ name from the YAML alone, and count outputs with its `nc`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .class_outputs import anchors_of, classes_of
 from .rounds import remembers
@@ -24,5 +24,4 @@ def put_sign(model: nn.Module) -> None:
     """Put the sign on a model that remembers to have been pruned; its YAML, which models share, is copied."""
     yaml, classes = getattr(model, "yaml", None), classes_of(model)
     if remembers(model) and isinstance(yaml, dict) and classes is not None and not anchors_of(model):
-        signed: Any = {**yaml, "nc": f"{classes} ({WORDS})"}
-        model.yaml = signed
+        vars(model)["yaml"] = {**yaml, "nc": f"{classes} ({WORDS})"}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .schedule import Settings, Standing
 
 
-LONGEST = 1_000_000  # epochs; a schedule that ends before is no help
+MOST_EPOCHS = 1_000_000  # a schedule that ends before is no help
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def short(reach: Reach, travel: float, standing: Standing, settings: Settings) -
 def _least(enough: Callable[[int], bool], short: int) -> int:
     """Return the least number that is enough, above one that is too short."""
     long = 2 * short
-    while not enough(long) and long < LONGEST:
+    while not enough(long) and long < MOST_EPOCHS:
         short, long = long, 2 * long
     while long - short > 1:
         middle = (short + long) // 2

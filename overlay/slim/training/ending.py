@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -14,19 +14,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor
+    from torch.nn.modules.batchnorm import _BatchNorm
 
     from .schedule import Spelling
+
+    Penalised = tuple[_BatchNorm, Tensor]  # a norm, and the weight of each channel in the penalty: 0 if it stays, (C,)
 
 MOST = 0.9  # of all scales: a strong penalty that went well leaves more of them alive
 LESS = 3.0  # times less is what the next try should take
 
 
 @torch.no_grad()
-def fallen(named: Mapping[str, tuple[Any, Tensor]], strength: float, spelling: Spelling, folder: Path | None) -> str:
+def fallen(named: Mapping[str, Penalised], strength: float, spelling: Spelling, folder: Path | None) -> str:
     """Return one line about layers all of whose penalised scales are at zero, or most scales; empty where neither is.
 
     Args:
-        named: BatchNorm -> itself, and the weight of each channel in the penalty, 0 for one that stays, (C,).
+        named: BatchNorm -> itself, and the weight of each channel.
         strength: λ of the run.
         spelling: How its options are written.
         folder: The run folder, where it is known.

@@ -63,7 +63,7 @@ class GammaLog:
     def __init__(self, folder: Path | None, *, known: Path | None) -> None:
         self.folder, self.place, self.rows = folder, known, rows_of(known)
         self.first: tuple[int, Tensor] | None = None
-        self.writer: Any = None
+        self.writer: Any = None  # TensorBoard's SummaryWriter, whose methods have no types
 
     def record(self, done: int, strength: float, gamma: Tensor) -> Row:
         """Note where the scales stand.

@@ -32,7 +32,12 @@ from .gamma_log import NEAR_ZERO, GammaLog, Row, leads
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from torch.utils.hooks import RemovableHandle
+
+    from .ending import Penalised
     from .schedule import Settings, Standing
+
+    ParameterGroup = dict[str, Any]  # as `torch.optim` types them
 
 NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)
 
@@ -75,7 +80,7 @@ class GammaPenalty:
         self.strength = self._automatic() if settings.strength is None else settings.strength
         self.hook = self._hook()
 
-    def _hook(self) -> Any:
+    def _hook(self) -> RemovableHandle | None:
         if self.settings.mode == "decoupled":
             return self.optimizer.register_step_post_hook(self._after_step)
         if self.settings.mode == "unclipped":
@@ -212,15 +217,16 @@ class GammaPenalty:
         )
 
 
-def _rate(group: dict[str, Any]) -> float:
+def _rate(group: ParameterGroup) -> float:
     """Return the learning rate that a parameter group's schedule multiplies."""
-    return float(group.get("initial_lr", group["lr"]))
+    now: float = group["lr"]
+    return float(group.get("initial_lr", now))
 
 
 class _Group:
     """The penalised scales and biases of one parameter group, and the weight of each: 0 for a channel that stays."""
 
-    def __init__(self, group: dict[str, Any], norms: list[tuple[Any, Tensor]]) -> None:
+    def __init__(self, group: ParameterGroup, norms: list[Penalised]) -> None:
         members = {id(p) for p in group["params"] if p.requires_grad}
         self.group = group
         self.gammas = [(n.weight, m.to(n.weight)) for n, m in norms if id(n.weight) in members]
@@ -250,9 +256,9 @@ def _soft_threshold(pairs: list[tuple[nn.Parameter, Tensor]], amount: float) -> 
     torch._foreach_sub_(weights, inside)
 
 
-def _penalised(model: nn.Module, settings: Settings, imgsz: int) -> dict[str, tuple[Any, Tensor]]:
+def _penalised(model: nn.Module, settings: Settings, imgsz: int) -> dict[str, Penalised]:
     """Return the BatchNorms to penalise with the weight of each channel; the write-ups' modes take them all."""
-    norms: dict[str, Any] = {name: m for name, m in model.named_modules() if isinstance(m, NORMS) and m.affine}
+    norms = {name: m for name, m in model.named_modules() if isinstance(m, NORMS) and m.affine}
     norms = {name: m for name, m in norms.items() if m.weight.requires_grad}
     everything = settings.mode in {"gradient", "loss"}
     if not norms or (everything and settings.weight == "none"):

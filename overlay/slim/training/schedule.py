@@ -12,7 +12,7 @@ to zero that the loss has had no time to speak for.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Callable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ class Spelling:
         """Return how a length is asked for, on the same command line."""
         return f"--epochs {number}" if self.name.startswith("-") else f"epochs={number}"
 
-    def strength(self, value: Any) -> float | None:
+    def strength(self, value: float | str | None) -> float | None:
         """Read the strength; None is `auto`.
 
         Raises:

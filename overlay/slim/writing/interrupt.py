@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ class Interruption:
         self.process, self.pressed = os.getpid(), False
         self.hook = sys.unraisablehook
 
-    def heard(self, *_: Any) -> None:
+    def heard(self, *_: object) -> None:
         """Answer a signal.
 
         Raises:
@@ -55,7 +55,7 @@ class Interruption:
         self.pressed = True
         raise KeyboardInterrupt
 
-    def unraisable(self, unraisable: Any) -> None:
+    def unraisable(self, unraisable: sys.UnraisableHookArgs) -> None:
         """Keep silent about what cannot be raised because it is the interruption itself."""
         if not self.pressed:
             self.hook(unraisable)

@@ -12,7 +12,7 @@ import logging
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ LOGGER = logging.getLogger("yolov5" if OFFICIAL else PACKAGE)
 HOMES = ("utils.general",) if OFFICIAL else (f"{PACKAGE}.utils", f"{PACKAGE}.yolo.utils")  # where upstream keeps it
 
 
-def upstreams() -> Any:
+def upstreams() -> logging.Logger:
     """Return upstream's own logger, once its module has made it."""
     made = (getattr(sys.modules.get(name), "LOGGER", None) for name in HOMES)
     return next((logger for logger in made if logger is not None), LOGGER)

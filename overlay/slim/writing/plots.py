@@ -5,7 +5,7 @@ Drawn with matplotlib's Figure alone: no pyplot, so no global state and no displ
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -142,14 +142,11 @@ def precision_recall(
     figure = _figure(5, 4.4)
     ax: Axes = figure.subplots()
     x = np.asarray(recall, float)
-    styles: tuple[dict[str, Any], ...] = (
-        {"color": BEFORE, "linewidth": 4.5, "solid_capstyle": "round"},
-        {"color": AFTER, "linewidth": 1.8},
-    )
-    for precision, name, style in zip((before, after), names, styles):
+    styles = ((BEFORE, 4.5, "round"), (AFTER, 1.8, "projecting"))
+    for precision, name, (colour, wide, ends) in zip((before, after), names, styles):
         y = np.atleast_2d(np.asarray(precision, float)).mean(0)
         area = float(((y[1:] + y[:-1]) / 2 * np.diff(x)).sum())
-        ax.plot(x, y, label=f"{name}: area {area:.3f}", **style)
+        ax.plot(x, y, label=f"{name}: area {area:.3f}", color=colour, linewidth=wide, solid_capstyle=ends)
     _dress(ax, "precision over recall, IoU 0.5")
     ax.set(xlim=(0, 1.01), ylim=(0, 1.03), xlabel="recall", ylabel="precision")
     _legend(ax, "lower left")

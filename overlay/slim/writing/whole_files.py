@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ENDING = ".part"
-LONGEST = 255  # bytes of a name, in every common file system
+NAME_BYTES = 255  # the longest, in every common file system
 SPARE = len(".-1234567890.part")
 
 
@@ -89,7 +89,7 @@ def part_of(path: Path) -> Path:
 
 
 def _prefix(path: Path) -> str:
-    name = path.name.encode()[: LONGEST - SPARE].decode(errors="ignore")
+    name = path.name.encode()[: NAME_BYTES - SPARE].decode(errors="ignore")
     return f".{name}-"
 
 
