@@ -38,7 +38,7 @@ class Importance:
     """For every prunable group: its importance, how many BatchNorm channels it has, and where in a layer it lies.
 
     Attributes:
-        of_group: Group -> largest |gamma|, weighed or not.
+        of_group: Group -> largest |gamma|, weighed or not; infinite where a group must stay.
         weight: Group -> number of BatchNorm channels that go with it.
         place: Group -> minus its position in the first of its BatchNorms, by score and then by what weights carry, in
             (-1, 0]: breaks ties so that layers lose equal shares, the lightest first, and the same ones every time.
@@ -150,7 +150,7 @@ def drop_ratio(importance: Importance, ratio: float) -> set[int]:
     dropped: set[int] = set()
     for group in reversed(importance.ranked(importance.of_group)):
         room -= importance.weight[group]
-        if room < 0:
+        if room < 0 or importance.of_group[group] == math.inf:
             break
         dropped.add(group)
     return dropped

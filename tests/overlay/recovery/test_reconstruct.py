@@ -1,0 +1,184 @@
+"""Weights by least squares: what can be said again is said again, and nothing else is touched.
+
+Also of: `slim.recovery.least_squares`.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - its usual name
+
+from slim.analysis.channels import analyse
+from slim.pruning.apply import apply_plan
+from slim.pruning.plan import make_plan
+from slim.recovery.choice import output_error
+from slim.recovery.least_squares import Rows, error, patches, solve
+from slim.recovery.reconstruct import reconstruct
+from tests.overlay import small
+from tests.overlay.networks import photo, randomise, run, stock
+from tests.sampling import sampled
+
+if TYPE_CHECKING:
+    from slim.analysis.channels import Channels
+    from slim.pruning.plan import Plan
+
+
+def images(count: int = 12, side: int = 32) -> Tensor:
+    """Return smooth noise, so that what is near is alike, as in photographs."""
+    noise = torch.randn(count, 3, side // 4, side // 4, generator=torch.Generator().manual_seed(3))
+    return F.interpolate(noise, scale_factor=4, mode="bilinear")
+
+
+def cut(model: nn.Module, ratio: float = 0.5) -> tuple[nn.Module, Plan, Channels]:
+    channels = analyse(model)
+    plan = make_plan(model, channels, ratio=ratio)
+    pruned = copy.deepcopy(model)
+    apply_plan(pruned, plan, channels)
+    return pruned, plan, channels
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [{}, {"stride": 2}, {"padding": 0}, {"dilation": 2}, {"kernel_size": (1, 3), "padding": (0, 1), "stride": (2, 1)}],
+    ids=str,
+)
+def test_patches_are_what_a_convolution_multiplies(geometry: dict[str, Any]) -> None:
+    layer = nn.Conv2d(4, 5, **{"kernel_size": 3, "padding": 1, **geometry})
+    x = torch.randn(2, 4, 9, 11)
+    said = layer(x).detach()
+    places = torch.stack(torch.meshgrid(*map(torch.arange, (2, *said.shape[2:])), indexing="ij"), -1).reshape(-1, 3)
+    ours = patches(layer, x, places) @ layer.weight.detach().flatten(1).T + layer.bias.detach()
+    torch.testing.assert_close(ours, said.permute(0, 2, 3, 1).reshape(-1, 5))
+
+
+class TestSolve:
+    def rows(self, x: Tensor, wanted: Tensor, weights: Tensor | None = None) -> Rows:
+        return Rows(
+            torch.zeros(len(x), 3, dtype=torch.long), wanted, torch.ones(len(x)) if weights is None else weights
+        )
+
+    def test_finds_what_there_is_to_find(self) -> None:
+        torch.manual_seed(0)
+        x, true = torch.randn(4000, 12), torch.randn(12, 5)
+        rows = self.rows(x, x @ true + 3)
+        weight, added = solve(x, rows, torch.zeros(5, 3, 2, 2), centred=True)
+        torch.testing.assert_close(weight.flatten(1).T, true, atol=0.05, rtol=0.05)  # the ridge holds it back a little
+        torch.testing.assert_close(added, torch.full((5,), 3.0), atol=0.05, rtol=0)
+        assert error(x, rows, weight, added) < 1e-3 < error(x, rows, torch.zeros(5, 12), torch.zeros(5))
+
+    def test_adds_nothing_where_nothing_can_be_added(self) -> None:
+        x = torch.randn(500, 4)
+        assert not solve(x, self.rows(x, x.sum(1, keepdim=True) + 1), torch.zeros(1, 4, 1, 1), centred=False)[1].any()
+
+    def test_stays_with_what_it_has_where_rows_are_few_or_all_the_same(self) -> None:
+        own = torch.randn(2, 6, 1, 1)
+        for x in (torch.randn(3, 6), torch.zeros(9, 6), torch.ones(9, 6)):
+            weight, added = solve(x, self.rows(x, x @ own.flatten(1).T), own, centred=True)
+            assert bool(weight.isfinite().all() & added.isfinite().all())
+            torch.testing.assert_close(weight, own, atol=1e-4, rtol=1e-4)
+
+    def test_goes_by_the_rows_that_count(self) -> None:
+        x = torch.randn(800, 3)
+        first, second = torch.tensor([[1.0], [0], [0]]), torch.tensor([[0.0], [1], [0]])
+        wanted = torch.cat([x[:400] @ first, x[400:] @ second])
+        weights = torch.cat([torch.ones(400), torch.full((400,), 1e-4)])
+        weight, _ = solve(x, self.rows(x, wanted, weights), torch.zeros(1, 3, 1, 1), centred=True)
+        torch.testing.assert_close(weight.flatten(), first.flatten(), atol=0.05, rtol=0)
+
+
+class Doubled(small.Net):
+    """Each channel of the stem has a twin that says the same, and what reads it reads both."""
+
+    def build(self) -> None:
+        self.next = small.block(16, 12, 3)
+        with torch.no_grad():
+            self.stem[0].weight[8:] = self.stem[0].weight[:8]
+
+    middle = 12
+
+    def body(self, x: Tensor) -> Tensor:
+        return self.next(x)
+
+
+def doubled() -> nn.Module:
+    """Return the network with twins whose scales are a trifle less."""
+    torch.manual_seed(0)
+    model: Any = Doubled()
+    nn.init.uniform_(model.next[1].weight, 2, 3)
+    nn.init.uniform_(model.stem[1].bias, -0.2, 0.2)
+    with torch.no_grad():
+        model.stem[1].bias[8:] = model.stem[1].bias[:8]
+        model.stem[1].weight[8:] *= 0.9999  # these go first
+    return model.eval()
+
+
+def test_what_another_channel_says_as_well_is_not_lost() -> None:
+    model = doubled()
+    channels = analyse(model)
+    plan = make_plan(model, channels, ratio=0.29)  # eight of the 28 channels
+    pruned = copy.deepcopy(model)
+    apply_plan(pruned, plan, channels)
+    assert plan.keep["stem.1"] == list(range(8))
+    before = output_error(model, pruned, channels, images(4))
+    fitted = reconstruct(model, pruned, plan, channels, images())
+    after = output_error(model, pruned, channels, images(4))
+    assert after < 0.02 * before
+    assert [fit.layer for fit in fitted][:1] == ["next.0"]
+    assert fitted[0].after < 0.01 < fitted[0].before
+
+
+@pytest.mark.parametrize("kind", small.PRUNABLE, ids=lambda kind: kind.__name__)
+def test_no_kind_of_network_is_made_worse(kind: type[small.Net]) -> None:
+    torch.manual_seed(0)
+    model = randomise(kind())
+    pruned, plan, channels = cut(model)
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
+    before, state = output_error(model, pruned, channels, images(4)), torch.get_rng_state()
+    fitted = reconstruct(model, pruned, plan, channels, images())
+    assert output_error(model, pruned, channels, images(4)) <= before * (1 + 1e-6)
+    assert all(fit.after < fit.before for fit in fitted)
+    assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), state)
+    assert run(pruned, photo(32))  # and it still runs
+
+
+@pytest.mark.parametrize(
+    "name",
+    sampled(
+        ["yolov8n", "yolo11n", "yolo26n", "yolov10n", "yolo12n", "yolov9t", "yolov5n", "yolov8n-seg", "yolov8n-cls"],
+        by_default=["yolov8n", "yolo26n", "yolov8n-cls"],
+    ),
+)
+def test_shipped_models_say_more_of_what_they_said(name: str) -> None:
+    model, channels = stock(name)
+    plan = make_plan(model, channels, ratio=0.4)
+    pruned = copy.deepcopy(model)
+    apply_plan(pruned, plan, channels)
+    before = output_error(model, pruned, channels, images(4, 64))
+    assert reconstruct(model, pruned, plan, channels, images(16, 64))
+    # A classifier with random weights says nearly the same of every image.
+    assert output_error(model, pruned, channels, images(4, 64)) < (1 if name.endswith("cls") else 0.7) * before
+
+
+def test_half_precision_stays_half_precision() -> None:
+    model = doubled()
+    pruned, plan, channels = cut(model, 0.28)
+    pruned = pruned.half()
+    reconstruct(model, pruned, plan, channels, images())
+    assert {value.dtype for value in pruned.parameters()} == {torch.float16}
+
+
+def test_a_block_that_is_gone_is_no_matter() -> None:
+    model, channels = stock("yolov8n")
+    model.get_submodule("model.4.m.0.cv2.bn").weight.data.zero_()
+    plan = make_plan(model, channels, threshold=0.05)
+    assert plan.removed
+    pruned = copy.deepcopy(model)
+    apply_plan(pruned, plan, channels)
+    fitted = reconstruct(model, pruned, plan, channels, images(8, 64))
+    assert not [fit for fit in fitted if fit.layer.startswith("model.4.m.0.")]
