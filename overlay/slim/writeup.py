@@ -156,15 +156,18 @@ class WriteUpScript(PruneScript):
             threshold = float(scales[min(int(prob * len(scales)), len(scales) - 1)])
         return selector.by_threshold(threshold, strictly=bool(threshold) or (not options.threshold and prob == 0))
 
-    def remarks(self, dense: nn.Module, pruned: nn.Module, plan: Plan, imgsz: int) -> list[str]:
+    def remarks(self, dense: nn.Module, pruned: nn.Module, plan: Plan, options: PruneOptions, imgsz: int) -> list[str]:
         """Say what the write-up prints."""
         scales = all_scales(dense)
         below = int((scales < plan.threshold).sum())
         with torch.no_grad():
             outputs = tensors(pruned(image(pruned, imgsz)))
-        return [
+        by_scale = [
             f"Min γ is {scales[0]:.6f}, max γ is {scales[-1]:.6f}, threshold is {plan.threshold:.6f}",
             f"{below} of {len(scales)} scales lie below it; a channel goes when all the scales that it passes do",
+        ]
+        return [
+            *([] if options.importance == "images" else by_scale),
             f"Params: {count_parameters(dense)} => {count_parameters(pruned)}",
             *(f"Output: {tuple(output.shape)}" for output in outputs),
         ]

@@ -118,11 +118,11 @@ class TestData:
                 assert cv2.imwrite(str(tmp_path / "set" / place / f"{index}.jpg"), noise)
         weights = fork.call("untrained", name="yolov8n-cls.yaml", path=str(tmp_path / "last.pt"))
         before = {path: path.read_bytes() for path in (tmp_path / "set").rglob("*.*")}
-        amount = ("--weights", weights, "--ratio", 0.3, "--no-onnx", "--dry-run", "--json")
+        amount = ("--weights", weights, "--ratio", 0.3, "--no-onnx", "--dry-run", "--json", "--recover", "weights")
         done = fork.run(fork.root / "prune.py", *amount, "--data", tmp_path / "set", "--val")
         assert done.returncode == 0, done.stderr[-3000:]
         accuracy = json.loads(done.stdout)["accuracy"]
-        assert list(accuracy) == ["dense", "folded", "pruned, not folded", "re-estimated"]
+        assert list(accuracy) == ["dense", "folded", "new weights", "pruned, not folded"]
         assert all({"accuracy_top1", "accuracy_top5"} == set(found) for found in accuracy.values())
         assert {path: path.read_bytes() for path in (tmp_path / "set").rglob("*.*")} == before
 
@@ -132,9 +132,9 @@ class TestData:
         yaml.write_text(f"path: {folder}\ntrain: images/train\nval: images/val\nnames: [qr]\n")
         before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
         amount = ("--weights", fork.dense["last"], "--ratio", 0.3, "--no-onnx", "--dry-run", "--imgsz", 50)
-        done = fork.run(fork.root / "prune.py", *amount, "--data", yaml, "--val")
+        done = fork.run(fork.root / "prune.py", *amount, "--data", yaml, "--val", "--recover", "weights")
         assert done.returncode == 0, done.stderr[-3000:]
-        assert "skipped 3 pictures that cannot be read, as upstream's training does: the first is " in done.stdout
+        assert "skipped 3 images that cannot be read, as upstream's training does: the first is " in done.stdout
         assert "--imgsz 50: rounded up to 64, a multiple of the model's stride, 32, as upstream does" in done.stdout
-        assert re.search(r"re-estimated( +[\d.]+){4}", done.stdout)
+        assert re.search(r"new weights( +[\d.]+){4}", done.stdout)
         assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before

@@ -236,11 +236,12 @@ def test_json_is_one_document_on_stdout(prune, weights, data, more):
     code, out, err = prune("--weights", weights, "--ratio", 0.5, "--data", data, "--json", *more)
     report = json.loads(out)
     assert code == 0
-    assert list(report) == ["accuracy", "checkpoint", "imgsz", "notes", "rows", "threshold", "warnings"]
+    assert list(report) == ["accuracy", "checkpoint", "imgsz", "notes", "recovery", "rows", "threshold", "warnings"]
     assert report["checkpoint"] == (None if "--dry-run" in more else str(weights.with_name("last-pruned.pt")))
     assert ("latency_ms" in report["rows"]) == (not more)
     assert (report["imgsz"], bool(report["notes"])) == (64, True)
-    assert "re-estimating BatchNorm statistics" in err  # what else is said goes to stderr
+    assert list(report["recovery"]) == ["as cut", "kept", "statistics", "weights"]
+    assert "looking at 6 images" in err  # what else is said goes to stderr
 
 
 def test_a_plan_can_be_applied_again(prune, weights):
@@ -319,15 +320,17 @@ def test_what_folding_leaves_is_measured(prune, weights, data):
 
 
 def test_val_says_what_each_step_costs(prune, weights, data):
-    code, out, _ = prune("--weights", weights, "--ratio", 0.5, "--data", data, "--val", "--dry-run", "--json")
+    how = ("--val", "--dry-run", "--json", "--recover", "weights")
+    code, out, _ = prune("--weights", weights, "--ratio", 0.5, "--data", data, *how)
     assert code == 0
     accuracy = json.loads(out)["accuracy"]
-    assert list(accuracy) == ["dense", "folded", "pruned, not folded", "re-estimated"]
+    assert list(accuracy) == ["dense", "folded", "new weights", "pruned, not folded"]
     assert all(set(found) >= {"mAP50(B)", "mAP50-95(B)"} for found in accuracy.values())
 
 
 def test_data_puts_the_statistics_right(prune, weights, data):
-    assert prune("--weights", weights, "--ratio", 0.5, "--data", data, "--no-onnx")[0] == 0
+    how = ("--recover", "statistics", "--no-onnx")
+    assert prune("--weights", weights, "--ratio", 0.5, "--data", data, *how)[0] == 0
     model = load(weights.with_name("last-pruned.pt"))[0]
     images = next(open_data(data, model, 64, 6).batches(6))
     seen = []

@@ -106,10 +106,12 @@ def test_val_says_what_each_step_costs(fork, weights, tmp_path):
     images = tmp_path / "set" / "images"
     data.write_text(f"train: {images}\nval: {images}\nnc: 1\nnames: [qr]\n")
     last = weights(fork)
-    done = fork.prune("--weights", last, "--prob", 0.3, "--no-onnx", "--data", data, "--val", "--json")
+    done = fork.prune(
+        "--weights", last, "--prob", 0.3, "--no-onnx", "--data", data, "--val", "--json", "--recover", "statistics"
+    )
     assert done["code"] == 0, done["err"]
     accuracy = json.loads(done["out"])["accuracy"]
-    assert list(accuracy) == ["dense", "folded", "pruned, not folded", "re-estimated"]
+    assert list(accuracy) == ["dense", "folded", "new statistics", "pruned, not folded"]
     assert all(list(found) == ["mAP50", "mAP50-95", "precision", "recall"] for found in accuracy.values())
     assert all(0 <= value <= 1 for found in accuracy.values() for value in found.values())
 

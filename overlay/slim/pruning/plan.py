@@ -145,8 +145,7 @@ def _summary(selector: Selector, selection: Selection) -> list[str]:
     )
     notes = [f"{gone} of {total} prunable BatchNorm channels dropped ({gone / total:.1%})"]
     if importance.by != "gamma":
-        what = importance.what
-        notes.append(f"chosen by {what} weighed with {importance.by}: what costs more goes at a larger {what}")
+        notes.append(f"chosen by {importance.what} weighed with {importance.by}: what costs more goes sooner")
     elif importance.what != "|γ|":
         notes.append(f"chosen by {importance.what}")
     if gone < below:

@@ -106,9 +106,9 @@ class PruneScript(ABC):
     def select(self, selector: Selector, options: PruneOptions) -> Selection:
         """Select what the options say, where they name neither a target nor a plan."""
 
-    def remarks(self, dense: nn.Module, pruned: nn.Module, plan: Plan, imgsz: int) -> list[str]:
+    def remarks(self, dense: nn.Module, pruned: nn.Module, plan: Plan, options: PruneOptions, imgsz: int) -> list[str]:
         """Say what there is to say of the result, a line each."""
-        del dense, pruned, plan, imgsz
+        del dense, pruned, plan, options, imgsz
         return []
 
     @abstractmethod

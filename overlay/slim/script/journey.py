@@ -112,7 +112,7 @@ def prune(script: PruneScript, options: PruneOptions, written: list[Path]) -> di
     recovered = _recovered(run, run.data, plan, pruned) if run.data else None
     accuracy = _validated(run, run.data, plan, pruned, recovered) if recovered and run.data and options.val else {}
     pruned = recovered.model if recovered else pruned
-    print_lines(*script.remarks(run.dense, pruned, plan, run.imgsz))
+    print_lines(*script.remarks(run.dense, pruned, plan, run.options, run.imgsz))
     if options.plan_out:
         plan_out(options.plan_out, plan, overwrite=options.overwrite)
         written.append(options.plan_out)

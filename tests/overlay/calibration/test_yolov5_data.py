@@ -12,6 +12,7 @@ import pytest
 from tests.overlay.yolov5_forks import MASTER, NEW, OLD, TAG
 
 pytestmark = pytest.mark.slow
+STATISTICS = ("--recover", "statistics", "--val")
 
 
 @pytest.fixture(params=[NEW, OLD, TAG, MASTER])
@@ -73,10 +74,10 @@ def test_a_yaml_of_today_that_says_no_number_of_classes(fork, weights, data, ima
 def test_it_is_validated_and_its_folder_stays_as_it_is(fork, weights, data):
     last = weights(fork)
     before = state(data.parent / "set")
-    done = fork.prune("--weights", last, "--no-onnx", "--dry-run", "--data", data, "--val")
+    done = fork.prune("--weights", last, "--no-onnx", "--dry-run", "--data", data, *STATISTICS)
     assert done["code"] == 0, done["err"]
     assert "skipped 3 images that cannot be read, as upstream's training does: the first is " in done["out"]
-    assert re.search(r"re-estimated( +[\d.]+){4}", done["out"])
+    assert re.search(r"new statistics( +[\d.]+){4}", done["out"])
     assert state(data.parent / "set") == before
 
 
@@ -119,10 +120,11 @@ class TestAClassifier:
                 draw(tmp_path / "set" / split / "bee" / f"{index}.jpg", 9 + index)
         (tmp_path / "set" / "train" / "ant" / "1.jpg").write_bytes(b"x" * 40)
         before = state(tmp_path / "set")
-        done = new.prune("--weights", last, "--no-onnx", "--dry-run", "--json", "--data", tmp_path / "set", "--val")
+        how = ("--no-onnx", "--dry-run", "--json", *STATISTICS)
+        done = new.prune("--weights", last, *how, "--data", tmp_path / "set")
         assert done["code"] == 0, done["err"]
         accuracy = json.loads(done["out"])["accuracy"]
-        assert list(accuracy) == ["dense", "folded", "pruned, not folded", "re-estimated"]
+        assert list(accuracy) == ["dense", "folded", "new statistics", "pruned, not folded"]
         assert all(found["top5"] == 1 and 0 <= found["top1"] <= 1 for found in accuracy.values())
         assert state(tmp_path / "set") == before
 

@@ -65,11 +65,46 @@ def test_a_latency_needs_the_onnx_file():
 
 @SPARSE
 def test_what_was_asked_for_stays(sparse):
-    asked = replace(PLAIN, score="gamma", round_to=4, target=Target.parse("latency=5ms"))
+    asked = replace(PLAIN, importance="gamma", score="gamma", round_to=4, target=Target.parse("latency=5ms"))
     assert asked.rounded().scored(sparse=sparse) == asked
 
 
 @SPARSE
 def test_a_target_weighs_the_scores_of_a_sparse_model(sparse):
     asked = replace(PLAIN, target=Target.parse("flops=0.5"))
-    assert asked.rounded().scored(sparse=sparse) == (replace(asked, score="flops") if sparse else asked)
+    by_scales = replace(asked, importance="gamma")
+    assert asked.rounded().scored(sparse=sparse) == (replace(by_scales, score="flops") if sparse else by_scales)
+
+
+@pytest.mark.parametrize(
+    ("amount", "sparse", "expected"),
+    [
+        ({"target": Target.parse("params=0.5")}, False, ("images", "params")),
+        ({"ratio": 0.5}, False, ("images", None)),
+        ({"target": Target.parse("params=0.5")}, True, ("gamma", "params")),
+        ({"threshold": 0.1}, False, ("gamma", None)),
+        ({"prob": 0.5}, False, ("gamma", None)),
+        ({"ratio": 0.5, "importance": "gamma"}, False, ("gamma", None)),
+        ({"target": Target.parse("params=0.5"), "importance": "images"}, True, ("images", "params")),
+    ],
+    ids=str,
+)
+def test_images_choose_where_scales_say_nothing(amount, sparse, expected):
+    asked = replace(PLAIN, data=Path("my.yaml"), **amount)
+    asked.check()
+    scored = asked.scored(sparse=sparse)
+    assert (scored.importance, scored.score) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"ratio": 0.5}, "needs --data"),
+        ({"threshold": 0.1, "data": Path("my.yaml")}, "a threshold is one of"),
+        ({"prob": 0.1, "data": Path("my.yaml")}, "a threshold is one of"),
+        ({"plan": Path("p.json"), "data": Path("my.yaml")}, "leave out --importance"),
+    ],
+)
+def test_images_are_refused_where_they_cannot_choose(options, words):
+    with pytest.raises(ValueError, match=words):
+        replace(PLAIN, importance="images", **options).check()
