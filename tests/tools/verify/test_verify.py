@@ -2,8 +2,8 @@
 
 The small release of these tests cannot train, which is soon found out; tests/forks/test_fork_verify.py has real ones.
 
-Also of: `slimfork.inside.scripts_yolov5`, `slimfork.inside.verify_steps`, `slimfork.inside.verify_ultralytics`,
-`slimfork.inside.verify_yolov5`.
+Also of: `slimfork.inside.models_ultralytics`, `slimfork.inside.scratch`, `slimfork.inside.scripts_yolov5`,
+`slimfork.inside.verify_steps`, `slimfork.inside.verify_ultralytics`, `slimfork.inside.verify_yolov5`.
 """
 
 from __future__ import annotations

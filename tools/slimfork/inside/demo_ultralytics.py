@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
-WORK = Path(__file__).resolve().parent
-SLIM = "ultralytics.slim"
+if TYPE_CHECKING:
+    from .models_ultralytics import SLIM, load, yolo
+    from .scratch import WORK
+else:
+    from models_ultralytics import SLIM, load, yolo
+    from scratch import WORK
 
-
-def yolo(weights: str | Path) -> Any:
-    """Open a model."""
-    from ultralytics import YOLO
-
-    return YOLO(str(weights))
-
-
-def load(weights: Path) -> Any:
-    """Return the model of a checkpoint."""
-    return yolo(weights).model
+__all__ = ["SLIM", "export", "load", "train", "validate"]
 
 
 def train(arguments: dict[str, Any], last: Path | None, done: Callable[[int], None]) -> None:

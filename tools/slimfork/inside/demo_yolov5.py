@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 import numpy as np
-import scripts_yolov5 as v5
 import torch
-from scripts_yolov5 import WORK, export, load
 
-__all__ = ["export", "load"]
+if TYPE_CHECKING:
+    from . import scripts_yolov5 as v5
+    from .scratch import WORK
+    from .scripts_yolov5 import SLIM, export, load
+else:
+    import scripts_yolov5 as v5
+    from scratch import WORK
+    from scripts_yolov5 import SLIM, export, load
 
-SLIM = f"{v5.MODULE}slim"
+__all__ = ["SLIM", "export", "load", "train", "validate"]
 
 
 def train(arguments: dict[str, Any], last: Path | None, done: Callable[[int], None]) -> None:
@@ -57,5 +62,4 @@ def validate(weights: Path, arguments: dict[str, Any]) -> dict[str, Any]:
 
 def _data(arguments: dict[str, Any]) -> Path:
     images = Path(arguments["data"]).parent / "images"
-    path: Path = v5.data_set("qr-v5", images / "train", images / "val")
-    return path
+    return v5.data_set("qr-v5", images / "train", images / "val")

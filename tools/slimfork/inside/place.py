@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from slimfork.inside import inside
+from slimfork.inside.scratch import MARK
 from slimfork.terminal.errors import SlimforkError
 from slimfork.terminal.words import typed
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TextIO
 
-MARK = "slimfork:"
-
 
 class StageError(SlimforkError):
     """A stage failed (exit code 1)."""
@@ -31,16 +30,16 @@ class StageError(SlimforkError):
     code = 1
 
 
-def take_along(names: Iterable[str], folder: Path) -> None:
-    """Copy scripts of this package into a folder where they run without it."""
-    for name in names:
-        shutil.copy(inside.script(name), folder)
+def take_along(files: Iterable[Path], folder: Path) -> None:
+    """Copy scripts into a folder where they run without their package."""
+    for file in files:
+        shutil.copy(file, folder)
 
 
-def take_away(names: Iterable[str], folder: Path) -> None:
+def take_away(files: Iterable[Path], folder: Path) -> None:
     """Remove the scripts again: they are ours, and what the folder is for does not need them."""
-    for name in names:
-        (folder / name).unlink(missing_ok=True)
+    for file in files:
+        (folder / file.name).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,15 +11,21 @@ import runpy
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 import yaml
 
-WORK = Path(__file__).resolve().parent
+if TYPE_CHECKING:
+    from .scratch import WORK
+else:
+    from scratch import WORK
+
 TREE = Path(os.environ.get("SLIMFORK_TREE", "."))
 PACKAGED = (TREE / "yolov5" / "__init__.py").is_file()
 HOME = TREE / "yolov5" if PACKAGED else TREE
 MODULE = "yolov5." if PACKAGED else ""
+SLIM = f"{MODULE}slim"
 
 
 def script(name: str, *arguments: object) -> None:

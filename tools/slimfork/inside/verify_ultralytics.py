@@ -12,9 +12,15 @@ from typing import TYPE_CHECKING, Any, Callable
 if TYPE_CHECKING:
     import torch
 
-SLIM = "ultralytics.slim"
-WORK = Path(__file__).resolve().parent
-IMGSZ = int(os.environ.get("SLIMFORK_VERIFY_IMGSZ", "64"))
+    from .models_ultralytics import SLIM, load, yolo
+    from .scratch import IMGSZ, WORK, StoppedError
+else:
+    from models_ultralytics import SLIM, load, yolo
+    from scratch import IMGSZ, WORK, StoppedError
+
+__all__ = ["SLIM", "dense", "export", "finetune", "identity", "load"]
+__all__ += ["losses", "others", "predict", "resume", "sparse"]
+
 MODEL = os.environ.get("SLIMFORK_VERIFY_MODEL", "yolov8n.yaml")
 TRAIN = {
     "data": str(WORK / "qr" / "data.yaml"),
@@ -51,21 +57,11 @@ FINETUNE: dict[str, Any] = {
 GROWS = (8, 0, 100)
 
 
-class StoppedError(Exception):
-    """A training run stopped on purpose."""
-
-
 def identity() -> tuple[str, str]:
     """Return where the package was imported from, and what it calls itself."""
     import ultralytics
 
     return str(ultralytics.__file__), f"ultralytics {ultralytics.__version__}"
-
-
-def load(weights: Path) -> torch.nn.Module:
-    """Return the model of a checkpoint."""
-    model: torch.nn.Module = yolo(weights).model
-    return model
 
 
 def dense(role: str) -> tuple[Path, dict[str, torch.Tensor]]:
@@ -172,13 +168,6 @@ def export(weights: Path) -> Path:
 def predict(weights: Path, picture: Path) -> None:
     """Detect in a picture."""
     yolo(weights).predict(str(picture), imgsz=IMGSZ, conf=0.01, verbose=False, device="cpu")
-
-
-def yolo(weights: str | Path) -> Any:
-    """Open a model with the tree's own ultralytics."""
-    from ultralytics import YOLO
-
-    return YOLO(str(weights))
 
 
 def train(

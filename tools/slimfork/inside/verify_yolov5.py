@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import csv
 import importlib
-import os
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import scripts_yolov5 as v5
-from scripts_yolov5 import WORK, load
 from torch.optim import optimizer as optimizers
 
 if TYPE_CHECKING:
@@ -18,19 +15,22 @@ if TYPE_CHECKING:
 
     import torch
 
-__all__ = ["load"]
+    from . import scripts_yolov5 as v5
+    from .scratch import IMGSZ, WORK, StoppedError
+    from .scripts_yolov5 import SLIM, load
+else:
+    import scripts_yolov5 as v5
+    from scratch import IMGSZ, WORK, StoppedError
+    from scripts_yolov5 import SLIM, load
 
-IMGSZ = int(os.environ.get("SLIMFORK_VERIFY_IMGSZ", "64"))
-SLIM = f"{v5.MODULE}slim"
+__all__ = ["SLIM", "dense", "export", "finetune", "identity", "load"]
+__all__ += ["losses", "others", "predict", "resume", "sparse"]
+
 STRENGTH = 40.0  # the learning rate is still low: it warms up for a hundred batches and more
 # Four copies of eight pictures are a batch, so that each makes a step in spite of the nominal batch of 64.
 COPIES, PICTURES = 4, 8
 STILL = ("hsv_h", "hsv_s", "hsv_v", "degrees", "translate", "scale", "fliplr", "flipud", "mosaic", "mixup")
 ADAM = {"lr0": 0.5, "warmup_bias_lr": 0.01}
-
-
-class StoppedError(Exception):
-    """A training run stopped on purpose."""
 
 
 def identity() -> tuple[str, str]:
@@ -54,8 +54,7 @@ def train(
         pictures = WORK / "qr" / "few.txt"
         pictures.write_text("".join(f"{path}\n" for path in chosen), "utf-8")
     data = v5.data_set(f"{'few' if few else 'qr'}-{len(names)}", pictures, WORK / "qr" / "images" / "val", names)
-    run: Path = v5.train(start, name, data, IMGSZ, *more, **(hyp or {}))
-    return run
+    return v5.train(start, name, data, IMGSZ, *more, **(hyp or {}))
 
 
 def dense(role: str) -> tuple[Path, dict[str, torch.Tensor]]:
@@ -146,8 +145,7 @@ def resume(weights: Path) -> tuple[Path, bool]:
 
 def export(weights: Path) -> Path:
     """Write the ONNX file beside a checkpoint."""
-    path: Path = v5.export(weights, IMGSZ)
-    return path
+    return v5.export(weights, IMGSZ)
 
 
 def predict(weights: Path, picture: Path) -> None:

@@ -9,7 +9,6 @@ stands in for a pristine release that cannot even be imported.
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import time
 from dataclasses import asdict, dataclass
@@ -21,6 +20,8 @@ from slimfork.forks.fork import Tree, read_fork
 from slimfork.forks.overlay import overlay_files
 from slimfork.git.repo import open_repository
 from slimfork.inside import inside
+from slimfork.inside.place import take_along
+from slimfork.inside.scratch import IMGSZ
 from slimfork.processes.processes import last_line
 from slimfork.qr import qr
 from slimfork.terminal.errors import UsageError
@@ -36,9 +37,8 @@ if TYPE_CHECKING:
 Role = Literal["fork", "baseline", "pristine"]
 Verdict = Literal["pass", "FAIL", "not run"]
 
-IMAGES, VAL, IMGSZ = 32, 8, 64
-STEPS = ("verify_steps", "verify_ultralytics", "verify_yolov5", "scripts_yolov5")
-STEPS_FILES = [inside.script(f"{name}.py") for name in STEPS]
+IMAGES, VAL = 32, 8
+STEPS_FILES = inside.steps("verify")
 HUB = "huggingface_hub.utils._errors"  # until 0.25
 PRUNE = {"ultralytics": ("--ratio", "0.5", "--round-to", "8"), "yolov5": ("--prob", "0.5", "--rate", "8")}
 
@@ -118,8 +118,7 @@ def verify(path: Path, work: Path, *, timeout: float, on_start: Callable[[Check]
     """
     release, trees = lay_out(path, work)
     (work / "logs").mkdir()
-    for file in STEPS_FILES:
-        shutil.copy(file, work)
+    take_along(STEPS_FILES, work)
     if not _imports(release, trees["pristine"], work):
         trees["pristine"] = trees["baseline"]
     qr.draw(work / "qr", images=IMAGES, val=VAL, imgsz=IMGSZ)
@@ -223,8 +222,7 @@ def _environment(role: Role, upstream: str, tree: Path, work: Path) -> dict[str,
         work / "home",
         SLIMFORK_TREE=str(tree),
         SLIMFORK_ROLE="fork" if role == "fork" else "pristine",
-        SLIMFORK_VERIFY_IMGSZ=str(IMGSZ),
-        SLIMFORK_VERIFY_LINE=f"verify_{upstream}",
+        SLIMFORK_UPSTREAM=upstream,
         **load,
     )
 
