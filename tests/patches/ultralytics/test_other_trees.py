@@ -21,11 +21,11 @@ SERIES = load_series("ultralytics")
 VERSIONS = ("8.0.0", "8.0.100", "8.2.63", "8.4.190")
 
 every_version = pytest.mark.parametrize("version", VERSIONS)
+PAIRS = [(patch, version) for version in VERSIONS for patch in SERIES]
 OF_SEVERAL_FILES = [
     pytest.param(patch, version, id=f"{patch.id}-{version}")
-    for version in VERSIONS
-    for patch in SERIES
-    if (variant := patch.variant(version)) and len({edit.file for edit in variant.edits}) > 1
+    for patch, version in PAIRS
+    if len({edit.file for edit in patch.edits(version)}) > 1
 ]
 
 
@@ -117,10 +117,10 @@ MEET = {
     ("font_getsize", "8.0.24"),  # labels choose by Pillow's version from there on
     ("keep_architecture", "8.4.45"),  # the weights have been chosen before
 }
+NEIGHBOURS = [(patch, older, newer) for patch in SERIES for older, newer in pairwise(patch.variants)]
 BOUNDARIES = [
     pytest.param(patch, older, newer, id=f"{patch.id}-{ends_of(newer)[0]}")
-    for patch in SERIES
-    for older, newer in pairwise(patch.variants)
+    for patch, older, newer in NEIGHBOURS
     if (patch.id, ends_of(newer)[0]) not in MEET
 ]
 

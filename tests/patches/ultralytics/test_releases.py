@@ -53,7 +53,7 @@ class Planned:
 
     @property
     def edits(self) -> Iterator[Edit]:
-        return (edit for patch in SERIES if (variant := patch.variant(self.version)) for edit in variant.edits)
+        return (edit for patch in SERIES for edit in patch.edits(self.version))
 
 
 @pytest.fixture(scope="module", params=sampled(SAMPLE, by_default=JOURNEYS))
@@ -92,7 +92,8 @@ def test_only_lines_that_a_patch_names_change(planned: Planned) -> None:
     assert set(planned.plan.changes) == {edit.file for edit in planned.edits}
 
     for path, content in planned.plan.changes.items():
-        named = [mark for edit in planned.edits if edit.file == path for mark in edit.marks]
+        here = [edit for edit in planned.edits if edit.file == path]
+        named = [mark for edit in here for mark in edit.marks]
         check_only_marked_lines(planned.files[path], content, named)
 
 
@@ -117,11 +118,9 @@ def test_edited_files_compile(planned: Planned) -> None:
             compile(content, path, "exec", dont_inherit=True)
 
 
+ENDS = [(patch, end) for patch in SERIES for end in all_ends(patch)]
 OTHER_ENDS = [
-    pytest.param(patch, end, id=f"{patch.id}-{end}")
-    for patch in SERIES
-    for end in all_ends(patch)
-    if end not in SAMPLE or end in JOURNEYS
+    pytest.param(patch, end, id=f"{patch.id}-{end}") for patch, end in ENDS if end not in SAMPLE or end in JOURNEYS
 ]
 
 

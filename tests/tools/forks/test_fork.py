@@ -145,7 +145,7 @@ def test_a_real_release_goes_the_whole_way(real, call, git, tmp_path):
     assert blobs == ours
 
     changed = set(git(path, "diff", "--name-only", "upstream", "slim").split("\n"))
-    edited = {edit.file for p in load_series("ultralytics") if (v := p.variant(pin.version)) for edit in v.edits}
+    edited = {edit.file for p in load_series("ultralytics") for edit in p.edits(pin.version)}
     assert changed == edited | overlay_files("ultralytics", pin.version).keys()
 
     assert call("revert", path).code == 0

@@ -113,8 +113,10 @@ def _scope_lines(edit: Edit, content: bytes) -> list[int]:
     for name in edit.within:
         children = [child for scope in scopes for child in ast.iter_child_nodes(scope)]
         scopes = [c for c in children if isinstance(c, _SCOPES) and name in {"*", c.name}]
-    nodes = [node for scope in scopes for node in ast.walk(scope) if node is not scope]
-    return sorted({node.lineno for node in nodes if isinstance(node, ast.stmt)})
+    lines: set[int] = set()
+    for scope in scopes:
+        lines |= {node.lineno for node in ast.walk(scope) if isinstance(node, ast.stmt) and node is not scope}
+    return sorted(lines)
 
 
 _SCOPES = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)

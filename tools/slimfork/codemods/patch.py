@@ -87,6 +87,11 @@ class Patch:
         """Return the variant for a release, or None when the patch is not for it."""
         return next((v for v in self.variants if v.covers(version)), None)
 
+    def edits(self, version: str) -> tuple[Edit, ...]:
+        """Return the edits of a release; none when the patch is not for it."""
+        variant = self.variant(version)
+        return variant.edits if variant else ()
+
 
 def _formerly(edit: Edit) -> Edit:
     former = getattr(edit, "former", None)
@@ -98,7 +103,8 @@ def _formerly(edit: Edit) -> Edit:
 
 def newest_known(series: Sequence[Patch]) -> Version | None:
     """Return the newest published version that documented patches of a series are for, or None when there is none."""
-    lasts = (variant.last for patch in series if not patch.compat for variant in patch.variants)
+    documented = [patch for patch in series if not patch.compat]
+    lasts = [variant.last for patch in documented for variant in patch.variants]
     return max((last for last in lasts if last is not None), default=None)
 
 

@@ -148,7 +148,8 @@ def _standing(
     """Yield path and fault of what stands, or would stand, where it does not do what it is for."""
     present = _in_state(edits, found, "applied", "pending", "former")
     for path in dict.fromkeys(edit.file for edit in present):
-        pieces = [piece for edit in present if edit.file == path for piece in edit.pieces]
+        here = [edit for edit in present if edit.file == path]
+        pieces = [piece for edit in here for piece in edit.pieces]
         if pieces:
             yield from ((path, fault) for fault in Standing(sources[path].content, pieces).faults())
 

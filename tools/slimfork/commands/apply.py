@@ -94,9 +94,7 @@ def refuse_misfits(fork: Fork, path: Path, *, as_json: bool) -> None:
 
 def _ignored(fork: Fork, path: Path) -> str | None:
     """Return what to type when a patch misses files that lie there uncommitted: YOLOv5's .gitignore hides its data/."""
-    edited = {
-        e.file for s in fork.plan.broken for v in s.patch.variants if v.covers(fork.release.version) for e in v.edits
-    }
+    edited = {edit.file for step in fork.plan.broken for edit in step.patch.edits(fork.release.version)}
     here = sorted(file for file in edited if file not in fork.tree and (fork.repository.root / file).is_file())
     return (
         f"git -C {typed(path)} add -f {' '.join(map(typed, here))}, and commit: they lie there, but git ignores them"

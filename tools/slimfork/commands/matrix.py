@@ -175,7 +175,8 @@ def _write(
 def _raise(made: dict[str, Any]) -> None:
     failed = [release for release in made["releases"] if release["verdict"] == "failed"]
     if failed:
-        logs = [cell["log"] for release in failed for cell in release["checks"].values() if cell["log"]]
+        cells = [cell for release in failed for cell in release["checks"].values()]
+        logs = [cell["log"] for cell in cells if cell["log"]]
         again = f"apply-patches vendor {spec_of(made['upstream'], failed[0]['version'])} --into fork"
         hint = f"cat {typed(logs[0])}" if logs else again
         raise CheckFailed(f"{len(failed)} of {len(made['releases'])} releases failed", hint=hint)

@@ -85,7 +85,7 @@ def describe(repository: Repository, fork: Fork, path: Path) -> dict[str, Any]:
 
 
 def _patch(step: Step, fork: Fork) -> dict[str, Any]:
-    variant = step.patch.variant(known_as(load_series(fork.release.upstream), fork.release.version))
+    version = known_as(load_series(fork.release.upstream), fork.release.version)
     return {
         "id": step.patch.id,
         "title": step.patch.title,
@@ -94,7 +94,7 @@ def _patch(step: Step, fork: Fork) -> dict[str, Any]:
         "former": step.former,
         "problems": list(step.problems),
         "commit": fork.history.patches.get(step.patch.id) if step.state == "applied" else None,
-        "files": sorted({edit.file for edit in variant.edits}) if variant else [],
+        "files": sorted({edit.file for edit in step.patch.edits(version)}),
     }
 
 

@@ -145,7 +145,8 @@ def _was_there(flow: Flow, name: str) -> bool:
     if "." in name or name in parameters(flow.scope):
         return True
     stores = [s for s in flow.simple() if isinstance(s, ast.Assign) and s not in flow.gone]
-    tuples = [t for s in stores for t in s.targets if isinstance(t, ast.Tuple)]
+    targets = [t for s in stores for t in s.targets]
+    tuples = [t for t in targets if isinstance(t, ast.Tuple)]
     own = [s for s in stores if target(s) == name and not FRESH.search(ast.unparse(s.value))]
     return bool(own) or any(name in map(key, t.elts) for t in tuples)
 

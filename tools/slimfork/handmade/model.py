@@ -91,7 +91,7 @@ class OwnModel:
             return True
         name = key(node.value)
         makers = (s for s in statements(function) if isinstance(s, ast.Assign) and name)
-        loaded = (s for s in makers for t in s.targets if name in {key(n) for n in ast.walk(t)})
+        loaded = (s for s in makers if name in {key(n) for t in s.targets for n in ast.walk(t)})
         return any(LOADED.search(ast.unparse(s.value)) and not re.search(self.other, ast.unparse(s)) for s in loaded)
 
 

@@ -197,9 +197,10 @@ def _imports(
     script: Script, helpers: Mapping[str, Kind], going: Sequence[ast.stmt]
 ) -> Iterator[tuple[ast.stmt, Change | None]]:
     """Yield the imports of helpers that nothing reads any more, and what takes the names out."""
-    gone = {id(n) for s in going for n in ast.walk(s)}
+    nodes = [n for s in going for n in ast.walk(s)]
+    gone = set(map(id, nodes))
     read_names = {n.id for n in script.parents if isinstance(n, ast.Name) and id(n) not in gone}
-    was_read = {n.id for s in going for n in ast.walk(s) if isinstance(n, ast.Name)}
+    was_read = {n.id for n in nodes if isinstance(n, ast.Name)}
     for node in script.parents:
         if not isinstance(node, (ast.Import, ast.ImportFrom)) or id(node) in gone:
             continue

@@ -36,7 +36,8 @@ def stems(tree: Path) -> list[str]:
     text = "\n".join(texts)
     words = set(re.findall(r"[\w.-]+", text))
     named = {word.removesuffix(".pt") for word in words if word.endswith(".pt")}
-    named |= {word + tail for word in words if SMALL.fullmatch(word) for tail in TAIL.findall(text)}
+    models, tails = [word for word in words if SMALL.fullmatch(word)], TAIL.findall(text)
+    named |= {model + tail for model in models for tail in tails}
     known = {path.stem for path in (tree / "ultralytics").rglob("*.yaml")}
     small = (word for word in named if SMALL.match(word))
     return sorted(word for word in small if word in known or SMALL.sub(r"\1", word, count=1) in known)

@@ -248,7 +248,8 @@ def _not_a_spec(spec: str) -> UsageError:
     """Return the error for a spec without its upstream, with the upstreams that have that version or tag."""
     name = spec.strip()
     plain = name.removeprefix("v")
-    having = [pin.spec for upstream in UPSTREAMS for pin in load(upstream) if pin.version in {name, plain, f"v{plain}"}]
+    pins = [pin for upstream in UPSTREAMS for pin in load(upstream)]
+    having = [pin.spec for pin in pins if pin.version in {name, plain, f"v{plain}"}]
     if not (having or plain[:1].isdigit()):
         return UsageError(f"{spec!r} is not UPSTREAM==VERSION or UPSTREAM@TAG", hint="ultralytics==VERSION")
     return UsageError(f"{spec!r} does not name its upstream", hint=" or ".join(having) or f"ultralytics=={plain}")

@@ -28,9 +28,11 @@ def in_scope(*nodes: ast.AST) -> Iterator[ast.AST]:
 def stores(*nodes: ast.AST) -> set[str]:
     """Return the names that nodes bind, take away or declare in the scope that they stand in."""
     parts = list(in_scope(*nodes))
-    loops = [loop for part in parts if isinstance(part, COMPREHENSIONS) for loop in part.generators]
-    inner = {id(name) for loop in loops for name in ast.walk(loop.target)}  # these have a scope of their own
-    return {name for part in parts if id(part) not in inner for name in _own(part)}
+    comprehensions = [part for part in parts if isinstance(part, COMPREHENSIONS)]
+    targets = [loop.target for part in comprehensions for loop in part.generators]
+    inner = {id(name) for target in targets for name in ast.walk(target)}  # these have a scope of their own
+    outer = [part for part in parts if id(part) not in inner]
+    return {name for part in outer for name in _own(part)}
 
 
 def _own(part: ast.AST) -> Iterator[str]:

@@ -47,8 +47,9 @@ class Piece:
         code = pattern(self.code)
         known = set(names_read(pattern(self.anchor))) if self.anchor else set()
         known |= {part.arg for part in ast.walk(code) if isinstance(part, ast.arg)}
-        loops = [part.target for part in ast.walk(code) if isinstance(part, ast.comprehension)]
-        known |= {part.id for loop in loops for part in ast.walk(loop) if isinstance(part, ast.Name)}
+        targets = [part.target for part in ast.walk(code) if isinstance(part, ast.comprehension)]
+        inner = [part for target in targets for part in ast.walk(target)]
+        known |= {part.id for part in inner if isinstance(part, ast.Name)}
         return [n for n in names_read(code) if n not in known and not n.startswith(PREFIX)]
 
 
