@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from slimfork.codemods.patch import UPSTREAMS, load_series
+from slimfork.codemods.patch import load_series
+from slimfork.terminal.naming import UPSTREAMS
 from slimfork.verify.verify import CHECKS
 
 ROOT = Path(__file__).parents[2]

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from slimfork.codemods.patch import load_series
-from slimfork.codemods.plan import make_plan
+from slimfork.codemods.patch_plan import plan_patches
 from tests.patches.cases import ends_of, patch_named, step, variant_of
 
 if TYPE_CHECKING:
     from slimfork.codemods.patch import Patch, Variant
-    from slimfork.codemods.plan import Step
+    from slimfork.codemods.patch_plan import Step
     from tests.patches.ultralytics.mutations import Release
 
 SERIES = load_series("ultralytics")
@@ -33,7 +33,7 @@ OF_SEVERAL_FILES = [
 def test_every_file_moved_is_said_at_once(release: Release, version: str) -> None:
     moved = {path.replace("ultralytics/", "src/ultralytics/", 1): text for path, text in release(version).items()}
 
-    plan = make_plan(moved, upstream="ultralytics", version=version, series=SERIES)
+    plan = plan_patches(moved, upstream="ultralytics", version=version, series=SERIES)
 
     wanted = [patch for patch in SERIES if patch.variant(version)]
     assert [step.patch for step in plan.broken] == wanted
@@ -91,7 +91,7 @@ def test_edit_that_upstream_has_made_is_upstreamed(release: Release, version: st
     assert files[path].count(SHAPE) == places
     files[path] = files[path].replace(SHAPE, MOVES + SHAPE)
 
-    plan = make_plan(files, upstream="ultralytics", version=version, series=SERIES)
+    plan = plan_patches(files, upstream="ultralytics", version=version, series=SERIES)
 
     (loss,) = (step for step in plan.steps if step.patch.id == "loss_device")
     assert (loss.state, loss.reason) == ("upstreamed", "the release has made this edit itself")

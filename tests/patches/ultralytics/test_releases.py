@@ -11,7 +11,7 @@ import pytest
 
 from slimfork.codemods.codemod import Import
 from slimfork.codemods.patch import load_series
-from slimfork.codemods.plan import make_plan
+from slimfork.codemods.patch_plan import plan_patches
 from slimfork.codemods.settings import Members
 from slimfork.releases.exclusions import reason
 from tests.patches.cases import all_ends, check_only_marked_lines, step, variant_of
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from slimfork.codemods.codemod import Edit
     from slimfork.codemods.patch import Patch
-    from slimfork.codemods.plan import Plan
+    from slimfork.codemods.patch_plan import PatchPlan
 
     Release = Callable[[str], dict[str, bytes]]
 
@@ -49,7 +49,7 @@ class Planned:
 
     version: str
     files: Mapping[str, bytes]
-    plan: Plan
+    plan: PatchPlan
 
     @property
     def edits(self) -> Iterator[Edit]:
@@ -63,8 +63,8 @@ def planned(release: Release, request: pytest.FixtureRequest) -> Planned:
     return Planned(version=request.param, files=files, plan=plan_for(files, request.param))
 
 
-def plan_for(files: Mapping[str, bytes], version: str) -> Plan:
-    return make_plan(files, upstream="ultralytics", version=version, series=SERIES)
+def plan_for(files: Mapping[str, bytes], version: str) -> PatchPlan:
+    return plan_patches(files, upstream="ultralytics", version=version, series=SERIES)
 
 
 def test_sample_has_every_variant_of_every_patch() -> None:

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from slimfork.inside import inside
-from slimfork.inside.place import MARK, Place, StageError, take_along, take_away
+from slimfork.inside.place import FACTS_MARK, Place, StageError, take_along, take_away
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def place(tmp_path):
 
 def test_facts_are_passed_on_and_the_last_are_the_result(place):
     heard = []
-    code = f"import json\nfor n in (1, 2): print('{MARK}', json.dumps({{'n': n}}))\nprint('more')"
+    code = f"import json\nfor n in (1, 2): print('{FACTS_MARK}', json.dumps({{'n': n}}))\nprint('more')"
     assert place.run("stage", "-c", code, heard=heard.append) == {"n": 2}
     assert heard == [{"n": 1}, {"n": 2}]
     assert (place.work / "logs" / "stage.log").read_text().endswith("more\n")

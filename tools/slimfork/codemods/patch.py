@@ -12,15 +12,13 @@ from packaging.version import Version
 
 from slimfork.terminal.content import patches_root
 from slimfork.terminal.errors import UsageError
-from slimfork.terminal.naming import is_tag
+from slimfork.terminal.naming import UPSTREAMS, is_tag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from slimfork.codemods.codemod import Edit
     from slimfork.handmade.handmade import Handmade
-
-UPSTREAMS = ("ultralytics", "yolov5")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,10 +78,10 @@ def command(
     Store(cache_root() / "matrix").tidy()
     columns: list[Column] = []
     if static or not dynamic:
-        columns += static_run.COLUMNS
+        columns += static_run.STATIC_COLUMNS
         _static(chosen, rows, jobs=jobs, since=since)
     if dynamic or not static:
-        columns += dynamic_run.COLUMNS
+        columns += dynamic_run.DYNAMIC_COLUMNS
         _dynamic(_trained(chosen, spec, upstream), rows, jobs=jobs, timeout=timeout, since=since)
     typed = shlex.join(["apply-patches", *(Path(part).name if part.startswith("/") else part for part in sys.argv[1:])])
     made = document(list(rows.values()), columns, upstream=upstream, command=typed, content=_content(upstream))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Demo", "StageError"]
 
-STEPS_FILES = inside.steps("demo")
+DEMO_FILES = inside.steps("demo")
 STATE = "state.json"
 
 
@@ -71,7 +71,7 @@ class Demo:
         self._begin()
         self._stage("vendor", f"vendor {self.spec}", self._vendor)
         self._stage("draw", "draw pictures of QR codes", self._draw)
-        take_along(STEPS_FILES, self.out)
+        take_along(DEMO_FILES, self.out)
         try:
             self._train("dense", "train dense")
             self._train("sparse", "train with the sparsity penalty")
@@ -79,7 +79,7 @@ class Demo:
             self._train("slim", "fine-tune what is left")
             report = self._stage("report", "export, measure and draw", self._report)
         finally:
-            take_away(STEPS_FILES, self.out)
+            take_away(DEMO_FILES, self.out)
         seconds = {name: done["seconds"] for name, done in self._state()["stages"].items()}
         return {**report, "seconds": seconds, "spec": self.spec, "imgsz": self.recipe.imgsz}
 
@@ -147,7 +147,7 @@ class Demo:
 
     def _inside(self, step: str, arguments: dict[str, Any]) -> Any:
         name = arguments["name"] if step == "train" else step
-        return self._python(name, STEPS_FILES[0].name, step, json.dumps(arguments))
+        return self._python(name, DEMO_FILES[0].name, step, json.dumps(arguments))
 
     def _python(self, name: str, *arguments: str | Path) -> dict[str, Any]:
         def heard(facts: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ RELEASE = re.compile(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Import:
+class PristineImport:
     """The pristine import that a fork stands on; of what it imports, `sha256` or `commit`, or neither."""
 
     sha: str
@@ -45,7 +45,7 @@ class History:
         commits: The commits after `base`, oldest first.
     """
 
-    imported: Import | None
+    imported: PristineImport | None
     base: str | None
     commits: tuple[LoggedCommit, ...]
 
@@ -154,12 +154,12 @@ def _before(first: LoggedCommit) -> str | None:
     return next(iter(first.parents), None)
 
 
-def _import(commit: LoggedCommit) -> Import | None:
+def _import(commit: LoggedCommit) -> PristineImport | None:
     """Return what a commit imports, or None: a user's line may look like our trailer, but not its author."""
     found = RELEASE.fullmatch(commits.trailers(commit.message).get(commits.UPSTREAM, ("",))[0])
     if found is None or _is_ours(commit) or commit.author != commits.MAIL:
         return None
-    return Import(
+    return PristineImport(
         sha=commit.sha,
         upstream=found["upstream"],
         version=found["version"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from slimfork.codemods.patch import load_series
-from slimfork.codemods.plan import make_plan
+from slimfork.codemods.patch_plan import plan_patches
 from slimfork.codemods.stated_version import stated_version
 from slimfork.forks.detect import INITS, Release, detect, is_official
 from slimfork.releases import pins
@@ -88,7 +88,7 @@ def best_fit(tree: Files, versions: Sequence[str]) -> tuple[str, int]:
     found: list[tuple[int, int, int]] = []
     with ui.steps("which tag fits", total=len(versions)) as progress:
         for at, version in enumerate(versions):
-            plan = make_plan(tree, upstream=YOLOV5, version=version, series=load_series(YOLOV5))
+            plan = plan_patches(tree, upstream=YOLOV5, version=version, series=load_series(YOLOV5))
             standing = [s.patch.variant(version) for s in plan.steps if s.state in {"pending", "applied"}]
             found.append((len(plan.broken), -sum(len(variant.edits) for variant in standing if variant), at))
             progress.advance(progress.task_ids[0])

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from slimfork.codemods.patch import Patch
-    from slimfork.codemods.plan import Plan
+    from slimfork.codemods.patch_plan import PatchPlan
     from slimfork.releases.pins import Pin
 
 MAIL = "apply-patches@slimfork.invalid"  # RFC 2606: nobody's, so that nobody but us is the author of our commits
@@ -166,7 +166,7 @@ def _quoted(path: str) -> bytes:
 
 
 def drafts(
-    plan: Plan,
+    plan: PatchPlan,
     overlay: Mapping[str, bytes | None],
     *,
     mode: Callable[[str], str],

@@ -12,11 +12,11 @@ from slimfork.terminal.errors import SlimforkError
 LOG_FORMAT = "%H%x00%P%x00%ct%x00%ae%x00%ce%x00%B"
 SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 REF = re.compile(r"refs/(?:heads|tags)/(?!.*(?:\.\.|//|@\{|\.lock$|\.lock/|/\.|/$|\.$))[^\x00-\x20~^:?*\[\\\x7f]+")
-SYMLINK = "120000"
+REGULAR, EXECUTABLE, SYMLINK = "100644", "100755", "120000"  # modes of files in a tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class TreeFile:
     """A file of a tree: its git mode, such as "100644", and the hash of its blob."""
 
     mode: str
@@ -24,12 +24,12 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class FileChange:
     """What a file was and is, between two trees; None where it is not there."""
 
     path: str
-    old: Entry | None
-    new: Entry | None
+    old: TreeFile | None
+    new: TreeFile | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +75,14 @@ def checked_ref(text: str) -> str:
     return text
 
 
-def parse_tree(out: bytes) -> dict[str, Entry]:
+def parse_tree(out: bytes) -> dict[str, TreeFile]:
     """Parse `git ls-tree -r -z`: path to entry, without links and submodules."""
     entries = {}
     for line in filter(None, out.split(b"\0")):
         facts, _, path = line.partition(b"\t")
         mode, kind, blob = facts.decode("ascii").split()
         if kind == "blob" and mode != SYMLINK:
-            entries[os.fsdecode(path)] = Entry(mode=mode, blob=blob)
+            entries[os.fsdecode(path)] = TreeFile(mode=mode, blob=blob)
     return entries
 
 
@@ -105,14 +105,14 @@ def parse_flags(out: bytes) -> dict[str, str]:
     return found
 
 
-def parse_index(out: bytes) -> dict[str, Entry]:
+def parse_index(out: bytes) -> dict[str, TreeFile]:
     """Parse `git ls-files -s -z`: path to entry, without the sides of a conflict."""
     found = {}
     for line in filter(None, out.split(b"\0")):
         facts, _, path = line.partition(b"\t")
         mode, blob, stage = facts.decode("ascii").split()
         if stage == "0":
-            found[os.fsdecode(path)] = Entry(mode=mode, blob=blob)
+            found[os.fsdecode(path)] = TreeFile(mode=mode, blob=blob)
     return found
 
 
@@ -131,18 +131,18 @@ def parse_worktrees(out: bytes) -> list[tuple[str, str]]:
     return found
 
 
-def parse_changes(out: bytes) -> list[Change]:
+def parse_changes(out: bytes) -> list[FileChange]:
     """Parse `git diff-tree -r -z --no-renames` of two commits."""
     fields = out.split(b"\0")[:-1]
     found = []
     for facts, path in zip(fields[::2], fields[1::2], strict=True):
         old_mode, new_mode, old, new, _ = facts.decode("ascii").lstrip(":").split()
-        found.append(Change(path=os.fsdecode(path), old=_side(old_mode, old), new=_side(new_mode, new)))
+        found.append(FileChange(path=os.fsdecode(path), old=_side(old_mode, old), new=_side(new_mode, new)))
     return found
 
 
-def _side(mode: str, blob: str) -> Entry | None:
-    return Entry(mode=mode, blob=blob) if blob.strip("0") else None
+def _side(mode: str, blob: str) -> TreeFile | None:
+    return TreeFile(mode=mode, blob=blob) if blob.strip("0") else None
 
 
 def parse_log(out: bytes) -> list[LoggedCommit]:

@@ -13,7 +13,7 @@ from difflib import SequenceMatcher
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from slimfork.handmade.handmade import Change, Finding, split
+from slimfork.handmade.handmade import Change, HandEdit, split
 from slimfork.handmade.script import Script, key, read, statements, target
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class OwnModel:
     own_lines: str
     section: str
 
-    def find(self, patch: str, files: Files, pristine: Files | None) -> Iterator[Finding]:
+    def find(self, patch: str, files: Files, pristine: Files | None) -> Iterator[HandEdit]:
         """Find it, and what the release had in its place."""
         for path in (p for p in files if any(fnmatchcase(p, shape) for shape in self.files)):
             script = read(path, files[path])
@@ -56,7 +56,7 @@ class OwnModel:
                 if script is not None:
                     yield from self._in(script, function, patch, (pristine or {}).get(path))
 
-    def _in(self, script: Script, function: ast.FunctionDef, patch: str, original: bytes | None) -> Iterator[Finding]:
+    def _in(self, script: Script, function: ast.FunctionDef, patch: str, original: bytes | None) -> Iterator[HandEdit]:
         mine = [s for s in statements(function) if target(s) == self.assigned and isinstance(s, ast.Assign)]
         built = [s for s in mine if re.search(self.built, ast.unparse(s.value))]
         taken = [s for s in mine if s not in built and self._is_taken(function, s)]
@@ -68,7 +68,7 @@ class OwnModel:
             return
         roots = [_root(script, s, taken) if built else s for s in taken]
         what = f"the checkpoint's model taken as it is ({self.section})"
-        found = Finding(patch=patch, path=script.path, line=taken[0].lineno, what=what)
+        found = HandEdit(patch=patch, path=script.path, line=taken[0].lineno, what=what)
         cuts = [script.cut(root) for root in roots]
         changes = tuple(c for c in cuts if c is not None)
         restored = () if built else _uncommented(script, function, roots, self.own_lines)
@@ -81,7 +81,7 @@ class OwnModel:
         elif built and script.empties(roots):
             yield _refused(found, "nothing else stands in its block")
         else:
-            yield Finding(
+            yield HandEdit(
                 patch=patch, path=script.path, line=taken[0].lineno, what=what, changes=_together(changes, restored)
             )
 
@@ -95,8 +95,8 @@ class OwnModel:
         return any(LOADED.search(ast.unparse(s.value)) and not re.search(self.other, ast.unparse(s)) for s in loaded)
 
 
-def _refused(found: Finding, why: str) -> Finding:
-    return Finding(patch=found.patch, path=found.path, line=found.line, what=found.what, refusal=why)
+def _refused(found: HandEdit, why: str) -> HandEdit:
+    return HandEdit(patch=found.patch, path=found.path, line=found.line, what=found.what, refusal=why)
 
 
 def _root(script: Script, node: ast.stmt, taken: Sequence[ast.stmt]) -> ast.stmt:
@@ -164,20 +164,20 @@ class Unfrozen:
     functions: tuple[str, ...]
     section: str
 
-    def find(self, patch: str, files: Files, pristine: Files | None) -> Iterator[Finding]:
+    def find(self, patch: str, files: Files, pristine: Files | None) -> Iterator[HandEdit]:
         """Find it in the functions that set a model up."""
         for path in (p for p in files if any(fnmatchcase(p, shape) for shape in self.files)):
             script = read(path, files[path])
             nodes = _loops(script, self.functions) if script is not None else []
             for node in nodes:
                 change = script.cut(node) if script is not None else None
-                found = Finding(
+                found = HandEdit(
                     patch=patch, path=path, line=node.lineno, what=f"all parameters set to train ({self.section})"
                 )
                 if script is None or change is None or script.empties([node]):
                     yield _refused(found, "nothing else stands in its block, or on its line")
                 elif not _is_known(script, node, (pristine or {}).get(path)):
-                    yield Finding(patch=patch, path=path, line=node.lineno, what=found.what, changes=(change,))
+                    yield HandEdit(patch=patch, path=path, line=node.lineno, what=found.what, changes=(change,))
 
 
 def _loops(script: Script, functions: Iterable[str]) -> list[ast.stmt]:
@@ -204,7 +204,7 @@ class Moved:
     own: str
     section: str
 
-    def find(self, patch: str, files: Files, pristine: Files | None) -> Iterator[Finding]:
+    def find(self, patch: str, files: Files, pristine: Files | None) -> Iterator[HandEdit]:
         """Find it, with the local that holds the device."""
         for path in (p for p in files if any(fnmatchcase(p, shape) for shape in self.files)):
             script = read(path, files[path])
@@ -213,7 +213,7 @@ class Moved:
             for function in script.functions(self.function):
                 yield from self._in(script, function, patch)
 
-    def _in(self, script: Script, function: ast.FunctionDef, patch: str) -> Iterator[Finding]:
+    def _in(self, script: Script, function: ast.FunctionDef, patch: str) -> Iterator[HandEdit]:
         inside = list(statements(function))
         moves = [s for s in inside if target(s) == "self.proj" and re.search(r"\.(to|cuda)\(", ast.unparse(s))]
         if not moves or [ast.unparse(s) for s in moves] == [self.own]:
@@ -226,12 +226,14 @@ class Moved:
         used = [s for s in free if any(target(s) in _names(m) for m in moves)]
         going = [*used, *moves]
         cuts = [script.cut(s) for s in going]
-        found = Finding(patch=patch, path=script.path, line=going[0].lineno, what=f"`self.proj` moved ({self.section})")
+        found = HandEdit(
+            patch=patch, path=script.path, line=going[0].lineno, what=f"`self.proj` moved ({self.section})"
+        )
         if None in cuts or script.empties(going):
             yield _refused(found, "nothing else stands in its block, or on its line")
         else:
             changes = tuple(c for c in cuts if c is not None)
-            yield Finding(patch=patch, path=script.path, line=found.line, what=found.what, changes=changes)
+            yield HandEdit(patch=patch, path=script.path, line=found.line, what=found.what, changes=changes)
 
 
 def _names(node: ast.stmt) -> set[str]:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from . import demo_ultralytics, demo_yolov5
-    from .scratch import MARK, WORK
+    from .scratch import FACTS_MARK, WORK
 else:
-    from scratch import MARK, WORK
+    from scratch import FACTS_MARK, WORK
 
 
 class DemoAdapter(Protocol):
@@ -52,7 +52,7 @@ else:
 
 def tell(**facts: Any) -> None:
     """Say something to the command that called."""
-    print(f"{MARK} {json.dumps(facts)}", flush=True)  # noqa: T201 - the way to the caller
+    print(f"{FACTS_MARK} {json.dumps(facts)}", flush=True)  # noqa: T201 - the way to the caller
 
 
 def train(arguments: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from slimfork.inside import inside
-from slimfork.inside.scratch import MARK
+from slimfork.inside.scratch import FACTS_MARK
 from slimfork.terminal.errors import SlimforkError
 from slimfork.terminal.words import typed
 
@@ -151,7 +151,7 @@ def _listen(process: subprocess.Popen[str], log: TextIO, heard: Callable[[dict[s
     facts: dict[str, Any] = {}
     for line in process.stdout or ():
         log.write(line)
-        if line.startswith(MARK):
-            facts = json.loads(line.removeprefix(MARK))
+        if line.startswith(FACTS_MARK):
+            facts = json.loads(line.removeprefix(FACTS_MARK))
             heard(facts)
     return facts

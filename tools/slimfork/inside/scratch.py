@@ -6,7 +6,7 @@ from pathlib import Path
 
 WORK = Path(__file__).resolve().parent  # of the copy: the scratch folder
 IMGSZ = 64  # the side of verify's pictures, in pixels
-MARK = "slimfork:"  # begins a line that is for the command that called
+FACTS_MARK = "slimfork:"  # begins a line that is for the command that called
 
 
 class StoppedError(Exception):

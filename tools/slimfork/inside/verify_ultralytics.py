@@ -42,8 +42,7 @@ TRAIN = {
     "exist_ok": True,
 }
 SPARSE: dict[str, Any] = {"epochs": 2, "batch": 4, "nbs": 4}
-STRENGTH = 4.0  # far more than a real run needs: sixteen steps must show it
-STILL = dict.fromkeys(("scale", "translate", "fliplr", "hsv_h", "hsv_s", "hsv_v"), 0.0)
+SPARSITY = 4.0  # far more than a real run needs: sixteen steps must show it
 FINETUNE: dict[str, Any] = {
     "epochs": 40,
     "batch": 4,
@@ -51,7 +50,7 @@ FINETUNE: dict[str, Any] = {
     "optimizer": "AdamW",
     "lr0": 0.01,
     "val": False,
-    **STILL,
+    **dict.fromkeys(("scale", "translate", "fliplr", "hsv_h", "hsv_s", "hsv_v"), 0.0),  # pictures as they are
 }
 # Weighs every box with every other's weight, so its loss grows with what is found; 8.0.101 does not.
 GROWS = (8, 0, 100)
@@ -110,10 +109,10 @@ def sparse(weights: Path) -> tuple[Path, float, bool]:
 
     def add(trainer: Any) -> None:
         rate = max(group["lr"] for group in trainer.optimizer.param_groups[1:])  # group 0 may be biases in warm-up
-        stated[0] += rate * STRENGTH * (1 - 0.9 * trainer.epoch / trainer.epochs)
+        stated[0] += rate * SPARSITY * (1 - 0.9 * trainer.epoch / trainer.epochs)
 
-    run = train(weights, "sparse", {"on_train_batch_end": add}, sparsity=STRENGTH, **SPARSE)
-    return run, stated[0], f"sparsity: {STRENGTH}" in (run / "args.yaml").read_text()
+    run = train(weights, "sparse", {"on_train_batch_end": add}, sparsity=SPARSITY, **SPARSE)
+    return run, stated[0], f"sparsity: {SPARSITY}" in (run / "args.yaml").read_text()
 
 
 def finetune(weights: Path) -> tuple[Path, tuple[str, ...]]:

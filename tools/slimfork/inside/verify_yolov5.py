@@ -26,9 +26,9 @@ else:
 __all__ = ["SLIM", "dense", "export", "finetune", "identity", "load"]
 __all__ += ["losses", "others", "predict", "resume", "sparse"]
 
-STRENGTH = 40.0  # the learning rate is still low: it warms up for a hundred batches and more
+SL = 40.0  # the learning rate is still low: it warms up for a hundred batches and more
 # Four copies of eight pictures are a batch, so that each makes a step in spite of the nominal batch of 64.
-COPIES, PICTURES = 4, 8
+COPIES, FEW = 4, 8
 STILL = ("hsv_h", "hsv_s", "hsv_v", "degrees", "translate", "scale", "fliplr", "flipud", "mosaic", "mixup")
 ADAM = {"lr0": 0.5, "warmup_bias_lr": 0.01}
 
@@ -50,7 +50,7 @@ def train(
     """Train and return the folder of the run."""
     pictures = WORK / "qr" / "images" / "train"
     if few:
-        chosen = sorted(pictures.iterdir())[:PICTURES] * COPIES
+        chosen = sorted(pictures.iterdir())[:FEW] * COPIES
         pictures = WORK / "qr" / "few.txt"
         pictures.write_text("".join(f"{path}\n" for path in chosen), "utf-8")
     data = v5.data_set(f"{'few' if few else 'qr'}-{len(names)}", pictures, WORK / "qr" / "images" / "val", names)
@@ -89,10 +89,10 @@ def sparse(weights: Path) -> tuple[Path, float, bool]:
     hook = optimizers.register_optimizer_step_post_hook(
         lambda made, *_: rates.append(min(group["lr"] for group in made.param_groups))
     )
-    strength = ("--sl", STRENGTH, "--sl-decay", 0)
+    strength = ("--sl", SL, "--sl-decay", 0)
     run = train(weights, "sparse", "--epochs", 2, "--batch-size", 4, *strength)
     hook.remove()
-    return run, STRENGTH * sum(rates), f"sl: {STRENGTH}" in (run / "opt.yaml").read_text("utf-8")
+    return run, SL * sum(rates), f"sl: {SL}" in (run / "opt.yaml").read_text("utf-8")
 
 
 def finetune(weights: Path) -> tuple[Path, tuple[str, ...]]:
@@ -102,7 +102,7 @@ def finetune(weights: Path) -> tuple[Path, tuple[str, ...]]:
     """
     changes = {**dict.fromkeys(STILL, 0.0), "lr0": 0.02, "warmup_bias_lr": 0.01}
     last = "--noval" if v5.known("--noval") else "--notest"
-    more = ("--epochs", 60, "--batch-size", PICTURES * COPIES, last, *_adam())
+    more = ("--epochs", 60, "--batch-size", FEW * COPIES, last, *_adam())
     return train(weights, "finetune", *more, few=True, hyp=changes), ("box",)
 
 

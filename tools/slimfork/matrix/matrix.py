@@ -27,16 +27,18 @@ from typing import TYPE_CHECKING, Any, Literal
 from slimfork import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from slimfork.releases.pins import Pin
+    from slimfork.verify.verify import Verdict
+
+    ReleaseFacts = Mapping[str, Any]  # a release as plain data
 
 SCHEMA = 1
 PACKAGES = ("torch", "torchvision", "numpy", "matplotlib", "opencv-python", "pillow", "onnx", "onnxruntime", "libcst")
 VERDICTS = ("green", "reasoned", "failed", "not run")
 
-Verdict = Literal["pass", "FAIL", "not run"]
-Kind = Literal["static", "dynamic"]
+CheckKind = Literal["static", "dynamic"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,7 @@ class Column:
 
     id: str
     title: str
-    kind: Kind
+    kind: CheckKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

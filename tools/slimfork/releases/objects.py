@@ -10,7 +10,7 @@ import hashlib
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from slimfork.git.gitout import SYMLINK
+from slimfork.git.gitout import EXECUTABLE, SYMLINK
 from slimfork.releases.archive import File, name_fault, unzip
 from slimfork.terminal.errors import UsageError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Objects = Mapping[str, tuple[str, bytes]]
 
-EXECUTABLE, FOLDER, SUBMODULE = "100755", "40000", "160000"  # as git writes them in a tree
+SUBTREE, SUBMODULE = "40000", "160000"  # as git writes them in a tree
 HASH_BYTES = 20
 
 
@@ -99,7 +99,7 @@ def _files(objects: Objects, tree: str, folder: str) -> Iterator[tuple[str, str,
         name, _, rest = rest.partition(b"\0")
         found, rest = rest[:HASH_BYTES].hex(), rest[HASH_BYTES:]
         path = folder + name.decode("utf-8", "surrogateescape")
-        if mode.decode() == FOLDER:
+        if mode.decode() == SUBTREE:
             yield from _files(objects, found, f"{path}/")
         elif mode.decode() not in {SYMLINK, SUBMODULE}:
             if objects[found][0] != "blob":

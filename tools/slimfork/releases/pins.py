@@ -16,13 +16,11 @@ from slimfork.processes.parts import clear_parts, part_of
 from slimfork.terminal import ui
 from slimfork.terminal.content import patches_root
 from slimfork.terminal.errors import UsageError
-from slimfork.terminal.naming import is_tag, spec_of
+from slimfork.terminal.naming import UPSTREAMS, is_tag, spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-UPSTREAMS = ("ultralytics", "yolov5")
 
 HEADER = """\
 # Every published release of {0}: version, hash, bytes, date, requires-python, file, and why it was yanked.

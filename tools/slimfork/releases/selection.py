@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from slimfork.codemods.patch import Patch
     from slimfork.releases.pins import Pin
 
-SAMPLE = 40
+SAMPLE_SIZE = 40
 FORMS = "all, representative, sample, sample:N, newest, 8.4.190,8.0.100, v7.0 or '>=8.3,<8.4'"
 
 
@@ -48,7 +48,7 @@ def select(spec: str, pinned: Sequence[Pin], series: Sequence[Patch], upstream: 
             raise UsageError(f"no release of {upstream} is named as representative", hint=f"--releases {FORMS}")
         return [pin for pin in pinned if pin.version in wanted]
     if word == "sample" and re.fullmatch(r"\d*", number):
-        return sample([p for p in pinned if not reason(upstream, p.version)], series, int(number or SAMPLE))
+        return sample([p for p in pinned if not reason(upstream, p.version)], series, int(number or SAMPLE_SIZE))
     return _named(spec, pinned, upstream)
 
 

@@ -99,7 +99,7 @@ def _is_walked(kind: type[cst.CSTNode]) -> bool:
     return issubclass(kind, cst.CSTNode) and not issubclass(kind, cst.IndentedBlock)
 
 
-class Swap(cst.CSTTransformer):
+class NodeSwap(cst.CSTTransformer):
     """Replaces the nodes of a scope that match a pattern; it visits the statements that hold one, and no other.
 
     Args:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from slimfork.syntax import cst as tree
 from slimfork.syntax.likeness import PREFIX, alike, is_alike, pattern
-from slimfork.syntax.place_in import Place, bound_before, unreached
+from slimfork.syntax.place_in import NodePlace, bound_before, unreached
 from slimfork.syntax.scopes import FUNCTIONS, binders, names_read, star_imports
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Piece:
         return [n for n in names_read(code) if n not in known and not n.startswith(PREFIX)]
 
 
-class Standing:
+class StandingPieces:
     """The pieces that a patch has put into one file, and the file."""
 
     def __init__(self, content: bytes, pieces: Sequence[Piece]) -> None:
@@ -122,7 +122,7 @@ class Standing:
             scopes = [c for c in children if isinstance(c, (*FUNCTIONS, ast.ClassDef)) and name in {"*", c.name}]
         return scopes
 
-    def _overridden(self, place: Place) -> Iterator[str]:
+    def _overridden(self, place: NodePlace) -> Iterator[str]:
         """Yield the classes and functions around a place that are something else in the end."""
         around = [node for node in place.around if isinstance(node, (*FUNCTIONS, ast.ClassDef))]
         for node in around:
@@ -144,7 +144,7 @@ class Standing:
             elif isinstance(other, ast.Call) and is_alike(pattern(f"setattr({holder.name}, {name!r}, ...)"), other):
                 yield other
 
-    def _name_faults(self, place: Place, names: Sequence[str]) -> Iterator[str]:
+    def _name_faults(self, place: NodePlace, names: Sequence[str]) -> Iterator[str]:
         for name in dict.fromkeys(names):
             shadows = [each for scope in place.scopes for each in binders(scope, name)]
             if name in self._ours:
@@ -158,7 +158,7 @@ class Standing:
                 yield f"needs `{name}` on line {place.line}, which {there} in {place.name}"
 
 
-def _is_beside(place: Place, anchor: str) -> bool:
+def _is_beside(place: NodePlace, anchor: str) -> bool:
     """Tell whether a place is in one block with an anchor; statements of the user's may stand between them."""
     like = pattern(anchor)
     return any(is_alike(like, node.value if isinstance(node, ast.Expr) else node) for node in place.block)
@@ -185,7 +185,7 @@ def module_of(content: bytes) -> ast.Module:
 
 
 @lru_cache(maxsize=16)
-def read(content: bytes) -> tuple[ast.Module, dict[ast.AST, Place]]:
+def read(content: bytes) -> tuple[ast.Module, dict[ast.AST, NodePlace]]:
     """Return Python's own tree of a file, and where everything stands in it."""
     module = module_of(content)
-    return module, Place.all_in(module)
+    return module, NodePlace.all_in(module)

@@ -28,7 +28,7 @@ Status = Literal["passed", "failed", "error", "skipped", "timeout", "missing"]
 
 STEPS_FILE = inside.script("upstream_tests_steps.py")
 SITE_FILE = inside.script("upstream_site_steps.py")
-ALL = "tests"  # what stands for the whole folder where no test could even be collected
+ALL_TESTS = "tests"  # what stands for the whole folder where no test could even be collected
 COLLECTING, LEAVING = 300.0, 30.0  # seconds: to import everything, and to end after the last test
 ENDED = (0, 1, 5)  # pytest's exit codes: all passed, some failed, none collected
 NOWHERE = "http://127.0.0.1:9"  # a port that nothing listens on: for curl and pip, which Python's sockets do not serve
@@ -103,9 +103,11 @@ def run_tests(run: Run, name: str = "results", only: Sequence[str] = ()) -> dict
         if events.status is not None or len(events.results) == before:  # nothing is gained by starting that again
             break
     if events.elsewhere:  # whatever it was that was tested
-        return {ALL: Result(status="error", reason=events.elsewhere)}
-    if events.status not in ENDED and ALL not in events.results:
-        events.say(ALL, "error", last_line(run.log.read_text("utf-8", "replace"), ("E ",)).removeprefix("E ").strip())
+        return {ALL_TESTS: Result(status="error", reason=events.elsewhere)}
+    if events.status not in ENDED and ALL_TESTS not in events.results:
+        events.say(
+            ALL_TESTS, "error", last_line(run.log.read_text("utf-8", "replace"), ("E ",)).removeprefix("E ").strip()
+        )
     return events.results
 
 
@@ -178,7 +180,7 @@ def _command(run: Run) -> list[str]:
     options = ["-p", STEPS_FILE.stem, "-p", "no:cacheprovider", "-o", "addopts=", "--color=no", "-rN", "--tb=short"]
     options += ["--continue-on-collection-errors", f"--basetemp={run.folder / 'tmp' / 'pytest'}"]
     select = ["-k", run.expression] if run.expression else []
-    return inside.python("-m", "pytest", *options, *select, ALL)
+    return inside.python("-m", "pytest", *options, *select, ALL_TESTS)
 
 
 def _environment(run: Run, results: Path) -> dict[str, str]:

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from slimfork.codemods.patch import load_series
-from slimfork.codemods.plan import make_plan
+from slimfork.codemods.patch_plan import plan_patches
 from slimfork.forks.fork import Tree, read_fork
 from slimfork.forks.overlay import overlay_files
 from slimfork.git.repo import open_repository
@@ -89,7 +89,7 @@ CHECKS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class CheckOutcome:
     """What came of a check; `detail` is one line, `log` the file with all that it printed."""
 
     id: str
@@ -104,7 +104,7 @@ class Outcome:
         return asdict(self)
 
 
-def verify(path: Path, work: Path, *, timeout: float, on_start: Callable[[Check], None]) -> list[Outcome]:
+def verify(path: Path, work: Path, *, timeout: float, on_start: Callable[[Check], None]) -> list[CheckOutcome]:
     """Run every check on a fork.
 
     Args:
@@ -122,7 +122,7 @@ def verify(path: Path, work: Path, *, timeout: float, on_start: Callable[[Check]
     if not _imports(release, trees["pristine"], work):
         trees["pristine"] = trees["baseline"]
     qr.draw(work / "qr", images=IMAGES, val=VAL, imgsz=IMGSZ)
-    outcomes: dict[str, Outcome] = {}
+    outcomes: dict[str, CheckOutcome] = {}
     for check in CHECKS:
         on_start(check)
         missing = [need for need in check.needs if outcomes[need].verdict != "pass"]
@@ -170,7 +170,7 @@ def _compatibility(fork: Fork, pristine: Tree) -> dict[str, bytes]:
     """Return the files that the compatibility patches change, and the overlay that they call."""
     upstream, version = fork.release.upstream, fork.release.version
     series = [patch for patch in load_series(upstream) if patch.compat and not fork.left_out]
-    changes = make_plan(pristine, upstream=upstream, version=version, series=series).changes
+    changes = plan_patches(pristine, upstream=upstream, version=version, series=series).changes
     return changes | (overlay_files(upstream, version) if changes else {})
 
 
@@ -181,7 +181,7 @@ def _write(root: Path, files: Mapping[str, bytes]) -> None:
         target.write_bytes(content)
 
 
-def _run(check: Check, upstream: str, tree: Path, work: Path, timeout: float) -> Outcome:
+def _run(check: Check, upstream: str, tree: Path, work: Path, timeout: float) -> CheckOutcome:
     log = work / "logs" / f"{check.id}.log"
     command = inside.python("verify_steps.py", check.id if check.step is None else check.step)
     if check.step == "":
@@ -227,8 +227,8 @@ def _environment(role: Role, upstream: str, tree: Path, work: Path) -> dict[str,
     )
 
 
-def _outcome(check: Check, verdict: Verdict, detail: str, seconds: float, log: Path | None) -> Outcome:
-    return Outcome(
+def _outcome(check: Check, verdict: Verdict, detail: str, seconds: float, log: Path | None) -> CheckOutcome:
+    return CheckOutcome(
         id=check.id,
         title=check.title,
         verdict=verdict,

@@ -9,7 +9,7 @@ from slimfork.codemods.codemod import EditError, Sites, Source
 from slimfork.codemods.compiling import syntax_error
 from slimfork.codemods.explain import explain, explain_flaw, explain_half, explain_standing
 from slimfork.codemods.patch import known_as
-from slimfork.syntax.standing import Standing
+from slimfork.syntax.standing import StandingPieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +44,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class PatchPlan:
     """The steps of a series on one release."""
 
     upstream: str
@@ -62,9 +62,9 @@ class Plan:
         return {path: content for step in self.steps for path, content in step.changes.items()}
 
 
-def make_plan(
+def plan_patches(
     files: Mapping[str, bytes], *, upstream: str, version: str, series: Sequence[Patch], pristine: bool = False
-) -> Plan:
+) -> PatchPlan:
     """Plan a series of patches.
 
     Args:
@@ -82,7 +82,7 @@ def make_plan(
         step = _step(patch, files, sources, f"{upstream} {version}", tried)
         sources.update({path: s for path, s in step.sources.items() if step.step.changes})
         steps.append(_as_upstreams(step.step) if pristine else step.step)
-    return Plan(upstream=upstream, version=version, steps=tuple(steps))
+    return PatchPlan(upstream=upstream, version=version, steps=tuple(steps))
 
 
 def _as_upstreams(step: Step) -> Step:
@@ -151,7 +151,7 @@ def _standing(
         here = [edit for edit in present if edit.file == path]
         pieces = [piece for edit in here for piece in edit.pieces]
         if pieces:
-            yield from ((path, fault) for fault in Standing(sources[path].content, pieces).faults())
+            yield from ((path, fault) for fault in StandingPieces(sources[path].content, pieces).faults())
 
 
 FORMER = "an earlier form of the edit stands at its sites"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from slimfork.handmade.script import Scope
 
-Kind = Literal["effect", "value", "loss"]
+HelperKind = Literal["effect", "value", "loss"]
 PRINTS = {"print", "LOGGER.info", "logger.info", "LOGGER.warning", "logging.info"}
 FRESH = re.compile(r"zeros|[Tt]ensor\(|^-?[\d.e]+$|^None$|^\[\]$|^\(\)$|list\(")
 COMPOUND = (ast.If, ast.For, ast.With)
@@ -35,7 +35,7 @@ class Flow:
 
     script: Script
     scope: Scope
-    helpers: Mapping[str, Kind]
+    helpers: Mapping[str, HelperKind]
     gone: set[ast.stmt] = field(default_factory=set)
     bad: list[ast.stmt] = field(default_factory=list)
     presses: bool = False
@@ -72,7 +72,7 @@ class Flow:
         called = any(self.called(n) in {"value", "loss"} for n in parts(node))
         return called or bool(self.tainted & loads(node)) or any(True for _ in l1_norms(self.script, node))
 
-    def called(self, node: ast.AST) -> Kind | None:
+    def called(self, node: ast.AST) -> HelperKind | None:
         """Return the kind of helper that an expression calls."""
         name = key(node.func) if isinstance(node, ast.Call) else ""
         return self.helpers.get(name.rpartition(".")[2]) if name.count(".") <= 1 else None
@@ -91,7 +91,7 @@ def _prints(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and key(node.value.func) in PRINTS
 
 
-def trace(script: Script, scope: Scope, helpers: Mapping[str, Kind]) -> Flow | None:
+def trace(script: Script, scope: Scope, helpers: Mapping[str, HelperKind]) -> Flow | None:
     """Return the flow of a penalty in a scope, or None when there is none."""
     flow = Flow(script, scope, helpers)
     for _ in range(10):
@@ -267,13 +267,13 @@ def _is_about(flow: Flow, node: ast.stmt) -> bool:
     return bool(made & loads(node))
 
 
-def helper_kind(flow: Flow) -> Kind | None:
+def helper_kind(flow: Flow) -> HelperKind | None:
     """Return what a function is to its callers when it serves the penalty alone, or None when it does more."""
     if isinstance(flow.scope, ast.Module) or flow.bad:
         return None
     inside = flow.inside() | flow.gone
     given = parameters(flow.scope)
-    kind: Kind = "value" if flow.returned else "effect"
+    kind: HelperKind = "value" if flow.returned else "effect"
     for node in flow.all():
         if node in inside or is_inert(node) or (isinstance(node, ast.Return) and flow.carries(node)):
             continue
