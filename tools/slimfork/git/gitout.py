@@ -6,8 +6,12 @@ import hashlib
 import os
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from slimfork.terminal.errors import SlimforkError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LOG_FORMAT = "%H%x00%P%x00%ct%x00%ae%x00%ce%x00%B"
 SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -78,19 +82,15 @@ def checked_ref(text: str) -> str:
 def parse_tree(out: bytes) -> dict[str, TreeFile]:
     """Parse `git ls-tree -r -z`: path to entry, without links and submodules."""
     entries = {}
-    for line in filter(None, out.split(b"\0")):
-        facts, _, path = line.partition(b"\t")
-        mode, kind, blob = facts.decode("ascii").split()
+    for path, (mode, kind, blob) in _facts(out):
         if kind == "blob" and mode != SYMLINK:
-            entries[os.fsdecode(path)] = TreeFile(mode=mode, blob=blob)
+            entries[path] = TreeFile(mode=mode, blob=blob)
     return entries
 
 
 def parse_others(out: bytes) -> frozenset[str]:
     """Parse `git ls-tree -r -z`: the paths of links and submodules, which `parse_tree` leaves out."""
-    lines = (line.partition(b"\t") for line in out.split(b"\0") if line)
-    kinds = ((facts.decode("ascii").split(), path) for facts, _, path in lines)
-    return frozenset(os.fsdecode(path) for (mode, kind, _), path in kinds if kind != "blob" or mode == SYMLINK)
+    return frozenset(path for path, (mode, kind, _) in _facts(out) if kind != "blob" or mode == SYMLINK)
 
 
 def parse_flags(out: bytes) -> dict[str, str]:
@@ -107,13 +107,14 @@ def parse_flags(out: bytes) -> dict[str, str]:
 
 def parse_index(out: bytes) -> dict[str, TreeFile]:
     """Parse `git ls-files -s -z`: path to entry, without the sides of a conflict."""
-    found = {}
+    return {path: TreeFile(mode=mode, blob=blob) for path, (mode, blob, stage) in _facts(out) if stage == "0"}
+
+
+def _facts(out: bytes) -> Iterator[tuple[str, list[str]]]:
+    """Yield the path of each file that git lists with `-z`, and the words that it has before the tab."""
     for line in filter(None, out.split(b"\0")):
-        facts, _, path = line.partition(b"\t")
-        mode, blob, stage = facts.decode("ascii").split()
-        if stage == "0":
-            found[os.fsdecode(path)] = TreeFile(mode=mode, blob=blob)
-    return found
+        words, _, path = line.partition(b"\t")
+        yield os.fsdecode(path), words.decode("ascii").split()
 
 
 def parse_worktrees(out: bytes) -> list[tuple[str, str]]:

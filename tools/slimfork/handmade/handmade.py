@@ -6,7 +6,8 @@ A fork must not have an edit twice: the write-up's L1 loop beside `penalize` wou
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -60,6 +61,10 @@ class HandEdit:
         why = f"; not of a documented form: {self.refusal}" if self.refusal else ""
         return f"{self.path}:{self.line}: {self.what}{why}"
 
+    def refused(self, why: str) -> HandEdit:
+        """Return it as one that cannot be taken out by itself."""
+        return replace(self, changes=(), refusal=why)
+
 
 class Handmade(Protocol):
     """A way in which people make the edit of a patch by hand."""
@@ -70,6 +75,11 @@ class Handmade(Protocol):
 
     def find(self, patch: str, files: Files, pristine: Files | None) -> Iterator[HandEdit]:
         """Find it; `pristine` is the release as published, where that is at hand."""
+
+
+def shaped(files: Iterable[str], shapes: Sequence[str]) -> Iterator[str]:
+    """Yield the paths that have one of the shapes."""
+    return (path for path in files if any(fnmatchcase(path, shape) for shape in shapes))
 
 
 def without(files: Files, findings: Iterable[HandEdit], pristine: Files | None = None) -> dict[str, bytes]:

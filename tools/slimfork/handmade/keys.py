@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from slimfork.handmade.handmade import Change, HandEdit, split
+from slimfork.handmade.handmade import Change, HandEdit, shaped, split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +33,7 @@ class HandmadeKey:
     def find(self, patch: str, files: Files, pristine: Files | None) -> Iterator[HandEdit]:
         """Find the lines that hold the key."""
         shape = re.compile(rb"(\xef\xbb\xbf)?[\"']?%b[\"']?\s*:" % re.escape(self.key.encode()))
-        for path in (p for p in files if any(fnmatchcase(p, s) for s in self.files)):
+        for path in shaped(files, self.files):
             known = {line.strip() for line in split((pristine or {}).get(path, b""))}
             known |= {line.encode() for line in self.own}
             lines = split(files[path])

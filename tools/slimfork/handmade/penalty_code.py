@@ -5,10 +5,9 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, cast
 
-from slimfork.handmade.handmade import Change, HandEdit
+from slimfork.handmade.handmade import Change, HandEdit, shaped
 from slimfork.handmade.keys import HandmadeKey, members
 from slimfork.handmade.script import Function, Script, key, loads, read, statements, target
 from slimfork.handmade.tracing import Flow, HelperKind, helper_kind, trace
@@ -68,7 +67,7 @@ class HandmadePenalty:
             yield from members(patch, path, files[path], name, self.section)
 
     def _trains(self, path: str) -> bool:
-        return any(fnmatchcase(path, shape) for shape in self.files)
+        return any(shaped([path], self.files))
 
     def _in(
         self, script: Script, helpers: Mapping[str, HelperKind], patch: str, original: bytes | None
@@ -100,11 +99,11 @@ class HandmadePenalty:
         whole = self._at(flow.script, first, patch, "a sparsity penalty", [flow.script.cut(r) for r in roots], roots)
         if flow.bad:
             line = min(s.lineno for s in flow.bad)
-            return _refused(whole, f"line {line} mixes it with something else")
+            return whole.refused(f"line {line} mixes it with something else")
         if any(s not in flow.inside() for s in flow.gone):
-            return _refused(whole, "it shares a branch with something else")
+            return whole.refused("it shares a branch with something else")
         if original is not None and _takes_upstreams(flow.script, whole.changes, original):
-            return _refused(whole, "it stands on lines of the release")
+            return whole.refused("it stands on lines of the release")
         return whole
 
     def _at(
@@ -117,10 +116,10 @@ class HandmadePenalty:
         going: Sequence[ast.stmt] = (),
     ) -> HandEdit:
         kept = tuple(c for c in changes if c is not None)
-        found = HandEdit(patch=patch, path=script.path, line=node.lineno, what=f"{what} ({self.section})", changes=kept)
+        edit = HandEdit(patch=patch, path=script.path, line=node.lineno, what=f"{what} ({self.section})", changes=kept)
         if len(kept) < len(changes):
-            return _refused(found, "it shares a line with something else")
-        return _refused(found, "nothing else stands in its block") if script.empties(going) else found
+            return edit.refused("it shares a line with something else")
+        return edit.refused("nothing else stands in its block") if script.empties(going) else edit
 
 
 def _settings(script: Script, gone: set[int]) -> set[str]:
@@ -143,10 +142,6 @@ def _trace(script: Script, scope: Scope, helpers: Mapping[str, HelperKind]) -> F
     if _is_seeded(text) or any(name.encode() in text for name in helpers):
         return trace(script, scope, helpers)
     return None
-
-
-def _refused(finding: HandEdit, why: str) -> HandEdit:
-    return HandEdit(patch=finding.patch, path=finding.path, line=finding.line, what=finding.what, refusal=why)
 
 
 def _is_seeded(content: bytes) -> bool:

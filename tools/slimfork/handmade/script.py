@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from slimfork.handmade.handmade import Change, split
+from slimfork.handmade.handmade import Change, shaped, split
 from slimfork.syntax import cst as tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from slimfork.handmade.handmade import Files
 
 Function = (ast.FunctionDef, ast.AsyncFunctionDef)
 Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef
@@ -67,6 +69,14 @@ def read(path: str, content: bytes) -> Script | None:
         return None
     parents = {child: node for node in ast.walk(module) for child in ast.iter_child_nodes(node)}
     return Script(path=path, lines=split(content), module=module, parents=parents)
+
+
+def read_shaped(files: Files, shapes: Sequence[str]) -> Iterator[Script]:
+    """Yield the files whose path has one of the shapes, without those that do not parse."""
+    for path in shaped(files, shapes):
+        script = read(path, files[path])
+        if script is not None:
+            yield script
 
 
 def statements(scope: ast.AST) -> Iterator[ast.stmt]:
