@@ -113,10 +113,10 @@ def _trained(chosen: Sequence[Pin], spec: str, upstream: str) -> list[Pin]:
 def _static(chosen: Sequence[Pin], rows: dict[str, Row], *, jobs: int, since: float) -> None:
     with ui.steps("static", total=len(chosen)) as progress:
 
-        def on_done(pin: Pin, found: tuple[dict[str, str], dict[str, Cell]]) -> None:
+        def on_done(pin: Pin, judged: tuple[dict[str, str], dict[str, Cell]]) -> None:
             row = rows[pin.version]
-            row.patches = found[0]
-            row.cells |= found[1]
+            row.patches, cells = judged
+            row.cells |= cells
             progress.update(progress.task_ids[0], description=f"static {pin.version}", advance=1)
 
         static_run.run(chosen, jobs=min(jobs, len(chosen)), since=since, on_done=on_done)

@@ -124,8 +124,8 @@ def _on_index(upstream: str, version: str, index_url: str | None) -> Pin:
 
 def _offered(upstream: str, index_url: str | None) -> tuple[Pin, ...]:
     with ui.steps(f"asking the index for {upstream}"), open_index(index_url) as index:
-        found = [as_pin(upstream, package) for package in index.sdists(upstream)]
-    return tuple(sorted(found, key=lambda pin: pin.order))
+        published = [as_pin(upstream, package) for package in index.sdists(upstream)]
+    return tuple(sorted(published, key=lambda pin: pin.order))
 
 
 @command.command()

@@ -82,7 +82,7 @@ class Overlay:
 
     def having(self, state: FileState) -> list[str]:
         """Return the files in a state, sorted."""
-        return sorted(path for path, found in self.states.items() if found == state)
+        return sorted(path for path, actual in self.states.items() if actual == state)
 
     @property
     def state(self) -> str:
@@ -283,8 +283,8 @@ def read_overlay(repository: Repository, tree: Tree, history: History, release: 
 def _file_state(tree: Tree, path: str, new: bytes, base: str | None) -> FileState:
     if path not in tree:
         return "missing"
-    found = tree.entries[path].blob
-    if found == blob_hash(new, found):
+    blob = tree.entries[path].blob
+    if blob == blob_hash(new, blob):
         return "present"
     if base is None:
         return "foreign"

@@ -83,14 +83,14 @@ def look(
     helpers = _holding(repository, commit, GREP_SEED) & _holding(repository, commit, GREP_ABOUT)
     paths = [p for p in tree if p in helpers or any(fnmatchcase(p, shape) for shape in shapes)]
     files = {p: tree[p] for p in paths if not p.startswith(ours) and not _is_pristine(tree, pristine, p)}
-    found = find(series, files, pristine)
-    if not found:
+    edits = find(series, files, pristine)
+    if not edits:
         return Handwork()
-    published: Mapping[str, bytes] | None = pristine or _published(release, found)
+    published: Mapping[str, bytes] | None = pristine or _published(release, edits)
     if published is not pristine:
-        found = find(series, files, published)
-    taken = [f for f in found if not f.refusal]
-    return Handwork(findings=found, changes=without(files, taken, published))
+        edits = find(series, files, published)
+    taken = [edit for edit in edits if not edit.refusal]
+    return Handwork(findings=edits, changes=without(files, taken, published))
 
 
 def _holding(repository: Repository, commit: str, pattern: str) -> set[str]:
@@ -105,10 +105,10 @@ def _is_pristine(tree: Tree, pristine: Tree | None, path: str) -> bool:
     return known is not None and known.blob == tree.entries[path].blob
 
 
-def _published(release: Release, found: Sequence[HandEdit]) -> Mapping[str, bytes] | None:
+def _published(release: Release, edits: Sequence[HandEdit]) -> Mapping[str, bytes] | None:
     """Return the files of the release from the cache; from the index only where nothing else tells what was there."""
     pin = next((p for p in pins.load(release.upstream) if p.version == release.version), None)
-    needed = any("the release's own lines are gone" in f.refusal for f in found)
+    needed = any("the release's own lines are gone" in edit.refusal for edit in edits)
     if pin is None or not (needed or is_cached(pin)):
         return None
     try:

@@ -122,10 +122,10 @@ def revert_message(patches: Sequence[Patch], trailer: str, *, overlay: bool) -> 
 
 def trailers(text: str) -> dict[str, tuple[str, ...]]:
     """Return our trailers of a message, wherever they stand: a squash leaves them in its middle."""
-    found: dict[str, tuple[str, ...]] = {}
+    values: dict[str, tuple[str, ...]] = {}
     for key, value in TRAILER.findall(text):
-        found[key] = (*found.get(key, ()), value)
-    return found
+        values[key] = (*values.get(key, ()), value)
+    return values
 
 
 def stream(drafts: Sequence[Draft], *, start: str | None, ref: str) -> bytes:

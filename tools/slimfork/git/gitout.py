@@ -95,14 +95,14 @@ def parse_others(out: bytes) -> frozenset[str]:
 
 def parse_flags(out: bytes) -> dict[str, str]:
     """Parse `git ls-files -v -z`: path to the flag that hides its changes from git, of those that have one."""
-    found = {}
+    flags = {}
     for line in filter(None, out.split(b"\0")):
         tag, path = line[:1], os.fsdecode(line[2:])
         if tag in b"Ss":
-            found[path] = "skip-worktree"
+            flags[path] = "skip-worktree"
         elif tag.islower():
-            found[path] = "assume-unchanged"
-    return found
+            flags[path] = "assume-unchanged"
+    return flags
 
 
 def parse_index(out: bytes) -> dict[str, TreeFile]:
@@ -122,24 +122,24 @@ def parse_worktrees(out: bytes) -> list[tuple[str, str]]:
 
     The first one is that of the repository itself, bare ones included.
     """
-    found: list[tuple[str, str]] = []
+    worktrees: list[tuple[str, str]] = []
     for line in out.decode("utf-8", "surrogateescape").splitlines():
         key, _, value = line.partition(" ")
         if key == "worktree":
-            found.append((value, ""))
+            worktrees.append((value, ""))
         elif key == "branch":
-            found[-1] = (found[-1][0], value)
-    return found
+            worktrees[-1] = (worktrees[-1][0], value)
+    return worktrees
 
 
 def parse_changes(out: bytes) -> list[FileChange]:
     """Parse `git diff-tree -r -z --no-renames` of two commits."""
     fields = out.split(b"\0")[:-1]
-    found = []
+    changes = []
     for facts, path in zip(fields[::2], fields[1::2], strict=True):
         old_mode, new_mode, old, new, _ = facts.decode("ascii").lstrip(":").split()
-        found.append(FileChange(path=os.fsdecode(path), old=_side(old_mode, old), new=_side(new_mode, new)))
-    return found
+        changes.append(FileChange(path=os.fsdecode(path), old=_side(old_mode, old), new=_side(new_mode, new)))
+    return changes
 
 
 def _side(mode: str, blob: str) -> TreeFile | None:

@@ -81,8 +81,8 @@ def _held(folder: Path) -> Iterator[str]:
     for name in BRANCH_OF:
         file = folder / name
         if file.is_file():
-            found = file.read_text("utf-8", "surrogateescape").strip()
-            yield found if found.startswith("refs/") else f"refs/heads/{found}"
+            branch = file.read_text("utf-8", "surrogateescape").strip()
+            yield branch if branch.startswith("refs/") else f"refs/heads/{branch}"
 
 
 def refuse_hidden(repository: Repository, changes: Sequence[FileChange]) -> None:

@@ -164,10 +164,10 @@ def _aside(path: Path) -> Path:
 @cache
 def _renameat2() -> Callable[..., int] | None:
     try:
-        found: Callable[..., int] | None = getattr(ctypes.CDLL(None), "renameat2", None)
+        function: Callable[..., int] | None = getattr(ctypes.CDLL(None), "renameat2", None)
     except (OSError, TypeError):  # Windows
         return None
-    return found
+    return function
 
 
 def _link(source: Path, target: Path) -> None:

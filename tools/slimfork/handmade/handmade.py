@@ -188,14 +188,14 @@ def _settle(lines: list[bytes], at: int, original: Sequence[bytes]) -> None:
 
 def _gaps(original: Sequence[bytes], first: bytes, last: bytes) -> set[int]:
     """Return how many blank lines the release has between two lines."""
-    found = set()
+    gaps = set()
     for at, line in enumerate(original):
         if line == first and (after := _after(original, at + 1)) is not None and original[after] == last:
-            found.add(after - at - 1)
-    return found
+            gaps.add(after - at - 1)
+    return gaps
 
 
 def find(series: Iterable[Patch], files: Files, pristine: Files | None = None) -> tuple[HandEdit, ...]:
     """Return all edits made by hand, by file and line."""
-    found = [one for p in series for way in p.handmade for one in way.find(p.id, files, pristine)]
-    return tuple(sorted(found, key=lambda f: (f.path, f.line, f.patch)))
+    edits = [edit for p in series for way in p.handmade for edit in way.find(p.id, files, pristine)]
+    return tuple(sorted(edits, key=lambda edit: (edit.path, edit.line, edit.patch)))

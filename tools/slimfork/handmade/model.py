@@ -104,7 +104,7 @@ def _text(change: Change) -> str:
 
 def _uncommented(script: Script, function: ast.stmt, roots: Sequence[ast.stmt], own: str) -> tuple[Change, ...]:
     """Return what puts the release's lines back that were commented out beside what goes."""
-    found = []
+    changes = []
     first, last = function.lineno, function.end_lineno or function.lineno
     while last < len(script.lines) and script.lines[last].strip().startswith(b"#"):
         last += 1  # comments behind the last statement belong to no node
@@ -114,8 +114,8 @@ def _uncommented(script: Script, function: ast.stmt, roots: Sequence[ast.stmt], 
             continue
         near = min(roots, key=lambda r: abs(r.lineno - 1 - at))
         indent = script.lines[near.lineno - 1][: near.col_offset]
-        found.append(Change(start=at, end=at + 1, lines=(indent + comment[2] + comment[3],)))
-    return tuple(found)
+        changes.append(Change(start=at, end=at + 1, lines=(indent + comment[2] + comment[3],)))
+    return tuple(changes)
 
 
 def _published(
@@ -169,13 +169,13 @@ class Unfrozen:
 
 
 def _loops(script: Script, functions: Iterable[str]) -> list[ast.stmt]:
-    found: list[ast.stmt] = []
+    loops: list[ast.stmt] = []
     for node in (s for name in functions for f in script.functions(name) for s in statements(f)):
         if isinstance(node, ast.For) and re.search(r"parameters\(\)$", ast.unparse(node.iter)) and len(node.body) == 1:
             text = ast.unparse(node.body[0])
             if re.fullmatch(r"\w+\.requires_grad(_\(True\)|_\(\)| = True)", text):
-                found.append(node)
-    return found
+                loops.append(node)
+    return loops
 
 
 def _is_known(script: Script, node: ast.stmt, original: bytes | None) -> bool:

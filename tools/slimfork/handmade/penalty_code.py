@@ -50,9 +50,9 @@ class HandmadePenalty:
             own = {n: k for n, (_, _, k) in helpers.items() if _knows(script, n, defined[n])}
             if not own and script not in seeded and not self.option:
                 continue
-            found = list(self._in(script, own, patch, (pristine or {}).get(script.path)))
-            yield from found
-            gone = {i for f in found for c in f.changes for i in range(c.start, c.end)}
+            edits = list(self._in(script, own, patch, (pristine or {}).get(script.path)))
+            yield from edits
+            gone = {i for f in edits for c in f.changes for i in range(c.start, c.end)}
             for name in _settings(script, gone):
                 yield from self._keys(name, patch, files, pristine)
 
@@ -158,18 +158,18 @@ def _takes_upstreams(script: Script, changes: Iterable[Change], original: bytes)
 
 def _helpers(scripts: Sequence[Script]) -> dict[str, tuple[Script, ast.AST, HelperKind]]:
     """Return the functions that serve a penalty alone by their names, those that call one another too."""
-    found: dict[str, tuple[Script, ast.AST, HelperKind]] = {}
+    helpers: dict[str, tuple[Script, ast.AST, HelperKind]] = {}
     for _ in range(3):
-        kinds = {name: kind for name, (_, _, kind) in found.items()}
+        kinds = {name: kind for name, (_, _, kind) in helpers.items()}
         for script in scripts:
             for scope in script.scopes():
                 if isinstance(scope, Function) and (flow := _trace(script, scope, kinds)) is not None:
                     kind = helper_kind(flow)
                     if kind is not None and not scope.name.startswith("__"):
-                        found.setdefault(scope.name, (script, scope, kind))
-        if len(kinds) == len(found):
+                        helpers.setdefault(scope.name, (script, scope, kind))
+        if len(kinds) == len(helpers):
             break
-    return found
+    return helpers
 
 
 def _knows(script: Script, name: str, path: str) -> bool:

@@ -133,8 +133,8 @@ def targets(statement: ast.stmt) -> list[ast.expr]:
 
 def target(statement: ast.stmt) -> str:
     """Return the key of the one thing that a statement assigns to, or ""."""
-    found = targets(statement)
-    return key(found[0]) if len(found) == 1 else ""
+    assigned = targets(statement)
+    return key(assigned[0]) if len(assigned) == 1 else ""
 
 
 def parameters(scope: ast.AST) -> set[str]:

@@ -60,8 +60,8 @@ class Flow:
 
     def roots(self) -> list[ast.stmt]:
         """Return the outermost statements that serve the penalty alone."""
-        found = [s for s in self.all() if self.consumed(s)]
-        return [s for s in found if self.script.parents[s] not in found]
+        consumed = [s for s in self.all() if self.consumed(s)]
+        return [s for s in consumed if self.script.parents[s] not in consumed]
 
     def inside(self) -> set[ast.stmt]:
         """Return all statements that serve the penalty alone, and what says nothing in them."""

@@ -45,11 +45,11 @@ def validate(weights: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     """Return mAP50, mAP50-95, and precision, (classes, n), over recall, (n,)."""
     metrics: Any = importlib.import_module(f"{v5.MODULE}utils.metrics")
     recall = np.linspace(0, 1, 1000)
-    found: dict[str, Any] = {"map50": 0.0, "map50_95": 0.0, "recall": recall, "precision": np.zeros((1, 1000))}
+    scores: dict[str, Any] = {"map50": 0.0, "map50_95": 0.0, "recall": recall, "precision": np.zeros((1, 1000))}
     draw = metrics.plot_pr_curve
 
     def drawn(px: Any, py: Any, ap: Any, *more: Any, **named: Any) -> None:
-        found.update(map50=ap[:, 0].mean(), map50_95=ap.mean(), recall=px, precision=np.stack(py))
+        scores.update(map50=ap[:, 0].mean(), map50_95=ap.mean(), recall=px, precision=np.stack(py))
         draw(px, py, ap, *more, **named)
 
     metrics.plot_pr_curve = drawn  # nothing else is told the curve
@@ -57,7 +57,7 @@ def validate(weights: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     size = ("--img-size", arguments["imgsz"], "--batch-size", arguments["batch"])
     v5.script("val", "--weights", weights, "--data", _data(arguments), *size, *where)
     metrics.plot_pr_curve = draw
-    return found
+    return scores
 
 
 def _data(arguments: dict[str, Any]) -> Path:

@@ -97,6 +97,6 @@ def smallest() -> Path:
 def data_set(name: str, train: Path, val: Path, names: tuple[str, ...] = ("qr",)) -> Path:
     """Write a data set as every release can read it: whole paths, and names as a list."""
     path = WORK / f"{name}.yaml"
-    found = {"train": str(train), "val": str(val), "nc": len(names), "names": list(names)}
-    path.write_text(yaml.safe_dump(found), "utf-8")
+    described = {"train": str(train), "val": str(val), "nc": len(names), "names": list(names)}
+    path.write_text(yaml.safe_dump(described), "utf-8")
     return path

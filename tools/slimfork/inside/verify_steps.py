@@ -192,10 +192,10 @@ def step_finetune() -> tuple[bool, str]:
     run, falls = adapter.finetune(WORK / "sparse-pruned.pt")
     shutil.copy(run / "weights" / "last.pt", WORK / "finetuned.pt")
     kept = shapes(WORK / "finetuned.pt") == shapes(WORK / "sparse-pruned.pt")
-    found = adapter.losses(run)
-    losses = [sum(epoch[name] for name in falls or epoch) for epoch in found]
+    epochs = adapter.losses(run)
+    losses = [sum(epoch[name] for name in falls or epoch) for epoch in epochs]
     peak, end = max(losses[:-LAST]), sum(losses[-LAST:]) / LAST
-    learns = (end < FALL * peak or not falls) and all(loss > 0 for loss in found[0].values())
+    learns = (end < FALL * peak or not falls) and all(loss > 0 for loss in epochs[0].values())
     still = _still(WORK / "sparse-pruned.pt", WORK / "finetuned.pt")
     words = f"; {len(still)} weights did not move, first {still[0]}" if still else ""
     return kept and learns and not still, f"loss {peak:.3g} → {end:.3g}; shapes {'kept' if kept else 'CHANGED'}{words}"

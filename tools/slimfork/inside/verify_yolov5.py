@@ -118,11 +118,11 @@ def losses(run: Path) -> list[dict[str, float]]:
     if (run / "results.csv").is_file():
         with (run / "results.csv").open(encoding="utf-8") as file:
             rows = [{k.strip(): v for k, v in row.items()} for row in csv.DictReader(file)]
-        found = {int(row["epoch"]): (row["train/box_loss"], row["train/obj_loss"]) for row in rows}
+        by_epoch = {int(row["epoch"]): (row["train/box_loss"], row["train/obj_loss"]) for row in rows}
     else:
         lines = [line.split() for line in (run / "results.txt").read_text("utf-8").splitlines()]
-        found = {int(line[0].partition("/")[0]): (line[2], line[3]) for line in lines}  # after epoch and memory
-    return [{"box": float(box), "obj": float(obj)} for box, obj in found.values()]
+        by_epoch = {int(line[0].partition("/")[0]): (line[2], line[3]) for line in lines}  # after epoch and memory
+    return [{"box": float(box), "obj": float(obj)} for box, obj in by_epoch.values()]
 
 
 def resume(weights: Path) -> tuple[Path, bool]:

@@ -81,12 +81,12 @@ class Row:
     @property
     def verdict(self) -> str:
         """One of `VERDICTS`."""
-        found = {cell.verdict for cell in self.cells.values()}
-        if "FAIL" in found:
+        verdicts = {cell.verdict for cell in self.cells.values()}
+        if "FAIL" in verdicts:
             return "failed"
         if self.reason:
             return "reasoned"
-        return "green" if found == {"pass"} else "not run"
+        return "green" if verdicts == {"pass"} else "not run"
 
     def as_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -134,8 +134,8 @@ def document(
 
 def summary(rows: Sequence[Row]) -> dict[str, int]:
     """Return how many releases there are, and how many of each verdict."""
-    found = [row.verdict for row in rows]
-    return {"releases": len(rows), **{verdict: found.count(verdict) for verdict in VERDICTS}}
+    verdicts = [row.verdict for row in rows]
+    return {"releases": len(rows), **{verdict: verdicts.count(verdict) for verdict in VERDICTS}}
 
 
 def _versions(names: Sequence[str]) -> dict[str, str]:

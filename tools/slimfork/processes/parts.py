@@ -34,9 +34,9 @@ def clear_parts(folder: Path, *, of: str = "") -> None:
     """
     with suppress(OSError):  # a folder that is not there, or not ours, holds nothing of ours
         for left in sorted(folder.iterdir()):
-            found = PART_NAME.fullmatch(left.name)
+            match = PART_NAME.fullmatch(left.name)
             wanted = not of or left.name.startswith(f".{of}.")
-            if found and wanted and left not in _made and has_ended(int(found["pid"])):
+            if match and wanted and left not in _made and has_ended(int(match["pid"])):
                 _remove(left)
 
 

@@ -49,9 +49,9 @@ def places(repository: Repository) -> tuple[Path, Path]:
 def left_folders(repository: Repository) -> list[Path]:
     """Return the folders of killed runs. In the work tree, only one that says that it is ours."""
     within, beside = places(repository)
-    found = [within] if os.path.lexists(within) else []
+    folders = [within] if os.path.lexists(within) else []
     mark = beside / IGNORE_FILE
-    return [*found, beside] if mark.is_file() and mark.read_bytes() == IGNORE_ALL else found
+    return [*folders, beside] if mark.is_file() and mark.read_bytes() == IGNORE_ALL else folders
 
 
 def _is_one_disk(repository: Repository) -> bool:

@@ -80,12 +80,12 @@ def _is_drawn(out: Path, settings: QrSettings) -> bool:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
     try:
-        found = json.loads((out / "set.json").read_text(encoding="utf-8"))
+        drawn = json.loads((out / "set.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise UsageError(f"{out} exists and is no QR set", hint="choose another folder, or empty it") from None
-    if found != asdict(settings):
+    if drawn != asdict(settings):
         raise UsageError(
-            f"{out} holds a QR set of other settings: {found}",
+            f"{out} holds a QR set of other settings: {drawn}",
             hint="choose another folder, or delete this one",
         )
     return True

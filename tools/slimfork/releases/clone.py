@@ -106,8 +106,8 @@ def commit_of(upstream: str, tag: str, named: str | None) -> str:
         status, out, said = repository.talk(*STALLED, "ls-remote", "--", origin.address, *refs, env=env)
     if status:
         raise _explain(origin, f"{upstream}@{tag}", "", said.strip() or f"status {status}")
-    found = dict(line.split("\t")[::-1] for line in out.decode("utf-8", "replace").splitlines())
-    commit = next((found[ref] for ref in refs if ref in found), None)
+    by_ref = dict(line.split("\t")[::-1] for line in out.decode("utf-8", "replace").splitlines())
+    commit = next((by_ref[ref] for ref in refs if ref in by_ref), None)
     if commit is None:
         raise origin.refuse(f"has no tag or branch {tag}", f"git ls-remote {origin.name}")
     return commit

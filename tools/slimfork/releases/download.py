@@ -61,6 +61,6 @@ def _download(index: Index, package: DistributionPackage, pin: Pin, path: Path, 
         part.unlink(missing_ok=True)
 
 
-def _wrong_hash(host: str, pin: Pin, found: str) -> UsageError:
-    message = f"{pin.filename} on {host} is not what is pinned: sha256 {found[:16]}…, pinned {pin.sha256[:16]}…"
+def _wrong_hash(host: str, pin: Pin, actual: str) -> UsageError:
+    message = f"{pin.filename} on {host} is not what is pinned: sha256 {actual[:16]}…, pinned {pin.sha256[:16]}…"
     return UsageError(message, hint="do not use that file; compare with another index: --index-url URL")

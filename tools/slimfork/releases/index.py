@@ -93,10 +93,10 @@ class Index:
                 page = self.client.get_project_page(project, timeout=timeout)
             return [p for p in page.packages if p.package_type == "sdist" and p.filename.endswith(".tar.gz")]
 
-        found = retrying(ask)
-        if not found:
+        packages = retrying(ask)
+        if not packages:
             raise IndexUnreachableError(f"{self.host} offers no source distribution of {project}", transient=False)
-        return found
+        return packages
 
     def chunks(self, package: DistributionPackage) -> Iterator[bytes]:
         """Yield the bytes of a file as they are on the server."""

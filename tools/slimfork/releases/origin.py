@@ -45,10 +45,10 @@ def find_origin(upstream: str, named: str | None = None) -> Origin:
     path = expanded(address)
     if path.exists():  # git runs elsewhere
         return Origin(str(path.resolve()), address, upstream)
-    found = Origin(address, _without_password(address), upstream)
+    origin = Origin(address, _without_password(address), upstream)
     if "://" not in address and not re.match(r"[^/\\]{2,}:", address):  # nor host:path, as ssh has it
-        raise found.refuse("does not exist")
-    return found
+        raise origin.refuse("does not exist")
+    return origin
 
 
 def _without_password(address: str) -> str:

@@ -152,10 +152,10 @@ def _bad_line(where: str, number: int, why: str) -> UsageError:
 
 def parse_line(line: str, *, upstream: str) -> Pin:
     """Parse one line of a lock file, or raise a ValueError that says what is wrong with it."""
-    found = LINE.fullmatch(line)
-    if found is None:
+    match = LINE.fullmatch(line)
+    if match is None:
         raise ValueError(f"not a pin: {line[:80]!r}")
-    field = {name: "" if text in {None, "-"} else text for name, text in found.groupdict().items()}
+    field = {name: "" if text in {None, "-"} else text for name, text in match.groupdict().items()}
     if bool(field["sha256"]) != bool(field["size"]) or bool(field["sha256"]) != bool(field["filename"]):
         raise ValueError(f"{field['version']} must have a size and a file, or be a git tag without them")
     if is_tag(field["version"]) != bool(field["commit"]) or (field["commit"] and not TAG.fullmatch(field["version"])):
@@ -222,10 +222,10 @@ def _find_tag(pinned: Sequence[Pin], upstream: str, name: str) -> Pin:
 
 def split_spec(spec: str) -> tuple[str, str, str]:
     """Split `ultralytics==8.4.190` into upstream, operator (`==`, or `@` for a git tag) and version or tag."""
-    found = SPEC.fullmatch(spec.replace(" ", ""))
-    if found is None or (not found["operator"] and re.fullmatch(r"v\d[\w.]*|master|main", found["upstream"])):
+    match = SPEC.fullmatch(spec.replace(" ", ""))
+    if match is None or (not match["operator"] and re.fullmatch(r"v\d[\w.]*|master|main", match["upstream"])):
         raise _not_a_spec(spec)
-    upstream, operator, version = (found[name] or "" for name in ("upstream", "operator", "version"))
+    upstream, operator, version = (match[name] or "" for name in ("upstream", "operator", "version"))
     upstream = upstream.lower()
     lock_path(upstream)  # an unknown upstream is the first thing to complain about
     if operator != "==":

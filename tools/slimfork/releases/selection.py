@@ -106,8 +106,8 @@ def sample(files: Sequence[Pin], series: Sequence[Patch], count: int) -> list[Pi
 
 def shard(files: Sequence[Pin], text: str) -> list[Pin]:
     """Return part `i` of `n`, counted from 1; neighbours stay together, since they share most of their files."""
-    found = re.fullmatch(r"(\d+)/(\d+)", text)
-    index, parts = (int(found[1]), int(found[2])) if found else (0, 0)
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    index, parts = (int(match[1]), int(match[2])) if match else (0, 0)
     if not 1 <= index <= parts:
         raise UsageError(f"--shard {text!r} is not i/n with 1 <= i <= n", hint="--shard 1/4")
     return list(files[len(files) * (index - 1) // parts : len(files) * index // parts])

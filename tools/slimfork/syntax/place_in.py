@@ -94,8 +94,8 @@ class NodePlace(NamedTuple):  # ten thousand of them a file: a frozen dataclass 
     def scopes(self) -> list[ast.AST]:
         """The scopes around it whose names go before the module's: functions, and the class that it is in itself."""
         kinds = (*FUNCTIONS, ast.Lambda, *COMPREHENSIONS)
-        found: list[ast.AST] = [node for node in self.around if isinstance(node, kinds)]
-        return [self.scope, *found] if isinstance(self.scope, ast.ClassDef) else found
+        holders: list[ast.AST] = [node for node in self.around if isinstance(node, kinds)]
+        return [self.scope, *holders] if isinstance(self.scope, ast.ClassDef) else holders
 
     @property
     def name(self) -> str:

@@ -68,12 +68,12 @@ def _binders(node: ast.AST, name: str) -> Iterator[ast.AST]:
         return
     parts = [] if isinstance(node, (*FUNCTIONS, ast.ClassDef)) else list(ast.iter_child_nodes(node))
     inner = [part for part in parts if isinstance(part, (ast.stmt, ast.excepthandler, ast.match_case))]
-    found = [each for part in inner for each in _binders(part, name)]
+    inside = [each for part in inner for each in _binders(part, name)]
     head = [part for part in parts if part not in inner]
     own = isinstance(node, ast.ExceptHandler) and node.name == name
-    if own or not found or name in stores(*head):
+    if own or not inside or name in stores(*head):
         yield node
-    yield from found
+    yield from inside
 
 
 def star_imports(module: ast.Module) -> list[ast.ImportFrom]:

@@ -77,18 +77,18 @@ class StandingPieces:
                 yield f"uses our `{name}` in {read.count(name)} places, and {wanted} are ours"
 
     def _import_faults(self, piece: Piece) -> Iterator[str]:
-        found = [node for node in self._tree.body if is_alike(pattern(piece.code), node)]
-        for node in found:
+        imports = [node for node in self._tree.body if is_alike(pattern(piece.code), node)]
+        for node in imports:
             if why := unreached(self._places[node]):
                 yield f"does not reach its import of `{', '.join(_imported(piece.code))}`: {why}"
             stars = [star.lineno for star in star_imports(self._tree) if star.lineno > node.lineno]
             if stars:
                 yield f"imports anything with `*` on line {stars[0]}, below ours"
         for name in _imported(piece.code):
-            others = [node for node in binders(self._tree, name) if node not in found]
+            others = [node for node in binders(self._tree, name) if node not in imports]
             others += [n for n in ast.walk(self._tree) if isinstance(n, ast.Global) and name in n.names]
-            if others or len(found) > 1:
-                yield f"gives another meaning to `{name}` on line {_line((others or found)[-1])}"
+            if others or len(imports) > 1:
+                yield f"gives another meaning to `{name}` on line {_line((others or imports)[-1])}"
 
     def _former_faults(self, piece: Piece) -> Iterator[str]:
         """Yield where the user's own code reads a name that our import once gave it."""

@@ -89,8 +89,8 @@ def compare(runs: Mapping[Role, Mapping[str, Result]], again: Mapping[str, Resul
     """
     order = {verdict: index for index, verdict in enumerate(get_args(TestVerdict))}
     tests = dict.fromkeys(test for run in runs.values() for test in run)
-    found = [_compare(test, {role: _result(run, test) for role, run in runs.items()}, again) for test in tests]
-    return sorted(found, key=lambda test: order[test.verdict])
+    compared = [_compare(test, {role: _result(run, test) for role, run in runs.items()}, again) for test in tests]
+    return sorted(compared, key=lambda test: order[test.verdict])
 
 
 def _result(run: Mapping[str, Result], test: str) -> Result:
