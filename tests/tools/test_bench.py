@@ -18,7 +18,7 @@ import pytest
 import report
 import running
 import stages
-from stages import Arm, Stage, Workshop
+from stages import Arm, Benchmark, Stage
 from training import Training
 
 from slim.sparsity import SPELLING
@@ -40,7 +40,7 @@ def arm(last, name="arm", **more):
     return Arm(**{"name": name, "group": "g", "method": "m", "target": "", "seed": 0, "epochs": 1, **more}, last=last)
 
 
-class Shop(Workshop):
+class Shop(Benchmark):
     """A workshop whose stages end at once, or fail, or are interrupted, as `fate` says."""
 
     fate: dict

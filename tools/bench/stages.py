@@ -78,7 +78,7 @@ class Arm:
 
 
 @dataclass(slots=True)
-class Workshop:
+class Benchmark:
     """The folder of a benchmark: the fork, the pictures, the checkpoints and the results."""
 
     out: Path
@@ -199,16 +199,16 @@ class Workshop:
 
 def in_order(arms: list[Arm]) -> list[Stage]:
     """Return the stages of arms, each once and after what it needs."""
-    found: dict[str, Stage] = {}
+    stages: dict[str, Stage] = {}
 
     def visit(stage: Stage) -> None:
         for need in stage.needs:
             visit(need)
-        found.setdefault(stage.name, stage)
+        stages.setdefault(stage.name, stage)
 
     for arm in arms:
         visit(arm.last)
-    return list(found.values())
+    return list(stages.values())
 
 
 def hours(stages: Iterable[Stage], done: dict[str, Any]) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -10,6 +10,15 @@ if TYPE_CHECKING:
     import torch
 
 SLIM = "ultralytics.slim"
+
+
+class Trainer(Protocol):
+    """What the steps ask of upstream's trainer, which hands itself to its callbacks."""
+
+    epoch: int  # from 0
+    epochs: int
+    model: torch.nn.Module
+    optimizer: torch.optim.Optimizer
 
 
 def yolo(weights: str | Path) -> Any:
