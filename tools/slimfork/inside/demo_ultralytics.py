@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
 if TYPE_CHECKING:
-    from .models_ultralytics import SLIM, Trainer, load, yolo
+    from .models_ultralytics import SLIM, UltralyticsTrainer, load, yolo
     from .scratch import WORK
 else:
     from models_ultralytics import SLIM, load, yolo
@@ -19,7 +19,7 @@ def train(arguments: dict[str, Any], last: Path | None, done: Callable[[int], No
     """Train with a stage's arguments, or finish the run whose checkpoint is given."""
     model = yolo(last or arguments["model"])
 
-    def said(trainer: Trainer) -> None:
+    def said(trainer: UltralyticsTrainer) -> None:
         done(min(trainer.epoch + 1, trainer.epochs))  # it is called once more at the end
 
     model.add_callback("on_fit_epoch_end", said)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 SLIM = "ultralytics.slim"
 
 
-class Trainer(Protocol):
+class UltralyticsTrainer(Protocol):
     """What the steps ask of upstream's trainer, which hands itself to its callbacks."""
 
     epoch: int  # from 0

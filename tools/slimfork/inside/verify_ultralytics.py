@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable
 if TYPE_CHECKING:
     import torch
 
-    from .models_ultralytics import SLIM, Trainer, load, yolo
+    from .models_ultralytics import SLIM, UltralyticsTrainer, load, yolo
     from .scratch import IMGSZ, WORK, StoppedError
 else:
     from models_ultralytics import SLIM, load, yolo
@@ -72,7 +72,7 @@ def trained(start: str | Path, name: str, **more: Any) -> tuple[Path, dict[str, 
     """Train an epoch without the penalty; return the run and all that was trained."""
     kept: dict[str, torch.Tensor] = {}
 
-    def keep(trainer: Trainer) -> None:
+    def keep(trainer: UltralyticsTrainer) -> None:
         kept.update(trainer.model.state_dict())
 
     return train(start, name, {"on_train_end": keep}, epochs=1, **more), kept
@@ -107,7 +107,7 @@ def sparse(weights: Path) -> tuple[Path, float, bool]:
     """Train with the penalty; return the run, Σ lr·λ as it was, and whether the run's settings name the strength."""
     stated = [0.0]
 
-    def add(trainer: Trainer) -> None:
+    def add(trainer: UltralyticsTrainer) -> None:
         rate = max(group["lr"] for group in trainer.optimizer.param_groups[1:])  # group 0 may be biases in warm-up
         stated[0] += rate * SPARSITY * (1 - 0.9 * trainer.epoch / trainer.epochs)
 
@@ -144,7 +144,7 @@ def losses(run: Path) -> list[dict[str, float]]:
 def resume(weights: Path) -> tuple[Path, bool]:
     """Cut a run off after its first of two epochs and resume it; return the run, and whether its strength held."""
 
-    def stop(trainer: Trainer) -> None:
+    def stop(trainer: UltralyticsTrainer) -> None:
         if trainer.epoch == 0:
             raise StoppedError
 
@@ -170,7 +170,10 @@ def predict(weights: Path, picture: Path) -> None:
 
 
 def train(
-    weights: str | Path, name: str, callbacks: dict[str, Callable[[Trainer], None]] | None = None, **more: Any
+    weights: str | Path,
+    name: str,
+    callbacks: dict[str, Callable[[UltralyticsTrainer], None]] | None = None,
+    **more: Any,
 ) -> Path:
     """Train and return the folder of the run."""
     model = yolo(weights)
@@ -200,7 +203,7 @@ def arguments() -> set[str]:
     return set(yaml.safe_load(file.read_text(encoding="utf-8")))
 
 
-def listen(model: Any, event: str, function: Callable[[Trainer], None]) -> None:
+def listen(model: Any, event: str, function: Callable[[UltralyticsTrainer], None]) -> None:
     """Have a function called by the trainer; before 8.0.18 a model has no `add_callback`, and an event one function."""
     if hasattr(model, "add_callback"):
         model.add_callback(event, function)
@@ -209,7 +212,7 @@ def listen(model: Any, event: str, function: Callable[[Trainer], None]) -> None:
 
     before = default_callbacks[event]
 
-    def both(trainer: Trainer) -> None:
+    def both(trainer: UltralyticsTrainer) -> None:
         before(trainer)
         function(trainer)
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from slimfork.git.repo import open_repository
 from slimfork.inside import inside, upstream_stand_ins
 from slimfork.terminal.errors import UsageError
-from slimfork.verify.upstream_tests_run import ALL_TESTS, Result, Run, run_tests
+from slimfork.verify.upstream_tests_run import ALL_TESTS, PytestRun, Result, run_tests
 from slimfork.verify.verify import lay_out
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def run_upstream_tests(
     _make_stand_ins(trees.get("baseline", trees["pristine"]), work / "stand-ins")
     runs: dict[Role, dict[str, Result]] = {}
     for role in (role for role in ROLES if role in trees):
-        run = Run(
+        run = PytestRun(
             folder=work / role,
             package=release.upstream,
             timeout=timeout,

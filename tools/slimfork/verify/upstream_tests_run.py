@@ -55,7 +55,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class PytestRun:
     """Where and how tests are run.
 
     Attributes:
@@ -83,7 +83,7 @@ class Run:
         return self.folder / "log.txt"
 
 
-def run_tests(run: Run, name: str = "results", only: Sequence[str] = ()) -> dict[str, Result]:
+def run_tests(run: PytestRun, name: str = "results", only: Sequence[str] = ()) -> dict[str, Result]:
     """Run tests, each once, and return what came of them by node id.
 
     Args:
@@ -152,7 +152,7 @@ class _Events:
         self.read()
 
 
-def _watch(run: Run, command: list[str], environment: dict[str, str], events: _Events, log: TextIO) -> None:
+def _watch(run: PytestRun, command: list[str], environment: dict[str, str], events: _Events, log: TextIO) -> None:
     """Run pytest until it ends, or until what it is at takes too long; say what became of the test it was at."""
     process = subprocess.Popen(
         command, cwd=run.tree, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
@@ -175,7 +175,7 @@ def _watch(run: Run, command: list[str], environment: dict[str, str], events: _E
         events.say(events.running, "timeout" if late else "error", why)
 
 
-def _command(run: Run) -> list[str]:
+def _command(run: PytestRun) -> list[str]:
     # Upstream's own options are left out: they time, colour and measure, and need plugins for that.
     options = ["-p", STEPS_FILE.stem, "-p", "no:cacheprovider", "-o", "addopts=", "--color=no", "-rN", "--tb=short"]
     options += ["--continue-on-collection-errors", f"--basetemp={run.folder / 'tmp' / 'pytest'}"]
@@ -183,7 +183,7 @@ def _command(run: Run) -> list[str]:
     return inside.python("-m", "pytest", *options, *select, ALL_TESTS)
 
 
-def _environment(run: Run, results: Path) -> dict[str, str]:
+def _environment(run: PytestRun, results: Path) -> dict[str, str]:
     site, temporary, home = run.folder / "site", run.folder / "tmp", run.folder / "home"
     if not site.exists():
         _write_site(site)
