@@ -7,7 +7,7 @@ the one that works after every optimizer step; `ultralytics/slim/sparsity.py` sa
 from __future__ import annotations
 
 from slimfork.codemods import Import, Insert, Members, Patch, Variant, YamlKeys
-from slimfork.handmade.penalty import Penalty
+from slimfork.handmade.penalty_code import HandmadePenalty
 
 PENALIZE = "from ultralytics.slim.sparsity import penalize"  # once without a name that cannot meet one of upstream's
 ARGUMENTS = (
@@ -59,7 +59,7 @@ PATCH = Patch(
     until="upstream trains with a penalty on BatchNorm scales of its own",
     skippable=False,
     handmade=(
-        Penalty(
+        HandmadePenalty(
             files=tuple(f"ultralytics/*{name}" for name in (*TRAINS, *SETTINGS)),
             section="write-up 1, 2.1",
             own=ARGUMENTS,

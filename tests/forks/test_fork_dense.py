@@ -38,13 +38,15 @@ def label(case):
     return f"{release}-{task}-{key}-{text}"
 
 
-EVERY = [
-    (release, task, setting)
-    for release in RELEASES
-    for task, (_, _, since) in HEADS.items()
-    for setting in settings_of(task)
-    if float(release[:3]) >= since and (setting is not GREY or release == "8.4.190")
-]
+def is_there(release, task, setting):
+    """Whether a release has heads of a task, and can be given a data set like that."""
+    *_, since = HEADS[task]
+    return float(release[:3]) >= since and (setting is not GREY or release == "8.4.190")
+
+
+TASKS = [(task, setting) for task in HEADS for setting in settings_of(task)]
+CASES = [(release, task, setting) for release in RELEASES for task, setting in TASKS]
+EVERY = [case for case in CASES if is_there(*case)]
 WORST = [  # crashed, or was called pruned, for some time
     ("8.4.190", "pose", {"keypoints": KEYPOINTS["more"]}),
     ("8.4.190", "pose26", {"keypoints": KEYPOINTS["flat"]}),

@@ -15,7 +15,7 @@ from packaging.version import Version
 
 from slimfork.codemods.codemod import Import
 from slimfork.codemods.patch import load_series
-from slimfork.codemods.plan import make_plan
+from slimfork.codemods.patch_plan import plan_patches
 from slimfork.releases import pins
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from slimfork.codemods.codemod import Edit
     from slimfork.codemods.patch import Patch, Variant
-    from slimfork.codemods.plan import Step
+    from slimfork.codemods.patch_plan import Step
 
 FRAGMENTS = ("ultralytics",)  # the releases of YOLOv5 are few: its patches are tried on all of them, whole
 
@@ -105,7 +105,7 @@ def as_bytes(files: Mapping[str, str]) -> dict[str, bytes]:
 
 def step(patch: Patch, files: Mapping[str, bytes], version: str, upstream: str = "ultralytics") -> Step:
     """Return what a patch alone would do to files."""
-    return make_plan(files, upstream=upstream, version=version, series=[patch]).steps[0]
+    return plan_patches(files, upstream=upstream, version=version, series=[patch]).steps[0]
 
 
 def check_transformed(patch: Patch, version: str, before: Mapping[str, bytes], after: Mapping[str, bytes]) -> None:

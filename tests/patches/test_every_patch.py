@@ -32,12 +32,11 @@ def edits_of(patch: Patch, case: Case) -> tuple[Edit, ...]:
 
 
 def each_edit(*, wanted: Callable[[Patch, Case, Edit], bool]) -> pytest.MarkDecorator:
-    params = [
-        pytest.param(patch, case, edit, id=f"{patch.id}-{case.version}-{number}")
-        for _, patch, case in all_cases()
-        for number, edit in enumerate(edits_of(patch, case))
-        if wanted(patch, case, edit)
-    ]
+    params = []
+    for _, patch, case in all_cases():
+        for number, edit in enumerate(edits_of(patch, case)):
+            if wanted(patch, case, edit):
+                params.append(pytest.param(patch, case, edit, id=f"{patch.id}-{case.version}-{number}"))
     return pytest.mark.parametrize(("patch", "case", "edit"), params)
 
 

@@ -10,9 +10,10 @@ import pytest
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from slimfork.codemods.patch import UPSTREAMS, load_series
+from slimfork.codemods.patch import load_series
 from slimfork.releases.exclusions import reason
 from slimfork.terminal.content import patches_root
+from slimfork.terminal.naming import UPSTREAMS
 from tests.patches.cases import FRAGMENTS, all_ends, coverage, ends_of, releases, tags
 
 if TYPE_CHECKING:

@@ -18,13 +18,13 @@ import pytest
 import report
 import running
 import stages
-from stages import Arm, Stage, Workshop
+from stages import Arm, Benchmark, Stage
 from training import Training
 
 from slim.sparsity import SPELLING
 from slim.training.automatic import Reach
 from slim.training.schedule import STEP, Settings, Standing
-from slimfork.demo.recipe import ULTRALYTICS
+from slimfork.demo.recipe import ULTRALYTICS_RECIPE
 from slimfork.inside.place import StageError
 from slimfork.terminal.errors import UsageError
 
@@ -40,7 +40,7 @@ def arm(last, name="arm", **more):
     return Arm(**{"name": name, "group": "g", "method": "m", "target": "", "seed": 0, "epochs": 1, **more}, last=last)
 
 
-class Shop(Workshop):
+class Shop(Benchmark):
     """A workshop whose stages end at once, or fail, or are interrupted, as `fate` says."""
 
     fate: dict
@@ -157,9 +157,12 @@ def test_equal_travel_is_what_the_overlay_says_it_is():
 
 def test_the_runs_that_auto_was_chosen_by_are_not_bounded():
     """The demo's 7 epochs of 50 steps, and the 12 and 36 of `penalties.py`: all the way, in steps that are followed."""
-    sparse, plain = ULTRALYTICS.stages["sparse"], {"mode": "decoupled", "strength": None, "bias": 0.0, "weight": "none"}
+    sparse, plain = (
+        ULTRALYTICS_RECIPE.stages["sparse"],
+        {"mode": "decoupled", "strength": None, "bias": 0.0, "weight": "none"},
+    )
     settings = Settings(**plain, decay=0.9, warmup=0.0, spelling=SPELLING)
-    steps = ULTRALYTICS.images / ULTRALYTICS.common["batch"]
+    steps = ULTRALYTICS_RECIPE.images / ULTRALYTICS_RECIPE.common["batch"]
     for epochs in (sparse["epochs"], 12, 36):
         standing = Standing(0, epochs, steps, lambda e, n=epochs: (1 - e / n) * (1 - sparse["lrf"]) + sparse["lrf"])
         budget, largest = standing.budget(sparse["lr0"], settings), standing.largest(sparse["lr0"], settings)

@@ -28,10 +28,10 @@ import slimfork
 from slimfork.terminal.content import content_root
 from slimfork.forks.overlay import overlay_files
 from slimfork.codemods.patch import load_series
-from slimfork.codemods.plan import make_plan
+from slimfork.codemods.patch_plan import plan_patches
 from slimfork.releases import pins
 series = load_series("ultralytics")
-plan = make_plan(
+plan = plan_patches(
     {"ultralytics/__init__.py": b'__version__ = "8.4.190"\\n'},
     upstream="ultralytics", version="8.4.190", series=[p for p in series if p.id == "version"],
 )

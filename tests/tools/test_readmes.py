@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from slimfork.codemods.patch import UPSTREAMS, load_series
+from slimfork.codemods.patch import load_series
+from slimfork.terminal.naming import UPSTREAMS
 from slimfork.verify.verify import CHECKS
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +55,7 @@ def test_every_room_has_its_line(name: str, house: str) -> None:
 def test_every_patch_has_its_line() -> None:
     told = re.findall(r"^\| `(\w+)`(?: `(\w+)`)? \|", read("patches/README.md"), re.MULTILINE)
     ids = {patch.id for upstream in UPSTREAMS for patch in load_series(upstream)}
-    assert {name for pair in told for name in pair if name} >= ids
+    assert {name for pair in told for name in pair} >= ids
 
 
 def test_the_patch_that_is_shown_is_the_one_that_is_there() -> None:

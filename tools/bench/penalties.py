@@ -29,7 +29,7 @@ WRITE_UP = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Penalty:
+class SparseWay:
     """One way to train sparse.
 
     Attributes:
@@ -64,22 +64,24 @@ class Penalty:
 
 
 PENALTIES = (
-    Penalty(name="none", mode="off"),
-    Penalty(name="gradient 0.01", mode="gradient", strength=WRITE_UP),
-    Penalty(name="gradient", mode="gradient"),
-    Penalty(name="gradient, no clipping", mode="gradient", more={"clip": False}),
-    Penalty(name="after clipping", mode="unclipped"),
-    Penalty(name="after clipping, flops", mode="unclipped", weight="flops"),
+    SparseWay(name="none", mode="off"),
+    SparseWay(name="gradient 0.01", mode="gradient", strength=WRITE_UP),
+    SparseWay(name="gradient", mode="gradient"),
+    SparseWay(name="gradient, no clipping", mode="gradient", more={"clip": False}),
+    SparseWay(name="after clipping", mode="unclipped"),
+    SparseWay(name="after clipping, flops", mode="unclipped", weight="flops"),
     *(
-        Penalty(name=f"decoupled, {schedule}{'' if weight == 'none' else ', flops'}", weight=weight, schedule=schedule)
+        SparseWay(
+            name=f"decoupled, {schedule}{'' if weight == 'none' else ', flops'}", weight=weight, schedule=schedule
+        )
         for weight in ("none", "flops")
         for schedule in SCHEDULES
     ),
-    Penalty(name="decoupled, params", weight="params"),
-    Penalty(name="decoupled, travel ÷ 2.5", travel=1 / 2.5),
-    Penalty(name="decoupled, travel ÷ 1.5", travel=1 / 1.5),
-    Penalty(name="decoupled, travel × 1.5", travel=1.5),
-    Penalty(name="decoupled, travel × 2.5", travel=2.5),
+    SparseWay(name="decoupled, params", weight="params"),
+    SparseWay(name="decoupled, travel ÷ 2.5", travel=1 / 2.5),
+    SparseWay(name="decoupled, travel ÷ 1.5", travel=1 / 1.5),
+    SparseWay(name="decoupled, travel × 1.5", travel=1.5),
+    SparseWay(name="decoupled, travel × 2.5", travel=2.5),
 )
 
 

@@ -30,7 +30,7 @@ COLUMNS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class TableLine:
     """One line of a table: a method at a size, over its seeds.
 
     Attributes:
@@ -52,7 +52,7 @@ class Line:
     why: str = ""
 
 
-def lines(arms: Iterable[Arm], done: dict[str, dict[str, Any]]) -> list[Line]:
+def lines(arms: Iterable[Arm], done: dict[str, dict[str, Any]]) -> list[TableLine]:
     """Gather what is done, seeds together, in the order of the arms."""
     gathered: dict[tuple[str, str, str], list[Arm]] = {}
     for arm in arms:
@@ -60,19 +60,19 @@ def lines(arms: Iterable[Arm], done: dict[str, dict[str, Any]]) -> list[Line]:
     return [made for key, alike in gathered.items() if (made := _line(key, alike, done)) is not None]
 
 
-def _line(key: tuple[str, str, str], alike: list[Arm], done: dict[str, dict[str, Any]]) -> Line | None:
+def _line(key: tuple[str, str, str], alike: list[Arm], done: dict[str, dict[str, Any]]) -> TableLine | None:
     group, method, target = key
     measured = [(arm, done[arm.last.name]["result"]) for arm in alike if "result" in done.get(arm.last.name, {})]
     if not measured:
         why = next((why for arm in alike if (why := _failure(arm, done))), "")
-        return (
-            Line(group=group, method=method, target=target, seeds=0, values={}, spread=None, why=why) if why else None
-        )
+        if not why:
+            return None
+        return TableLine(group=group, method=method, target=target, seeds=0, values={}, spread=None, why=why)
     rows = [{**result, **_latency(arm, done), "epochs": arm.epochs} for arm, result in measured]
     values = {name: mean(row[name] for row in rows) for name in COLUMNS if all(name in row for row in rows)}
     scores = [row["map50_95"] for row in rows]
     spread = stdev(scores) if len(scores) > 1 else None
-    return Line(group=group, method=method, target=target, seeds=len(rows), values=values, spread=spread)
+    return TableLine(group=group, method=method, target=target, seeds=len(rows), values=values, spread=spread)
 
 
 def _failure(arm: Arm, done: dict[str, dict[str, Any]]) -> str:
@@ -89,22 +89,22 @@ def _failure(arm: Arm, done: dict[str, dict[str, Any]]) -> str:
 def _latency(arm: Arm, done: dict[str, dict[str, Any]]) -> dict[str, float]:
     """Return an arm's milliseconds by threads, from the last time that its group was timed."""
     timed = done.get(f"{arm.group}-s{arm.seed}-latency", {}).get("result", {})
-    found: dict[str, float] = timed.get(arm.last.arguments["weights"], {})
-    return found
+    milliseconds: dict[str, float] = timed.get(arm.last.arguments["weights"], {})
+    return milliseconds
 
 
-def markdown(found: list[Line]) -> str:
+def markdown(table: list[TableLine]) -> str:
     """Return a table for each group."""
     parts = []
-    for group in dict.fromkeys(line.group for line in found):
+    for group in dict.fromkeys(line.group for line in table):
         rows = [f"### {group}", "", _row(["method", "size", "seeds", *(name for name, _, _ in COLUMNS.values())])]
         rows.append(_row(["---", "---", *["---:"] * (len(COLUMNS) + 1)]))
-        rows += [_row(_cells(line)) for line in found if line.group == group]
+        rows += [_row(_cells(line)) for line in table if line.group == group]
         parts.append("\n".join(rows))
     return "\n\n".join(parts) + "\n"
 
 
-def _cells(line: Line) -> list[str]:
+def _cells(line: TableLine) -> list[str]:
     if line.why:
         return [line.method, line.target, "0", line.why, *[""] * (len(COLUMNS) - 1)]
     cells = []
@@ -118,9 +118,9 @@ def _row(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def plot(path: Path, found: list[Line], *, across: str = "2") -> Path | None:
+def plot(path: Path, table: list[TableLine], *, across: str = "2") -> Path | None:
     """Draw mAP50-95 over latency (or another of `COLUMNS`), a panel for each group; None where nothing is timed."""
-    shown = [line for line in found if across in line.values]
+    shown = [line for line in table if across in line.values]
     groups = list(dict.fromkeys(line.group for line in shown))
     if not groups:
         return None

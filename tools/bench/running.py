@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import report
-from stages import Arm, Stage, Workshop, hours, in_order
+from stages import Arm, Benchmark, Stage, hours, in_order
 
 from slimfork.inside.place import StageError
 from slimfork.terminal.errors import SlimforkError
@@ -65,38 +65,38 @@ def main(arms: list[Arm], options: argparse.Namespace) -> int:
         say(f"--only {options.only}: no arm of that name; --dry-run lists them")
         return 2
     threads = options.threads or max(1, (os.cpu_count() or 1) // options.jobs)
-    shop = Workshop(out=options.out.resolve(), spec=options.release, threads=threads, jobs=options.jobs)
-    shop.read()
+    benchmark = Benchmark(out=options.out.resolve(), spec=options.release, threads=threads, jobs=options.jobs)
+    benchmark.read()
     if options.dry_run:
-        for line in listing(wanted, shop.done):
+        for line in listing(wanted, benchmark.done):
             say(line)
         return 0
     code = 0
     if not options.report:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # or a stage would go on when nobody listens
         try:
-            code = work(shop, arms, wanted, options)
+            code = work(benchmark, arms, wanted, options)
         except SlimforkError as error:
             say(f"error: {error}")
             return error.code
         except KeyboardInterrupt:
             say("interrupted; start it again to go on")
             return 130
-    conclude(arms, shop)
+    conclude(arms, benchmark)
     return code
 
 
-def work(shop: Workshop, arms: list[Arm], wanted: list[Arm], options: argparse.Namespace) -> int:
+def work(benchmark: Benchmark, arms: list[Arm], wanted: list[Arm], options: argparse.Namespace) -> int:
     """Run what is left, then time all that is measured; returns the exit code."""
     code = 0
     sizes = sorted({int(arm.last.arguments["imgsz"]) for arm in wanted})
-    shop.prepare((imgsz, options.images, options.val) for imgsz in sizes)
+    benchmark.prepare((imgsz, options.images, options.val) for imgsz in sizes)
     try:
-        shop.run(wanted)
+        benchmark.run(wanted)
     except StageError as error:  # what others have reached is worth a table
         say(f"error: {error}")
         code = error.code
-    shop.run_latest(timings(arms, shop.done, options.runs))
+    benchmark.run_latest(timings(arms, benchmark.done, options.runs))
     return code
 
 
@@ -123,27 +123,27 @@ def timings(arms: list[Arm], done: dict[str, Any], runs: int) -> list[Stage]:
             name=f"{group}-latency",
             step="latency",
             arguments={
-                "weights": [arm.last.arguments["weights"] for arm in found],
-                "imgsz": found[0].last.arguments["imgsz"],
+                "weights": [arm.last.arguments["weights"] for arm in timed],
+                "imgsz": timed[0].last.arguments["imgsz"],
                 "threads": [1, 2],
                 "runs": runs,
             },
         )
-        for group, found in ready.items()
+        for group, timed in ready.items()
     ]
 
 
-def conclude(arms: list[Arm], shop: Workshop) -> None:
+def conclude(arms: list[Arm], benchmark: Benchmark) -> None:
     """Write table.md, table.json and plot.png, and print the table."""
-    found = report.lines(arms, shop.done)
-    if not found:
+    table = report.lines(arms, benchmark.done)
+    if not table:
         say("nothing is measured yet")
         return
-    (shop.out / "table.md").write_text(report.markdown(found), encoding="utf-8")
-    (shop.out / "table.json").write_text(json.dumps([asdict(line) for line in found], indent=2), encoding="utf-8")
-    say(report.markdown(found))
-    drawn = report.plot(shop.out / "plot.png", found)
-    say(f"{shop.out}: table.md, table.json{', plot.png' if drawn else ''}, results.jsonl")
+    (benchmark.out / "table.md").write_text(report.markdown(table), encoding="utf-8")
+    (benchmark.out / "table.json").write_text(json.dumps([asdict(line) for line in table], indent=2), encoding="utf-8")
+    say(report.markdown(table))
+    drawn = report.plot(benchmark.out / "plot.png", table)
+    say(f"{benchmark.out}: table.md, table.json{', plot.png' if drawn else ''}, results.jsonl")
 
 
 def say(text: str) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from slimfork.forks.making import draft, is_free
 from slimfork.git.building import build
+from slimfork.inside import inside
 from slimfork.inside.place import Place, StageError, take_along
 from slimfork.qr import qr
 from slimfork.releases import pins
@@ -26,8 +27,7 @@ from slimfork.terminal.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-STEPS = ("demo_steps.py", "demo_ultralytics.py")  # of the demo, which trains in the same way
-OWN = ("steps_inside.py", "c2f_split.py", "torch_pruning_arm.py")
+OWN = [Path(__file__).with_name(f"{name}.py") for name in ("steps_inside", "c2f_split", "torch_pruning_arm")]
 RESULTS = "results.jsonl"
 
 
@@ -78,7 +78,7 @@ class Arm:
 
 
 @dataclass(slots=True)
-class Workshop:
+class Benchmark:
     """The folder of a benchmark: the fork, the pictures, the checkpoints and the results."""
 
     out: Path
@@ -100,9 +100,7 @@ class Workshop:
             build(self.out / "fork", made, version=pin.version)
         for imgsz, images, val in pictures:
             qr.draw(self.out / f"qr-{imgsz}", images=images, val=val, imgsz=imgsz)
-        take_along(STEPS, self.out)
-        for name in OWN:
-            (self.out / name).write_bytes(Path(__file__).with_name(name).read_bytes())
+        take_along([*inside.steps("demo"), *OWN], self.out)  # the demo trains in the same way
 
     def read(self) -> dict[str, dict[str, Any]]:
         """Read what is done; a line that was cut off is not."""
@@ -182,7 +180,7 @@ class Workshop:
     def _work(place: Place, stage: Stage) -> dict[str, Any]:
         start = time.monotonic()
         entry = {"name": stage.name, "step": stage.step, "arguments": stage.arguments}
-        command = (OWN[0], stage.step, json.dumps({**stage.arguments, "name": stage.name}))
+        command = (OWN[0].name, stage.step, json.dumps({**stage.arguments, "name": stage.name}))
         try:
             result = place.run(stage.name, *command, heard=lambda _: None, limit=stage.limit)
         except StageError as error:
@@ -201,16 +199,16 @@ class Workshop:
 
 def in_order(arms: list[Arm]) -> list[Stage]:
     """Return the stages of arms, each once and after what it needs."""
-    found: dict[str, Stage] = {}
+    stages: dict[str, Stage] = {}
 
     def visit(stage: Stage) -> None:
         for need in stage.needs:
             visit(need)
-        found.setdefault(stage.name, stage)
+        stages.setdefault(stage.name, stage)
 
     for arm in arms:
         visit(arm.last)
-    return list(found.values())
+    return list(stages.values())
 
 
 def hours(stages: Iterable[Stage], done: dict[str, Any]) -> float:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import demo_steps
-import demo_ultralytics as line
+import demo_ultralytics as demo
 import torch
 import yaml
 from torch import nn
@@ -30,13 +30,13 @@ def slim(name: str) -> Any:
 
 def load(name: str) -> Any:
     """Return the model of NAME.pt, in float."""
-    return line.load(WORK / f"{name}.pt").float().eval()
+    return demo.load(WORK / f"{name}.pt").float().eval()
 
 
 def checkpoint(name: str) -> dict[str, Any]:
     """Return NAME.pt as it was saved."""
-    found: dict[str, Any] = torch.load(WORK / f"{name}.pt", map_location="cpu", weights_only=False)
-    return found
+    saved: dict[str, Any] = torch.load(WORK / f"{name}.pt", map_location="cpu", weights_only=False)
+    return saved
 
 
 def train(name: str, *, clip: bool = True, travel: float | None = None, **arguments: Any) -> dict[str, Any]:
@@ -134,14 +134,14 @@ def measure(name: str, *, weights: str, imgsz: int, **arguments: Any) -> dict[st
     """Validate, export and count; `name` is that of the measurement."""
     del name
     path = WORK / f"{weights}.pt"
-    scores = line.validate(path, {**arguments, "imgsz": imgsz})
-    onnx = line.export(path, imgsz)
-    found = slim("costs.measure").measure(line.load(path).float(), imgsz=imgsz, pt=path, onnx=onnx)
+    scores = demo.validate(path, {**arguments, "imgsz": imgsz})
+    onnx = demo.export(path, imgsz)
+    measured = slim("costs.measure").measure(demo.load(path).float(), imgsz=imgsz, pt=path, onnx=onnx)
     return {
-        "parameters": found.parameters,
-        "gflops": found.gflops,
-        "pt_bytes": found.pt_bytes,
-        "onnx_bytes": found.onnx_bytes,
+        "parameters": measured.parameters,
+        "gflops": measured.gflops,
+        "pt_bytes": measured.pt_bytes,
+        "onnx_bytes": measured.onnx_bytes,
         "map50": float(scores["map50"]),
         "map50_95": float(scores["map50_95"]),
     }
@@ -151,8 +151,8 @@ def latency(name: str, *, weights: list[str], imgsz: int, threads: list[int], ru
     """Time ONNX files in turns, so that whatever else the machine does falls on all of them."""
     del name
     files = [WORK / f"{each}.onnx" for each in weights]
-    found = {str(t): slim("costs.measure").latencies(files, imgsz=imgsz, threads=t, runs=runs) for t in threads}
-    return {each: {t: times[index] for t, times in found.items()} for index, each in enumerate(weights)}
+    timed = {str(t): slim("costs.measure").latencies(files, imgsz=imgsz, threads=t, runs=runs) for t in threads}
+    return {each: {t: times[index] for t, times in timed.items()} for index, each in enumerate(weights)}
 
 
 if __name__ == "__main__":

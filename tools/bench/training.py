@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from stages import Stage
 
-from slimfork.demo.recipe import ULTRALYTICS as RECIPE
+from slimfork.demo.recipe import ULTRALYTICS_RECIPE as RECIPE
 
 if TYPE_CHECKING:
     import argparse

@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING
 import pytest
 
 from slimfork.codemods.patch import load_series
-from slimfork.codemods.plan import make_plan
+from slimfork.codemods.patch_plan import plan_patches
 from tests.patches.cases import ends_of, patch_named, step, variant_of
 
 if TYPE_CHECKING:
     from slimfork.codemods.patch import Patch, Variant
-    from slimfork.codemods.plan import Step
+    from slimfork.codemods.patch_plan import Step
     from tests.patches.ultralytics.mutations import Release
 
 SERIES = load_series("ultralytics")
 VERSIONS = ("8.0.0", "8.0.100", "8.2.63", "8.4.190")
 
 every_version = pytest.mark.parametrize("version", VERSIONS)
+PAIRS = [(patch, version) for version in VERSIONS for patch in SERIES]
 OF_SEVERAL_FILES = [
     pytest.param(patch, version, id=f"{patch.id}-{version}")
-    for version in VERSIONS
-    for patch in SERIES
-    if (variant := patch.variant(version)) and len({edit.file for edit in variant.edits}) > 1
+    for patch, version in PAIRS
+    if len({edit.file for edit in patch.edits(version)}) > 1
 ]
 
 
@@ -33,7 +33,7 @@ OF_SEVERAL_FILES = [
 def test_every_file_moved_is_said_at_once(release: Release, version: str) -> None:
     moved = {path.replace("ultralytics/", "src/ultralytics/", 1): text for path, text in release(version).items()}
 
-    plan = make_plan(moved, upstream="ultralytics", version=version, series=SERIES)
+    plan = plan_patches(moved, upstream="ultralytics", version=version, series=SERIES)
 
     wanted = [patch for patch in SERIES if patch.variant(version)]
     assert [step.patch for step in plan.broken] == wanted
@@ -91,7 +91,7 @@ def test_edit_that_upstream_has_made_is_upstreamed(release: Release, version: st
     assert files[path].count(SHAPE) == places
     files[path] = files[path].replace(SHAPE, MOVES + SHAPE)
 
-    plan = make_plan(files, upstream="ultralytics", version=version, series=SERIES)
+    plan = plan_patches(files, upstream="ultralytics", version=version, series=SERIES)
 
     (loss,) = (step for step in plan.steps if step.patch.id == "loss_device")
     assert (loss.state, loss.reason) == ("upstreamed", "the release has made this edit itself")
@@ -117,10 +117,10 @@ MEET = {
     ("font_getsize", "8.0.24"),  # labels choose by Pillow's version from there on
     ("keep_architecture", "8.4.45"),  # the weights have been chosen before
 }
+NEIGHBOURS = [(patch, older, newer) for patch in SERIES for older, newer in pairwise(patch.variants)]
 BOUNDARIES = [
     pytest.param(patch, older, newer, id=f"{patch.id}-{ends_of(newer)[0]}")
-    for patch in SERIES
-    for older, newer in pairwise(patch.variants)
+    for patch, older, newer in NEIGHBOURS
     if (patch.id, ends_of(newer)[0]) not in MEET
 ]
 

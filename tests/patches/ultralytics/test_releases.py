@@ -11,7 +11,7 @@ import pytest
 
 from slimfork.codemods.codemod import Import
 from slimfork.codemods.patch import load_series
-from slimfork.codemods.plan import make_plan
+from slimfork.codemods.patch_plan import plan_patches
 from slimfork.codemods.settings import Members
 from slimfork.releases.exclusions import reason
 from tests.patches.cases import all_ends, check_only_marked_lines, step, variant_of
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from slimfork.codemods.codemod import Edit
     from slimfork.codemods.patch import Patch
-    from slimfork.codemods.plan import Plan
+    from slimfork.codemods.patch_plan import PatchPlan
 
     Release = Callable[[str], dict[str, bytes]]
 
@@ -49,11 +49,11 @@ class Planned:
 
     version: str
     files: Mapping[str, bytes]
-    plan: Plan
+    plan: PatchPlan
 
     @property
     def edits(self) -> Iterator[Edit]:
-        return (edit for patch in SERIES if (variant := patch.variant(self.version)) for edit in variant.edits)
+        return (edit for patch in SERIES for edit in patch.edits(self.version))
 
 
 @pytest.fixture(scope="module", params=sampled(SAMPLE, by_default=JOURNEYS))
@@ -63,8 +63,8 @@ def planned(release: Release, request: pytest.FixtureRequest) -> Planned:
     return Planned(version=request.param, files=files, plan=plan_for(files, request.param))
 
 
-def plan_for(files: Mapping[str, bytes], version: str) -> Plan:
-    return make_plan(files, upstream="ultralytics", version=version, series=SERIES)
+def plan_for(files: Mapping[str, bytes], version: str) -> PatchPlan:
+    return plan_patches(files, upstream="ultralytics", version=version, series=SERIES)
 
 
 def test_sample_has_every_variant_of_every_patch() -> None:
@@ -92,7 +92,8 @@ def test_only_lines_that_a_patch_names_change(planned: Planned) -> None:
     assert set(planned.plan.changes) == {edit.file for edit in planned.edits}
 
     for path, content in planned.plan.changes.items():
-        named = [mark for edit in planned.edits if edit.file == path for mark in edit.marks]
+        here = [edit for edit in planned.edits if edit.file == path]
+        named = [mark for edit in here for mark in edit.marks]
         check_only_marked_lines(planned.files[path], content, named)
 
 
@@ -117,11 +118,9 @@ def test_edited_files_compile(planned: Planned) -> None:
             compile(content, path, "exec", dont_inherit=True)
 
 
+ENDS = [(patch, end) for patch in SERIES for end in all_ends(patch)]
 OTHER_ENDS = [
-    pytest.param(patch, end, id=f"{patch.id}-{end}")
-    for patch in SERIES
-    for end in all_ends(patch)
-    if end not in SAMPLE or end in JOURNEYS
+    pytest.param(patch, end, id=f"{patch.id}-{end}") for patch, end in ENDS if end not in SAMPLE or end in JOURNEYS
 ]
 
 

@@ -145,8 +145,9 @@ from yolov5.slim.services import Version
 def patched(version: str, path: str) -> bytes:
     """Return a file of a release with all edits of it; that they fit and go together is tested on every release."""
     source = Source(release(version)[path])
-    for edit in (edit for patch in SERIES if (variant := patch.variant(version)) for edit in variant.edits):
-        source = edit.apply(source) if edit.file == path else source
+    for patch in SERIES:
+        for edit in patch.edits(version):
+            source = edit.apply(source) if edit.file == path else source
     return source.content
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from slimfork.codemods.patch import load_series
-from slimfork.codemods.plan import make_plan
+from slimfork.codemods.patch_plan import plan_patches
 from slimfork.matrix.static import FileReport, by_file, judge
 from slimfork.releases import pins
 from slimfork.releases.exclusions import reason
@@ -103,7 +103,7 @@ def test_a_changed_anchor_is_broken_with_its_reason(name: str) -> None:
     text = files[TRAIN].decode()
     assert old in text
     files[TRAIN] = text.replace(old, new).encode()
-    plan = make_plan(files, upstream="yolov5", version="7.0.14", series=DOCUMENTED)
+    plan = plan_patches(files, upstream="yolov5", version="7.0.14", series=DOCUMENTED)
     broken = {step.patch.id: "\n".join(step.problems) for step in plan.broken}
     assert says in broken[patch]
     assert not next(step for step in plan.steps if step.patch.id == patch).changes
@@ -112,4 +112,4 @@ def test_a_changed_anchor_is_broken_with_its_reason(name: str) -> None:
 def test_one_argument_more_does_not_matter() -> None:
     files = dict(release("7.0.14"))
     files[TRAIN] = files[TRAIN].replace(b"targets.to(device))", b"targets.to(device), 1)")
-    assert not make_plan(files, upstream="yolov5", version="7.0.14", series=DOCUMENTED).broken
+    assert not plan_patches(files, upstream="yolov5", version="7.0.14", series=DOCUMENTED).broken

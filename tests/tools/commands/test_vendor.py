@@ -1,6 +1,6 @@
 """`apply-patches vendor`: the release byte for byte, a commit a patch, the same hashes everywhere, whole or absent.
 
-Also of: `slimfork.__main__`, `slimfork.forks.making`.
+Also of: `slimfork.__main__`, `slimfork.forks.making`, `slimfork.terminal.telling`.
 """
 
 from __future__ import annotations

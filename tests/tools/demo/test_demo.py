@@ -11,7 +11,7 @@ import pytest
 
 from slimfork.commands.demo import command, say_targets, targets
 from slimfork.demo.demo import Demo, StageError
-from slimfork.demo.recipe import ULTRALYTICS, YOLOV5, Recipe
+from slimfork.demo.recipe import ULTRALYTICS_RECIPE, YOLOV5_RECIPE, Recipe
 from slimfork.terminal.errors import UsageError
 
 TINY = Recipe(
@@ -19,8 +19,10 @@ TINY = Recipe(
     images=24,
     val=8,
     prune=("--ratio", "0.5"),
-    common={**ULTRALYTICS.common, "batch": 8, "nbs": 8},
-    stages={name: {**stage, "epochs": 2 if name == "dense" else 1} for name, stage in ULTRALYTICS.stages.items()},
+    common={**ULTRALYTICS_RECIPE.common, "batch": 8, "nbs": 8},
+    stages={
+        name: {**stage, "epochs": 2 if name == "dense" else 1} for name, stage in ULTRALYTICS_RECIPE.stages.items()
+    },
 )
 
 
@@ -59,14 +61,14 @@ def test_the_journey_ends_with_numbers_and_goes_on_where_it_was_cut_off(tmp_path
     assert not list(out.rglob("__pycache__"))
 
     with pytest.raises(UsageError, match="other settings"):
-        demo(out, recipe=ULTRALYTICS).run()
+        demo(out, recipe=ULTRALYTICS_RECIPE).run()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_journey_of_yolov5_is_the_same(tmp_path):
-    stages = {name: {**stage, "epochs": 1} for name, stage in YOLOV5.stages.items()}
-    recipe = replace(YOLOV5, imgsz=64, images=24, val=8, threads=1, stages=stages)
+    stages = {name: {**stage, "epochs": 1} for name, stage in YOLOV5_RECIPE.stages.items()}
+    recipe = replace(YOLOV5_RECIPE, imgsz=64, images=24, val=8, threads=1, stages=stages)
     out, epochs = tmp_path / "demo", []
     made = Demo(
         out=out, spec="yolov5==7.0.14", recipe=recipe, on_stage=lambda _: None, on_epoch=lambda *e: epochs.append(e)
@@ -123,7 +125,7 @@ def test_targets_are_said_as_they_are():
 def test_json_is_alone_on_stdout(tmp_path, capsys):
     out = tmp_path / "demo"
     out.mkdir()
-    recipe = json.loads(json.dumps({"spec": "ultralytics==8.4.190", "recipe": asdict(ULTRALYTICS)}))
+    recipe = json.loads(json.dumps({"spec": "ultralytics==8.4.190", "recipe": asdict(ULTRALYTICS_RECIPE)}))
     stages = {name: {"result": {"rows": ROWS, "lines": [], "plots": []}, "seconds": 1.0} for name in STAGE_NAMES}
     (out / "state.json").write_text(json.dumps({"settings": recipe, "stages": stages}))
 

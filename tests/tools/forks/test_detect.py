@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slimfork.forks.detect import INIT, OFFICIAL, detect, is_official
+from slimfork.forks.detect import INIT, OFFICIAL_FILES, detect, is_official
 from slimfork.releases import pins
 from slimfork.releases.fetch import release_files
 from slimfork.terminal.errors import UsageError
@@ -59,8 +59,8 @@ def test_every_release_of_yolov5_on_the_index_says_its_version_and_is_not_taken_
 
 
 def test_the_layout_of_yolov5s_own_repository_is_told_by_its_files():
-    assert is_official(dict.fromkeys(OFFICIAL, b""))
-    assert not any(is_official(dict.fromkeys(set(OFFICIAL) - {name}, b"")) for name in OFFICIAL)
+    assert is_official(dict.fromkeys(OFFICIAL_FILES, b""))
+    assert not any(is_official(dict.fromkeys(set(OFFICIAL_FILES) - {name}, b"")) for name in OFFICIAL_FILES)
 
 
 def test_a_version_must_be_one():

@@ -10,7 +10,7 @@ import resource
 import pytest
 
 from slimfork.codemods.patch import load_series
-from slimfork.codemods.plan import make_plan
+from slimfork.codemods.patch_plan import plan_patches
 from slimfork.forks.fork import Tree, read_fork
 from slimfork.forks.history import read_history
 from slimfork.forks.overlay import overlay_files
@@ -145,7 +145,7 @@ def test_a_real_release_goes_the_whole_way(real, call, git, tmp_path):
     assert blobs == ours
 
     changed = set(git(path, "diff", "--name-only", "upstream", "slim").split("\n"))
-    edited = {edit.file for p in load_series("ultralytics") if (v := p.variant(pin.version)) for edit in v.edits}
+    edited = {edit.file for p in load_series("ultralytics") for edit in p.edits(pin.version)}
     assert changed == edited | overlay_files("ultralytics", pin.version).keys()
 
     assert call("revert", path).code == 0
@@ -169,7 +169,7 @@ def test_patches_that_share_a_file_come_out_alone(real, call):
         for patch in sharing[-2:]:
             draft = take_out(fork, patch.id)
             others = [p for p in series if p is not patch]
-            rest = make_plan(files, upstream="ultralytics", version=pin.version, series=others).changes
+            rest = plan_patches(files, upstream="ultralytics", version=pin.version, series=others).changes
             taken = {name: content for name, (_, content) in draft.files.items()}
             assert taken
             assert taken == {name: rest.get(name, files[name]) for name in taken}

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from slimfork.git import commits
-from slimfork.git.gitout import Entry, checked_ref, checked_sha
+from slimfork.git.gitout import TreeFile, checked_ref, checked_sha
 from slimfork.git.repo import new_repository, open_repository, scrubbed
 from slimfork.terminal.errors import SlimforkError, UsageError
 from tests.tools.conftest import write
@@ -97,7 +97,7 @@ def test_links_and_submodules_are_no_files(made, git):
         entries = repository.entries(repository.head())
     assert "c" in entries
     assert {"link", "sub"} & entries.keys() == set()
-    assert all(isinstance(e, Entry) for e in entries.values())
+    assert all(isinstance(e, TreeFile) for e in entries.values())
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The write-ups' edits made by hand are found in every wording; taken out, they leave the release, byte for byte.
 
-Also of: `slimfork.forks.handwork`, `slimfork.handmade.flow`, `slimfork.handmade.forms`, `slimfork.handmade.keys`,
-`slimfork.handmade.model`, `slimfork.handmade.norms`, `slimfork.handmade.penalty`, `slimfork.handmade.script`.
+Also of: `slimfork.forks.handwork`, `slimfork.handmade.tracing`, `slimfork.handmade.forms`, `slimfork.handmade.keys`,
+`slimfork.handmade.model`, `slimfork.handmade.norms`, `slimfork.handmade.penalty_code`, `slimfork.handmade.script`.
 """
 
 # ruff: noqa: E501 - a form is a line of its table

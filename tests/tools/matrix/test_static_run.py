@@ -14,7 +14,7 @@ from slimfork.codemods.patch import load_series
 from slimfork.forks.overlay import overlay_files
 from slimfork.matrix.imports import importing
 from slimfork.matrix.static import by_file
-from slimfork.matrix.static_run import COLUMNS, OFFICIAL, Worker
+from slimfork.matrix.static_run import OFFICIAL_MODULES, STATIC_COLUMNS, Worker
 from slimfork.matrix.store import Store
 from slimfork.releases import pins
 from slimfork.releases.fetch import release_files
@@ -66,7 +66,7 @@ def red(cells):
 def test_a_release_is_green_and_has_every_check(worker):
     patches, cells = worker(PIN)
     assert red(cells) == {}
-    assert list(cells) == [column.id for column in COLUMNS]
+    assert list(cells) == [column.id for column in STATIC_COLUMNS]
     assert patches["sparsity"] == patches["np_trapz"] == "pending"
     assert patches["clip_import"] == "excluded"
 
@@ -93,7 +93,7 @@ def test_a_tag_is_green_with_the_modules_that_it_has_instead_of_a_package(worker
     assert red(cells) == {}
     assert patches == {"penalty": "pending", "trapz": "pending" if tag == "v1.0" else "excluded"}
     assert cells["fetch"].detail == f"commit {tagged.commits[tag][:12]}"
-    assert cells["import"].detail == f"{len(OFFICIAL) + {'v1.0': 3, 'v2.0': 1, 'trunk': 2}[tag] + 2} modules"
+    assert cells["import"].detail == f"{len(OFFICIAL_MODULES) + {'v1.0': 3, 'v2.0': 1, 'trunk': 2}[tag] + 2} modules"
 
 
 def test_a_tag_whose_repository_cannot_be_reached_fails_in_fetch_with_the_reason(worker, tagged, monkeypatch, tmp_path):

@@ -14,6 +14,7 @@ from slimfork.releases import pins
 from slimfork.releases.pins import Pin, find, format_line, load, nearest, parse, parse_line, save
 from slimfork.terminal.content import patches_root
 from slimfork.terminal.errors import UsageError
+from slimfork.terminal.naming import UPSTREAMS
 
 SHA256 = "c7a0ebb21d10f1de98682b6a4dc22bc0d1d0634b9398c086bd03b1e5bf40cbc3"
 GOOD = format_line(next(pin for pin in load("ultralytics") if pin.version == "8.4.190"))
@@ -56,7 +57,7 @@ def test_yanked_releases_say_why():
     assert yanked["8.4.44"] == "removes pretrained weights"
 
 
-@pytest.mark.parametrize("upstream", pins.UPSTREAMS)
+@pytest.mark.parametrize("upstream", UPSTREAMS)
 def test_a_lock_is_sorted_complete_and_names_no_host(upstream):
     pinned = load(upstream)
     assert list(pinned) == sorted(pinned, key=lambda pin: pin.order)
@@ -66,7 +67,7 @@ def test_a_lock_is_sorted_complete_and_names_no_host(upstream):
     assert not re.search(r"https?:|\.org|\.com", (patches_root() / f"{upstream}.lock").read_text())
 
 
-@pytest.mark.parametrize("upstream", pins.UPSTREAMS)
+@pytest.mark.parametrize("upstream", UPSTREAMS)
 def test_saving_what_was_loaded_gives_the_same_bytes(upstream, locks):
     before = (patches_root() / f"{upstream}.lock").read_bytes()
     text = before.decode()

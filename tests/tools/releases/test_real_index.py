@@ -6,12 +6,12 @@ import json
 import subprocess
 import sys
 
-from slimfork.releases import pins
 from slimfork.terminal.content import patches_root
+from slimfork.terminal.naming import UPSTREAMS
 
 
 def locks():
-    return {upstream: (patches_root() / f"{upstream}.lock").read_bytes() for upstream in pins.UPSTREAMS}
+    return {upstream: (patches_root() / f"{upstream}.lock").read_bytes() for upstream in UPSTREAMS}
 
 
 def test_it_still_offers_what_is_pinned():
@@ -20,6 +20,6 @@ def test_it_still_offers_what_is_pinned():
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)
-    assert set(results) == set(pins.UPSTREAMS)
+    assert set(results) == set(UPSTREAMS)
     assert all(result["changed"] == result["gone"] == [] for result in results.values())
     assert before == locks()

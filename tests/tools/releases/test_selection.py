@@ -11,6 +11,7 @@ from slimfork.releases.exclusions import reason
 from slimfork.releases.selection import representative, select, shard
 from slimfork.terminal.content import overlay_root
 from slimfork.terminal.errors import UsageError
+from slimfork.terminal.naming import UPSTREAMS
 
 PINNED = pins.load("ultralytics")
 SERIES = load_series("ultralytics")
@@ -57,7 +58,7 @@ def test_the_ordinary_sample_has_about_forty():
     assert 40 <= len(chosen("sample")) <= 55
 
 
-@pytest.mark.parametrize("upstream", pins.UPSTREAMS)
+@pytest.mark.parametrize("upstream", UPSTREAMS)
 def test_representatives_have_every_documented_variant_every_patch_and_every_line_of_the_overlay(upstream):
     pinned, series = pins.load(upstream), load_series(upstream)
     versions = [version for version, _ in representative(upstream)]
@@ -78,7 +79,7 @@ def test_an_upstream_without_representatives_says_what_else_there_is():
 
 
 def test_representatives_say_what_they_stand_for():
-    assert all(len(why) > 4 for upstream in pins.UPSTREAMS for _, why in representative(upstream))
+    assert all(len(why) > 4 for upstream in UPSTREAMS for _, why in representative(upstream))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import libcst as cst
 import pytest
 
-from slimfork.syntax.cst import Swap, blocks, matches, nodes, parse_quietly, rewrite_scope
+from slimfork.syntax.cst import NodeSwap, blocks, matches, nodes, parse_quietly, rewrite_scope
 
 if TYPE_CHECKING:
     from slimfork.syntax.cst import Statements
@@ -265,7 +265,7 @@ def test_nodes_cover_heads_and_one_line_suites_but_no_blocks() -> None:
 
 def test_swap_changes_what_matches_and_copies_no_other_statement() -> None:
     module = cst.parse_module("a(1)\nb(1)\nif a(2):\n    a(3)\n")
-    swap = Swap(cst.parse_expression("a(...)"), lambda _: cst.Name("z"))
+    swap = NodeSwap(cst.parse_expression("a(...)"), lambda _: cst.Name("z"))
 
     new = rewrite_scope(module, (), swap.rewrite)
 

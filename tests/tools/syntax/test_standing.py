@@ -9,8 +9,8 @@ import pytest
 
 from slimfork.codemods.codemod import Import, Insert, Replace, Sites, Source
 from slimfork.codemods.patch import Patch, Variant
-from slimfork.codemods.plan import make_plan
-from slimfork.syntax.standing import Piece, Standing
+from slimfork.codemods.patch_plan import plan_patches
+from slimfork.syntax.standing import Piece, StandingPieces
 
 OURS = Piece(code="from z import ours as slim_ours", kind="import", former="from z import ours")
 CALL = Piece(code="slim_ours(self, x)", kind="statement", anchor="go(self, ...)", within=("A", "f"))
@@ -31,7 +31,7 @@ class A:
 
 def faults(before: str = "pass", after: str = "pass", module: str = MODULE, below: str = "") -> list[str]:
     text = module.replace("{before}", before).replace("{after}", after) + below
-    return list(Standing(text.encode(), [OURS, CALL]).faults())
+    return list(StandingPieces(text.encode(), [OURS, CALL]).faults())
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_name_must_be_bound_whichever_way_was_taken(lines: tuple[str, ...], fi
     module = MODULE.replace("def f(self, x)", "def f(self)").replace("slim_ours(self, x)", "slim_ours(self, y)")
     call = Piece(code="slim_ours(self, y)", kind="statement", anchor="go(self, ...)", within=("A", "f"))
     text = module.replace("{before}", "\n        ".join(lines)).replace("{after}", "y = 3")
-    found = list(Standing(text.encode(), [OURS, call]).faults())
+    found = list(StandingPieces(text.encode(), [OURS, call]).faults())
     assert (found == []) is fine, found
 
 
@@ -204,7 +204,7 @@ PATCH = Patch(
 
 
 def planned(text: str, patch: Patch = PATCH):
-    return make_plan({"a.py": text.encode()}, upstream="up", version="1", series=[patch]).steps[0]
+    return plan_patches({"a.py": text.encode()}, upstream="up", version="1", series=[patch]).steps[0]
 
 
 @pytest.mark.parametrize(

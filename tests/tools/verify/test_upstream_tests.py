@@ -19,7 +19,7 @@ import yaml
 
 from slimfork.inside import upstream_site_steps, upstream_stand_ins
 from slimfork.verify.upstream_tests import compare
-from slimfork.verify.upstream_tests_run import Result, Run, run_tests
+from slimfork.verify.upstream_tests_run import PytestRun, Result, run_tests
 from tests.tools.conftest import write
 from tests.tools.small_release import CLONED
 
@@ -352,7 +352,7 @@ def run(tmp_path):
             {"ultralytics/__init__.py": b"", **{f"tests/{k}.py": v for k, v in tests.items()}},
         )
         seen = []
-        whole = Run(
+        whole = PytestRun(
             folder=tmp_path / "run",
             package="ultralytics",
             timeout=timeout,

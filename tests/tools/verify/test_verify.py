@@ -2,8 +2,8 @@
 
 The small release of these tests cannot train, which is soon found out; tests/forks/test_fork_verify.py has real ones.
 
-Also of: `slimfork.inside.scripts_yolov5`, `slimfork.inside.verify_steps`, `slimfork.inside.verify_ultralytics`,
-`slimfork.inside.verify_yolov5`.
+Also of: `slimfork.inside.models_ultralytics`, `slimfork.inside.scratch`, `slimfork.inside.scripts_yolov5`,
+`slimfork.inside.verify_steps`, `slimfork.inside.verify_ultralytics`, `slimfork.inside.verify_yolov5`.
 """
 
 from __future__ import annotations
@@ -107,7 +107,8 @@ def test_a_folder_with_something_in_it_is_not_worked_in(fork, call, tmp_path):
 def test_the_steps_import_nothing_of_slimfork():
     """They run in the fork's process, where only the fork may be looked at."""
     nodes = [node for file in verify.STEPS_FILES for node in ast.walk(ast.parse(file.read_text()))]
-    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    plain = [node for node in nodes if isinstance(node, ast.Import)]
+    names = {alias.name for node in plain for alias in node.names}
     names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
     assert not [name for name in names if name.split(".")[0] == "slimfork"]
 

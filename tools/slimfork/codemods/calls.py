@@ -81,7 +81,7 @@ class Argument:
                 raise EditError(f"{self.call}(...) has {other} already, which may give what {self.argument} gives")
             return _add(call, new)
 
-        swap = tree.Swap(self._pattern(), change)
+        swap = tree.NodeSwap(self._pattern(), change)
         return source.with_module(tree.rewrite_scope(source.module, self.within, swap.rewrite))
 
     def _pattern(self) -> cst.BaseExpression:

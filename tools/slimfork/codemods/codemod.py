@@ -281,7 +281,7 @@ class Replace:
     def apply(self, source: Source) -> Source:
         """Replace every site."""
         new = _part(self.code)
-        swap = tree.Swap(_part(self.anchor), lambda _: new.deep_clone())
+        swap = tree.NodeSwap(_part(self.anchor), lambda _: new.deep_clone())
         return source.with_module(tree.rewrite_scope(source.module, self.within, swap.rewrite))
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from slimfork.codemods.codemod import Edit
     from slimfork.codemods.patch import Patch
 
-NEAREST = 3
+NEAREST_LINES = 3
 SIMILAR = 0.3  # below this, difflib's ratio of a line to the anchor says nothing
 
 
@@ -94,7 +94,7 @@ def _nearest(edit: Edit, content: bytes | None) -> list[tuple[int, str]]:
             scored.append((1.0, -number, text))
         elif matcher.real_quick_ratio() >= SIMILAR and matcher.ratio() >= SIMILAR:
             scored.append((matcher.ratio(), -number, text))
-    return [(-number, text) for _, number, text in heapq.nlargest(NEAREST, scored)]
+    return [(-number, text) for _, number, text in heapq.nlargest(NEAREST_LINES, scored)]
 
 
 def _candidates(edit: Edit, content: bytes) -> Iterator[tuple[int, str]]:
@@ -113,8 +113,10 @@ def _scope_lines(edit: Edit, content: bytes) -> list[int]:
     for name in edit.within:
         children = [child for scope in scopes for child in ast.iter_child_nodes(scope)]
         scopes = [c for c in children if isinstance(c, _SCOPES) and name in {"*", c.name}]
-    nodes = [node for scope in scopes for node in ast.walk(scope) if node is not scope]
-    return sorted({node.lineno for node in nodes if isinstance(node, ast.stmt)})
+    lines: set[int] = set()
+    for scope in scopes:
+        lines |= {node.lineno for node in ast.walk(scope) if isinstance(node, ast.stmt) and node is not scope}
+    return sorted(lines)
 
 
 _SCOPES = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)

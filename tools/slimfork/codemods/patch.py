@@ -12,15 +12,13 @@ from packaging.version import Version
 
 from slimfork.terminal.content import patches_root
 from slimfork.terminal.errors import UsageError
-from slimfork.terminal.naming import is_tag
+from slimfork.terminal.naming import UPSTREAMS, is_tag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from slimfork.codemods.codemod import Edit
     from slimfork.handmade.handmade import Handmade
-
-UPSTREAMS = ("ultralytics", "yolov5")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +85,11 @@ class Patch:
         """Return the variant for a release, or None when the patch is not for it."""
         return next((v for v in self.variants if v.covers(version)), None)
 
+    def edits(self, version: str) -> tuple[Edit, ...]:
+        """Return the edits of a release; none when the patch is not for it."""
+        variant = self.variant(version)
+        return variant.edits if variant else ()
+
 
 def _formerly(edit: Edit) -> Edit:
     former = getattr(edit, "former", None)
@@ -98,7 +101,8 @@ def _formerly(edit: Edit) -> Edit:
 
 def newest_known(series: Sequence[Patch]) -> Version | None:
     """Return the newest published version that documented patches of a series are for, or None when there is none."""
-    lasts = (variant.last for patch in series if not patch.compat for variant in patch.variants)
+    documented = [patch for patch in series if not patch.compat]
+    lasts = [variant.last for patch in documented for variant in patch.variants]
     return max((last for last in lasts if last is not None), default=None)
 
 

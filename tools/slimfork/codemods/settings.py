@@ -258,7 +258,7 @@ class LocalVersion:
     def sites(self, source: Source) -> Sites:
         """Find the version, with or without the local part."""
         try:
-            parts = [found.value.partition("+")[2] for found in statements(parsed(source.content))]
+            parts = [statement.value.partition("+")[2] for statement in statements(parsed(source.content))]
         except VersionError as error:
             raise EditError(str(error)) from error
         return Sites(pending=parts.count(""), applied=parts.count(self.local))

@@ -37,10 +37,10 @@ class Statement:
 def stated_version(content: bytes) -> str | None:
     """Return what a module assigns to `__version__` at its top, without a local part such as `+slim1`, or None."""
     try:
-        found = statements(parsed(content))
+        stated = statements(parsed(content))
     except VersionError:
         return None
-    return found[-1].value.partition("+")[0] if found else None
+    return stated[-1].value.partition("+")[0] if stated else None
 
 
 def parsed(content: bytes) -> ast.Module:
@@ -62,7 +62,7 @@ def statements(module: ast.Module) -> list[Statement]:
     Raises:
         VersionError: Something else sets it as well, or in a way that is not plain.
     """
-    found = []
+    stated = []
     for node in module.body:
         if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
             continue
@@ -70,13 +70,13 @@ def statements(module: ast.Module) -> list[Statement]:
         if any(isinstance(t, ast.Name) and t.id == NAME for t in targets):
             text = static_text(value)
             if text is not None:
-                found.append(Statement(value=text, node=value, alone=len(targets) == 1))
+                stated.append(Statement(value=text, node=value, alone=len(targets) == 1))
     others = binders(module, NAME)
     others += [n for n in ast.walk(module) if isinstance(n, ast.Global) and NAME in n.names]
-    if found and len(others) != len(found):
+    if stated and len(others) != len(stated):
         lines = sorted({getattr(node, "lineno", 0) for node in others})
         raise VersionError(f"{NAME} is set on lines {', '.join(map(str, lines))}, not all of them with a plain text")
-    return found
+    return stated
 
 
 def static_text(node: ast.expr) -> str | None:
@@ -98,10 +98,10 @@ def with_local_part(content: bytes, local: str) -> bytes:
     Raises:
         VersionError: The text goes to other names as well, or cannot be found again.
     """
-    (found,) = statements(parsed(content))
-    if not found.alone:
-        raise VersionError(f"{NAME} shares its text with another name on line {found.node.lineno}")
-    node = found.node
+    (stated,) = statements(parsed(content))
+    if not stated.alone:
+        raise VersionError(f"{NAME} shares its text with another name on line {stated.node.lineno}")
+    node = stated.node
     while isinstance(node, ast.BinOp):
         node = node.right
     encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
@@ -111,7 +111,7 @@ def with_local_part(content: bytes, local: str) -> bytes:
     end = len(before) + len(lines[(node.end_lineno or 1) - 1].encode()[: node.end_col_offset].decode())
     for quotes in (3, 1):
         new = (text[: end - quotes] + f"+{local}" + text[end - quotes :]).encode(encoding)
-        if _is_as_meant(content, new, found.value + f"+{local}"):
+        if _is_as_meant(content, new, stated.value + f"+{local}"):
             return new
     raise VersionError(f"the text of {NAME} on line {node.lineno} cannot be added to")
 

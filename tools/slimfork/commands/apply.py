@@ -14,7 +14,7 @@ from slimfork.git.landing import land
 from slimfork.git.recovery import recover
 from slimfork.git.repo import Repository, open_repository
 from slimfork.releases import pins
-from slimfork.terminal import report, ui
+from slimfork.terminal import telling, ui
 from slimfork.terminal.errors import ConflictError, UsageError
 from slimfork.terminal.paths import PATH
 from slimfork.terminal.words import typed
@@ -48,8 +48,8 @@ def command(
         recover(repository)
         branch = ready(repository)
         fork = read_fork(repository, compat=compat, skip=skip, put_in=put_in)
-        report.say_found(path, fork.release)
-        report.say_behind(fork.overlay.behind)
+        telling.say_found(path, fork.release)
+        telling.say_behind(fork.overlay.behind)
         trailer = fork.trailer or pinned_trailer(fork, f"apply-patches apply {typed(path)}", allowed=allow_unpinned)
         skipping.refuse_applied(fork.plan, skip, path)
         handwork.refuse(fork.handwork, path, replace=replace_handmade)
@@ -66,7 +66,7 @@ def command(
             chosen=fork.skipped != fork.history.skipped,
         )
         shas = commit(repository, fork, branch, made, dry_run=dry_run)
-    result = report.written(path, fork.release, made, shas, head=fork.head, dry_run=dry_run)
+    result = telling.written(path, fork.release, made, shas, head=fork.head, dry_run=dry_run)
     ui.result_json(result) if as_json else say(path, fork, result)
 
 
@@ -80,7 +80,7 @@ def pinned_trailer(fork: Fork, command: str, *, allowed: bool) -> str:
 
 def refuse_misfits(fork: Fork, path: Path, *, as_json: bool) -> None:
     """Refuse patches that do not fit, all of them at once, and files in the overlay's way."""
-    report.refuse_broken(
+    telling.refuse_broken(
         fork.plan,
         path,
         as_json=as_json,
@@ -94,9 +94,7 @@ def refuse_misfits(fork: Fork, path: Path, *, as_json: bool) -> None:
 
 def _ignored(fork: Fork, path: Path) -> str | None:
     """Return what to type when a patch misses files that lie there uncommitted: YOLOv5's .gitignore hides its data/."""
-    edited = {
-        e.file for s in fork.plan.broken for v in s.patch.variants if v.covers(fork.release.version) for e in v.edits
-    }
+    edited = {edit.file for step in fork.plan.broken for edit in step.patch.edits(fork.release.version)}
     here = sorted(file for file in edited if file not in fork.tree and (fork.repository.root / file).is_file())
     return (
         f"git -C {typed(path)} add -f {' '.join(map(typed, here))}, and commit: they lie there, but git ignores them"
@@ -126,5 +124,5 @@ def say(path: Path, fork: Fork, result: dict[str, Any]) -> None:
     if not result["commits"]:
         ui.result(f"{path}: {fork.name}, nothing to do")
         return
-    report.say_commits(f"{path}: {fork.name}", result)
-    report.say_next(path, result)
+    telling.say_commits(f"{path}: {fork.name}", result)
+    telling.say_next(path, result)

@@ -12,6 +12,7 @@ from slimfork.demo.recipe import RECIPES
 from slimfork.git.gitprogram import check_git
 from slimfork.releases import pins
 from slimfork.terminal import ui
+from slimfork.terminal.naming import UPSTREAMS
 from slimfork.terminal.paths import PATH
 
 TARGETS = {"parameters": 10.0, "latency_ms": 2.0}
@@ -22,8 +23,8 @@ MAP_SHARE = 0.95
 @click.option("--out", type=PATH, default=Path("demo"), show_default=True, help="Where to.")
 @click.option(
     "--upstream",
-    type=click.Choice(pins.UPSTREAMS),
-    default=pins.UPSTREAMS[0],
+    type=click.Choice(UPSTREAMS),
+    default=UPSTREAMS[0],
     show_default=True,
     help="Whose detector.",
 )

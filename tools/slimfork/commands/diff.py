@@ -13,7 +13,7 @@ from slimfork.forks.fork import read_fork
 from slimfork.git import skipping
 from slimfork.git.recovery import heal
 from slimfork.git.repo import open_repository
-from slimfork.terminal import report, ui
+from slimfork.terminal import telling, ui
 from slimfork.terminal.errors import CheckFailed
 from slimfork.terminal.paths import PATH
 from slimfork.terminal.words import shown, typed
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+LINE_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 
 @click.command()
@@ -36,10 +36,10 @@ def command(path: Path, compat: bool | None, skip: tuple[str, ...], put_in: tupl
     with open_repository(path) as repository:
         heal(repository)
         fork = read_fork(repository, compat=compat, skip=skip, put_in=put_in)
-        report.say_found(path, fork.release)
+        telling.say_found(path, fork.release)
         handwork.refuse(fork.handwork, path, replace=True)
         handwork.note(fork.handwork)
-        report.refuse_broken(
+        telling.refuse_broken(
             fork.plan, path, as_json=as_json, hint=skipping.way_out(fork.plan, f"apply-patches apply {typed(path)}")
         )
         new: dict[str, bytes | None] = {**fork.handwork.changes, **fork.plan.changes, **fork.overlay.changes}
@@ -82,6 +82,6 @@ def coloured(diff: bytes) -> Iterator[bytes]:
     for line in diff.split(b"\n")[:-1]:
         text = shown(line.decode("utf-8", "surrogateescape"))
         head = text.startswith(("diff ", "--- ", "+++ "))
-        colour = None if head else COLOURS.get(text[:1])
+        colour = None if head else LINE_COLOURS.get(text[:1])
         styled = click.style(text, fg=colour, bold=head or None) if head or colour else text
         yield styled.encode() + b"\n"

@@ -78,10 +78,10 @@ def command(
     Store(cache_root() / "matrix").tidy()
     columns: list[Column] = []
     if static or not dynamic:
-        columns += static_run.COLUMNS
+        columns += static_run.STATIC_COLUMNS
         _static(chosen, rows, jobs=jobs, since=since)
     if dynamic or not static:
-        columns += dynamic_run.COLUMNS
+        columns += dynamic_run.DYNAMIC_COLUMNS
         _dynamic(_trained(chosen, spec, upstream), rows, jobs=jobs, timeout=timeout, since=since)
     typed = shlex.join(["apply-patches", *(Path(part).name if part.startswith("/") else part for part in sys.argv[1:])])
     made = document(list(rows.values()), columns, upstream=upstream, command=typed, content=_content(upstream))
@@ -113,10 +113,10 @@ def _trained(chosen: Sequence[Pin], spec: str, upstream: str) -> list[Pin]:
 def _static(chosen: Sequence[Pin], rows: dict[str, Row], *, jobs: int, since: float) -> None:
     with ui.steps("static", total=len(chosen)) as progress:
 
-        def on_done(pin: Pin, found: tuple[dict[str, str], dict[str, Cell]]) -> None:
+        def on_done(pin: Pin, judged: tuple[dict[str, str], dict[str, Cell]]) -> None:
             row = rows[pin.version]
-            row.patches = found[0]
-            row.cells |= found[1]
+            row.patches, cells = judged
+            row.cells |= cells
             progress.update(progress.task_ids[0], description=f"static {pin.version}", advance=1)
 
         static_run.run(chosen, jobs=min(jobs, len(chosen)), since=since, on_done=on_done)
@@ -175,7 +175,8 @@ def _write(
 def _raise(made: dict[str, Any]) -> None:
     failed = [release for release in made["releases"] if release["verdict"] == "failed"]
     if failed:
-        logs = [cell["log"] for release in failed for cell in release["checks"].values() if cell["log"]]
+        cells = [cell for release in failed for cell in release["checks"].values()]
+        logs = [cell["log"] for cell in cells if cell["log"]]
         again = f"apply-patches vendor {spec_of(made['upstream'], failed[0]['version'])} --into fork"
         hint = f"cat {typed(logs[0])}" if logs else again
         raise CheckFailed(f"{len(failed)} of {len(made['releases'])} releases failed", hint=hint)

@@ -12,15 +12,15 @@ from slimfork.releases import pins
 from slimfork.releases.fetch import fetch, release_files
 from slimfork.releases.index import as_pin, open_index
 from slimfork.releases.objects import commit_date
-from slimfork.releases.origin import OFFICIAL
+from slimfork.releases.origin import REPOSITORIES
 from slimfork.releases.pins import Pin
 from slimfork.releases.refresh import Changes, compare
 from slimfork.terminal import ui
 from slimfork.terminal.errors import CheckFailed, UsageError
-from slimfork.terminal.naming import is_tag
+from slimfork.terminal.naming import UPSTREAMS, is_tag
 from slimfork.terminal.ui import Table
 
-WRITTEN = "written"
+LOCK_WRITTEN = "written"
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 dry_run = click.option("--dry-run", is_flag=True, help="Say what would change, and write nothing.")
@@ -37,7 +37,7 @@ def command() -> None:
 @as_json
 def list_(upstream: str | None, as_json: bool) -> None:
     """List the pinned releases, the newest last."""
-    chosen = [upstream] if upstream else list(pins.UPSTREAMS)
+    chosen = [upstream] if upstream else list(UPSTREAMS)
     pinned = [pin for name in chosen for pin in pins.load(name)]
     if as_json:
         ui.result_json([pin.as_json() for pin in pinned])
@@ -69,7 +69,7 @@ def add(spec: str, index_url: str | None, git: str | None, move: bool, dry_run: 
     The hash of a release is the one the index gives; the file is downloaded, checked against it, and read.
     """
     upstream, operator, version = pins.split_spec(spec)
-    if not operator or (operator == "@" and upstream not in OFFICIAL):
+    if not operator or (operator == "@" and upstream not in REPOSITORIES):
         raise UsageError(f"{spec!r} names no release on the index", hint=f"apply-patches pins add {upstream}==VERSION")
     if operator == "@" and not is_tag(version):
         version = f"v{version}"
@@ -124,8 +124,8 @@ def _on_index(upstream: str, version: str, index_url: str | None) -> Pin:
 
 def _offered(upstream: str, index_url: str | None) -> tuple[Pin, ...]:
     with ui.steps(f"asking the index for {upstream}"), open_index(index_url) as index:
-        found = [as_pin(upstream, package) for package in index.sdists(upstream)]
-    return tuple(sorted(found, key=lambda pin: pin.order))
+        published = [as_pin(upstream, package) for package in index.sdists(upstream)]
+    return tuple(sorted(published, key=lambda pin: pin.order))
 
 
 @command.command()
@@ -135,13 +135,13 @@ def _offered(upstream: str, index_url: str | None) -> tuple[Pin, ...]:
 @as_json
 def refresh(upstream: str | None, index_url: str | None, dry_run: bool, as_json: bool) -> None:
     """Bring the lock to what the index offers now. A changed hash is refused (exit code 1)."""
-    chosen = [upstream] if upstream else list(pins.UPSTREAMS)
+    chosen = [upstream] if upstream else list(UPSTREAMS)
     results: dict[str, Any] = {}
     for name in chosen:
         pinned = pins.load(name) if pins.lock_path(name).exists() else ()
         changes = compare(pinned, _offered(name, index_url))
         state = _state(changes, pinned, dry_run=dry_run)
-        if state == WRITTEN:
+        if state == LOCK_WRITTEN:
             pins.save(name, changes.pinned)
         results[name] = {**changes.as_json(), "lock": state}
         if not as_json:
@@ -159,7 +159,7 @@ def _state(changes: Changes, pinned: tuple[Pin, ...], *, dry_run: bool) -> str:
         return "refused"
     if changes.pinned == pinned:
         return "up to date"
-    return "not written (dry run)" if dry_run else WRITTEN
+    return "not written (dry run)" if dry_run else LOCK_WRITTEN
 
 
 def _report(name: str, changes: Changes, *, state: str) -> None:

@@ -12,7 +12,7 @@ from slimfork.forks.takeout import take_out
 from slimfork.git.guards import ready
 from slimfork.git.recovery import recover
 from slimfork.git.repo import open_repository
-from slimfork.terminal import report, ui
+from slimfork.terminal import telling, ui
 from slimfork.terminal.paths import PATH
 from slimfork.terminal.words import typed
 
@@ -34,12 +34,12 @@ def command(path: Path, patch: str | None, dry_run: bool, as_json: bool) -> None
         draft = take_out(fork, patch)
         made = [draft] if draft else []
         shas = commit(repository, fork, branch, made, dry_run=dry_run)
-    result = report.written(path, fork.release, made, shas, head=fork.head, dry_run=dry_run)
+    result = telling.written(path, fork.release, made, shas, head=fork.head, dry_run=dry_run)
     if as_json:
         ui.result_json(result)
     elif not made:
         ui.result(f"{path}: {fork.name}, nothing to take out")
     else:
-        report.say_commits(f"{path}: {fork.name}", result)
+        telling.say_commits(f"{path}: {fork.name}", result)
         if not dry_run:
             ui.result(f"next: apply-patches apply {typed(path)}  (puts them back)")

@@ -21,11 +21,11 @@ from slimfork.terminal.words import one_line, typed
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from slimfork.codemods.plan import Step
+    from slimfork.codemods.patch_plan import Step
     from slimfork.git.repo import Repository
 
-LISTED = 10
-STYLES = {"applied": "green", "pending": "yellow", "upstreamed": "cyan", "broken": "red"}
+LISTED_LINES = 10
+STATE_COLOURS = {"applied": "green", "pending": "yellow", "upstreamed": "cyan", "broken": "red"}
 
 
 @click.command()
@@ -85,7 +85,7 @@ def describe(repository: Repository, fork: Fork, path: Path) -> dict[str, Any]:
 
 
 def _patch(step: Step, fork: Fork) -> dict[str, Any]:
-    variant = step.patch.variant(known_as(load_series(fork.release.upstream), fork.release.version))
+    version = known_as(load_series(fork.release.upstream), fork.release.version)
     return {
         "id": step.patch.id,
         "title": step.patch.title,
@@ -94,7 +94,7 @@ def _patch(step: Step, fork: Fork) -> dict[str, Any]:
         "former": step.former,
         "problems": list(step.problems),
         "commit": fork.history.patches.get(step.patch.id) if step.state == "applied" else None,
-        "files": sorted({edit.file for edit in variant.edits}) if variant else [],
+        "files": sorted({edit.file for edit in step.patch.edits(version)}),
     }
 
 
@@ -106,7 +106,7 @@ def show(facts: dict[str, Any]) -> None:
     ui.result(f"{facts['path']}: {name} on {facts['branch'] or 'no branch'} ({origin}{tag})")
     table = Table("patch", "state", "commit", "files", "what it does", box=None, pad_edge=False)
     for patch in (patch for patch in facts["patches"] if patch["state"] != "excluded"):
-        state = Text(patch["state"], STYLES[patch["state"]])
+        state = Text(patch["state"], STATE_COLOURS[patch["state"]])
         title = f"{patch['title']} ({patch['reason']})" if patch["former"] else patch["title"]
         table.add_row(patch["id"], state, (patch["commit"] or "-")[:10], "\n".join(patch["files"]), title)
     if facts["found"]:
@@ -149,7 +149,7 @@ def _show_overlay(overlay: dict[str, Any]) -> None:
 def _show_list(title: str, lines: list[str]) -> None:
     if lines:
         ui.result(f"{title}: {len(lines)}")
-        for line in lines[:LISTED]:
+        for line in lines[:LISTED_LINES]:
             ui.result(f"  {one_line(line)}")
-        if len(lines) > LISTED:
-            ui.result(f"  and {len(lines) - LISTED} more")
+        if len(lines) > LISTED_LINES:
+            ui.result(f"  and {len(lines) - LISTED_LINES} more")

@@ -15,7 +15,7 @@ from slimfork.git.gitprogram import check_git
 from slimfork.releases import pins
 from slimfork.releases.exclusions import reason
 from slimfork.releases.fetch import release_files
-from slimfork.terminal import report, ui
+from slimfork.terminal import telling, ui
 from slimfork.terminal.errors import UsageError
 from slimfork.terminal.paths import PATH
 from slimfork.terminal.words import typed
@@ -69,7 +69,7 @@ def command(
     else:
         tidy(_place(path))
         head = refuse_other(path, pin, no_compat=no_compat, skip=skip)
-    result = report.written(path, release, made, shas, head=head, dry_run=dry_run)
+    result = telling.written(path, release, made, shas, head=head, dry_run=dry_run)
     result |= {"sha256": pin.sha256 or None, "commit": pin.commit or None, "unpinned": unpinned}
     if as_json:
         ui.result_json(result)
@@ -77,8 +77,8 @@ def command(
         ui.result(f"{path}: {pin.upstream} {pin.version}, nothing to do")
     else:
         word = " (unpinned)" if unpinned else ""
-        report.say_commits(f"{path}: {pin.upstream} {pin.version}{word}, {pin.proof_in_words}", result)
-        report.say_next(path, result)
+        telling.say_commits(f"{path}: {pin.upstream} {pin.version}{word}, {pin.proof_in_words}", result)
+        telling.say_next(path, result)
 
 
 def find(spec: str, index_url: str | None, *, allow_unpinned: bool) -> pins.Pin:

@@ -17,18 +17,18 @@ from slimfork.terminal.errors import CheckFailed, UsageError
 from slimfork.terminal.paths import PATH
 from slimfork.terminal.ui import Table
 from slimfork.terminal.words import typed
-from slimfork.verify.upstream_tests import ROLES, Verdict, run_upstream_tests
+from slimfork.verify.upstream_tests import ROLES, TestVerdict, run_upstream_tests
 from slimfork.verify.verify import CHECKS, verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from slimfork.verify.upstream_tests import Compared
-    from slimfork.verify.verify import Check, Outcome, Role
+    from slimfork.verify.verify import Check, CheckOutcome, Role
 
-COLOURS = {"pass": "green", "FAIL": "bold red", "not run": "yellow"}
+VERDICT_COLOURS = {"pass": "green", "FAIL": "bold red", "not run": "yellow"}
 CHECK_TIME, TEST_TIME = 600.0, 300.0  # seconds
-MEANINGS: dict[Verdict, str] = {
+MEANINGS: dict[TestVerdict, str] = {
     "regressed": "passed before, not on the fork",
     "flaky": "failed once on the fork, then passed",
     "mended": "not on pristine, passed on the fork",
@@ -100,7 +100,7 @@ def _check(path: Path, work: Path | None, timeout: float, *, as_json: bool) -> N
         )
 
 
-def _run(path: Path, work: Path, timeout: float) -> list[Outcome]:
+def _run(path: Path, work: Path, timeout: float) -> list[CheckOutcome]:
     with ui.steps("verify", total=len(CHECKS)) as progress:
         started = 0
 
@@ -112,7 +112,7 @@ def _run(path: Path, work: Path, timeout: float) -> list[Outcome]:
         return verify(path, work, timeout=timeout, on_start=on_start)
 
 
-def _say(path: Path, outcomes: list[Outcome], place: _Work, *, as_json: bool) -> None:
+def _say(path: Path, outcomes: list[CheckOutcome], place: _Work, *, as_json: bool) -> None:
     if as_json:
         ui.result_json(
             {
@@ -125,7 +125,7 @@ def _say(path: Path, outcomes: list[Outcome], place: _Work, *, as_json: bool) ->
         return
     table = Table("check", "verdict", "seconds", "detail", title=f"verify {path}")
     for o in outcomes:
-        table.add_row(o.title, Text(o.verdict, COLOURS[o.verdict]), f"{o.seconds:.1f}", o.detail)
+        table.add_row(o.title, Text(o.verdict, VERDICT_COLOURS[o.verdict]), f"{o.seconds:.1f}", o.detail)
     ui.result_table(table)
     if place.keep:
         ui.note(f"all logs and files: {place.folder}")
@@ -134,7 +134,7 @@ def _say(path: Path, outcomes: list[Outcome], place: _Work, *, as_json: bool) ->
 def _compare(path: Path, work: Path | None, timeout: float, expression: str | None, *, as_json: bool) -> None:
     with _worked_in(work) as place:
         tests = _run_tests(path, place.folder, timeout, expression)
-        counts = {verdict: sum(test.verdict == verdict for test in tests) for verdict in get_args(Verdict)}
+        counts = {verdict: sum(test.verdict == verdict for test in tests) for verdict in get_args(TestVerdict)}
         problem = _problem(counts) if tests else None
         place.keep = place.keep or problem is not None
     _say_tests(path, tests, counts, place, ok=problem is None, as_json=as_json)
@@ -153,7 +153,7 @@ def _run_tests(path: Path, work: Path, timeout: float, expression: str | None) -
         return run_upstream_tests(path, work, timeout=timeout, expression=expression, on_test=on_test)
 
 
-def _problem(counts: dict[Verdict, int]) -> str | None:
+def _problem(counts: dict[TestVerdict, int]) -> str | None:
     if counts["regressed"]:
         return f"{counts['regressed']} of upstream's tests passed before and not on the fork"
     if not counts["passed"] + counts["mended"] + counts["flaky"]:
@@ -162,7 +162,7 @@ def _problem(counts: dict[Verdict, int]) -> str | None:
 
 
 def _say_tests(
-    path: Path, tests: list[Compared], counts: dict[Verdict, int], place: _Work, *, ok: bool, as_json: bool
+    path: Path, tests: list[Compared], counts: dict[TestVerdict, int], place: _Work, *, ok: bool, as_json: bool
 ) -> None:
     if as_json:
         ui.result_json(
@@ -187,7 +187,7 @@ def _say_tests(
         ui.note(f"all logs and files: {place.folder}")
 
 
-def _counts_table(path: Path, counts: dict[Verdict, int], before: str) -> Table:
+def _counts_table(path: Path, counts: dict[TestVerdict, int], before: str) -> Table:
     table = Table("upstream's tests", "", "number", title=f"verify --upstream-tests {path}: fork against {before}")
     for verdict, count in counts.items():
         colour = "bold red" if verdict == "regressed" and count else ""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from slimfork.forks.making import draft, is_free, refuse_other
 from slimfork.git.building import build
+from slimfork.inside import inside
 from slimfork.inside.place import Place, StageError, take_along, take_away
 from slimfork.qr import qr
 from slimfork.releases import pins
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Demo", "StageError"]
 
-STEPS = ("demo_steps.py", "demo_ultralytics.py", "demo_yolov5.py", "scripts_yolov5.py")
+DEMO_FILES = inside.steps("demo")
 STATE = "state.json"
 
 
@@ -70,7 +71,7 @@ class Demo:
         self._begin()
         self._stage("vendor", f"vendor {self.spec}", self._vendor)
         self._stage("draw", "draw pictures of QR codes", self._draw)
-        take_along(STEPS, self.out)
+        take_along(DEMO_FILES, self.out)
         try:
             self._train("dense", "train dense")
             self._train("sparse", "train with the sparsity penalty")
@@ -78,7 +79,7 @@ class Demo:
             self._train("slim", "fine-tune what is left")
             report = self._stage("report", "export, measure and draw", self._report)
         finally:
-            take_away(STEPS, self.out)
+            take_away(DEMO_FILES, self.out)
         seconds = {name: done["seconds"] for name, done in self._state()["stages"].items()}
         return {**report, "seconds": seconds, "spec": self.spec, "imgsz": self.recipe.imgsz}
 
@@ -146,7 +147,7 @@ class Demo:
 
     def _inside(self, step: str, arguments: dict[str, Any]) -> Any:
         name = arguments["name"] if step == "train" else step
-        return self._python(name, STEPS[0], step, json.dumps(arguments))
+        return self._python(name, DEMO_FILES[0].name, step, json.dumps(arguments))
 
     def _python(self, name: str, *arguments: str | Path) -> dict[str, Any]:
         def heard(facts: dict[str, Any]) -> None:

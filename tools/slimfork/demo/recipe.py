@@ -36,7 +36,7 @@ class Recipe:
         return {**self.common, "imgsz": self.imgsz, "data": str(data), "name": name, **self.stages[name]}
 
 
-ULTRALYTICS = Recipe(
+ULTRALYTICS_RECIPE = Recipe(
     prune=("--target", "flops=0.2", "--round-to", "16"),
     common={
         "batch": 16,
@@ -70,22 +70,26 @@ ULTRALYTICS = Recipe(
     },
 )
 
-STILL = dict.fromkeys(("mosaic", "mixup", "degrees", "shear", "perspective", "flipud"), 0.0)
+AS_DRAWN = dict.fromkeys(("mosaic", "mixup", "degrees", "shear", "perspective", "flipud"), 0.0)
 QUICK = ("--noval", "--cache")
-YOLOV5 = Recipe(
+YOLOV5_RECIPE = Recipe(
     prune=("--thres", "0.01", "--rate", "8"),
     # Upstream steps once in 64 pictures whatever the batch, so it takes more epochs for the same number of steps.
-    common={"batch": 16, "options": (*QUICK, "--optimizer", "AdamW"), "hyp": {**STILL, "lr0": 0.004, "momentum": 0.9}},
+    common={
+        "batch": 16,
+        "options": (*QUICK, "--optimizer", "AdamW"),
+        "hyp": {**AS_DRAWN, "lr0": 0.004, "momentum": 0.9},
+    },
     stages={
         "dense": {"model": "n", "epochs": 20},
         "sparse": {
             "model": "dense.pt",
             "epochs": 16,
             "options": (*QUICK, "--sl", "0.55"),
-            "hyp": {**STILL, "lr0": 0.03, "lrf": 0.3},
+            "hyp": {**AS_DRAWN, "lr0": 0.03, "lrf": 0.3},
         },
         "slim": {"model": "pruned.pt", "epochs": 24},
     },
 )
 
-RECIPES = {"ultralytics": ULTRALYTICS, "yolov5": YOLOV5}
+RECIPES = {"ultralytics": ULTRALYTICS_RECIPE, "yolov5": YOLOV5_RECIPE}

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 INIT = "ultralytics/__init__.py"
 INITS = {"ultralytics": INIT, "yolov5": "yolov5/__init__.py"}
-OFFICIAL = ("models/yolo.py", "models/yolov5s.yaml", "detect.py", "train.py")  # YOLOv5's own repository
-ALIKE = tuple(name for name in OFFICIAL if name.endswith(".py"))  # YOLOv3, YOLOv7 and YOLOR have these, too
+OFFICIAL_FILES = ("models/yolo.py", "models/yolov5s.yaml", "detect.py", "train.py")  # YOLOv5's own repository
+ALIKE = tuple(name for name in OFFICIAL_FILES if name.endswith(".py"))  # YOLOv3, YOLOv7 and YOLOR have these, too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class Release:
 
 def is_official(files: Mapping[str, bytes]) -> bool:
     """Tell whether a tree is laid out as YOLOv5's own repository is, which does not say its version."""
-    return all(name in files for name in OFFICIAL)
+    return all(name in files for name in OFFICIAL_FILES)
 
 
 def detect(files: Mapping[str, bytes], path: Path) -> Release:
@@ -66,7 +66,7 @@ def detect(files: Mapping[str, bytes], path: Path) -> Release:
 
 def _unknown(files: Mapping[str, bytes], path: Path) -> UsageError:
     if all(name in files for name in ALIKE):
-        message = f"{path} is a relative of YOLOv5: it has no {OFFICIAL[1]}"
+        message = f"{path} is a relative of YOLOv5: it has no {OFFICIAL_FILES[1]}"
         return UsageError(message, hint="apply-patches vendor yolov5 --into fork")
     lacks = f"it has neither {' nor '.join(INITS.values())} nor YOLOv5's train.py"
     if "setup.py" in files or "pyproject.toml" in files:

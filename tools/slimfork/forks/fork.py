@@ -8,13 +8,13 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from slimfork.codemods.patch import known_as, load_series
-from slimfork.codemods.plan import Plan, Step, make_plan
+from slimfork.codemods.patch_plan import PatchPlan, Step, plan_patches
 from slimfork.forks.handwork import Handwork, look
 from slimfork.forks.history import History, overlay_base, read_history
 from slimfork.forks.identity import release_of
 from slimfork.forks.overlay import digest, manifest_path, overlay_files, slim_folder, write_manifest
 from slimfork.git import commits, skipping
-from slimfork.git.gitout import blob_hash
+from slimfork.git.gitout import REGULAR, blob_hash
 from slimfork.releases import pins
 from slimfork.releases.exclusions import reason
 from slimfork.terminal.errors import UsageError
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from slimfork.forks.detect import Release
     from slimfork.git.repo import Repository
 
-REGULAR = "100644"
 FileState = Literal["present", "missing", "outdated", "modified", "foreign", "dropped"]
 
 
@@ -83,7 +82,7 @@ class Overlay:
 
     def having(self, state: FileState) -> list[str]:
         """Return the files in a state, sorted."""
-        return sorted(path for path, found in self.states.items() if found == state)
+        return sorted(path for path, actual in self.states.items() if actual == state)
 
     @property
     def state(self) -> str:
@@ -107,7 +106,7 @@ class Fork:
     tree: Tree
     release: Release
     history: History
-    plan: Plan
+    plan: PatchPlan
     overlay: Overlay
     left_out: bool
     skipped: frozenset[str] = frozenset()
@@ -197,7 +196,7 @@ def plan_series(
     left_out: bool,
     skipped: Collection[str] = (),
     pristine: bool = False,
-) -> Plan:
+) -> PatchPlan:
     """Plan every patch of an upstream; compatibility patches that are left out and not there are `excluded`."""
     series = load_series(release.upstream)
     if not series:
@@ -205,8 +204,10 @@ def plan_series(
         raise UsageError(f"there are no patches for {release.upstream} yet", hint=hint)
     _refuse_excluded(series, release)
 
-    def plan(patches: Sequence[Patch]) -> Plan:
-        return make_plan(files, upstream=release.upstream, version=release.version, series=patches, pristine=pristine)
+    def plan(patches: Sequence[Patch]) -> PatchPlan:
+        return plan_patches(
+            files, upstream=release.upstream, version=release.version, series=patches, pristine=pristine
+        )
 
     out = [p for p in series if p.id in skipped or (left_out and p.compat)]
     if not out:
@@ -282,8 +283,8 @@ def read_overlay(repository: Repository, tree: Tree, history: History, release: 
 def _file_state(tree: Tree, path: str, new: bytes, base: str | None) -> FileState:
     if path not in tree:
         return "missing"
-    found = tree.entries[path].blob
-    if found == blob_hash(new, found):
+    blob = tree.entries[path].blob
+    if blob == blob_hash(new, blob):
         return "present"
     if base is None:
         return "foreign"

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from slimfork.forks.detect import Release
     from slimfork.forks.fork import Tree
     from slimfork.git.repo import Repository
-    from slimfork.handmade.handmade import Finding
+    from slimfork.handmade.handmade import HandEdit
 
 # What a penalty is written with, and what it is about: a file that holds both may be a helper of the training.
-SEED = r"\.grad|_foreach_|norm\(|abs\(|absolute\(|l1_loss|sign\(|shrink"
-ABOUT = r"BatchNorm|Norm2d|[^a-z]bn|bn[^a-z]|\.weight|\.gamma"
+GREP_SEED = r"\.grad|_foreach_|norm\(|abs\(|absolute\(|l1_loss|sign\(|shrink"
+GREP_ABOUT = r"BatchNorm|Norm2d|[^a-z]bn|bn[^a-z]|\.weight|\.gamma"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +40,11 @@ class Handwork:
         changes: Path to content without those that can be taken out.
     """
 
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[HandEdit, ...] = ()
     changes: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
-    def refused(self) -> tuple[Finding, ...]:
+    def refused(self) -> tuple[HandEdit, ...]:
         """Those that nobody but the user can take out."""
         return tuple(f for f in self.findings if f.refusal)
 
@@ -80,17 +80,17 @@ def look(
     if not ways:
         return Handwork()
     shapes = [shape for way in ways for shape in way.files]
-    helpers = _holding(repository, commit, SEED) & _holding(repository, commit, ABOUT)
+    helpers = _holding(repository, commit, GREP_SEED) & _holding(repository, commit, GREP_ABOUT)
     paths = [p for p in tree if p in helpers or any(fnmatchcase(p, shape) for shape in shapes)]
     files = {p: tree[p] for p in paths if not p.startswith(ours) and not _is_pristine(tree, pristine, p)}
-    found = find(series, files, pristine)
-    if not found:
+    edits = find(series, files, pristine)
+    if not edits:
         return Handwork()
-    published: Mapping[str, bytes] | None = pristine or _published(release, found)
+    published: Mapping[str, bytes] | None = pristine or _published(release, edits)
     if published is not pristine:
-        found = find(series, files, published)
-    taken = [f for f in found if not f.refusal]
-    return Handwork(findings=found, changes=without(files, taken, published))
+        edits = find(series, files, published)
+    taken = [edit for edit in edits if not edit.refusal]
+    return Handwork(findings=edits, changes=without(files, taken, published))
 
 
 def _holding(repository: Repository, commit: str, pattern: str) -> set[str]:
@@ -105,10 +105,10 @@ def _is_pristine(tree: Tree, pristine: Tree | None, path: str) -> bool:
     return known is not None and known.blob == tree.entries[path].blob
 
 
-def _published(release: Release, found: Sequence[Finding]) -> Mapping[str, bytes] | None:
+def _published(release: Release, edits: Sequence[HandEdit]) -> Mapping[str, bytes] | None:
     """Return the files of the release from the cache; from the index only where nothing else tells what was there."""
     pin = next((p for p in pins.load(release.upstream) if p.version == release.version), None)
-    needed = any("the release's own lines are gone" in f.refusal for f in found)
+    needed = any("the release's own lines are gone" in edit.refusal for edit in edits)
     if pin is None or not (needed or is_cached(pin)):
         return None
     try:

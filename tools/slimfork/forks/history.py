@@ -25,7 +25,7 @@ RELEASE = re.compile(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Import:
+class PristineImport:
     """The pristine import that a fork stands on; of what it imports, `sha256` or `commit`, or neither."""
 
     sha: str
@@ -45,38 +45,38 @@ class History:
         commits: The commits after `base`, oldest first.
     """
 
-    imported: Import | None
+    imported: PristineImport | None
     base: str | None
     commits: tuple[LoggedCommit, ...]
 
     @property
     def patches(self) -> dict[str, str]:
         """Patch id to the commit that applied it last, without those that were taken out since."""
-        found: dict[str, str] = {}
+        commit_of: dict[str, str] = {}
         for commit in self.commits:
             marks = commits.trailers(commit.message)
             for patch in marks.get(commits.NO_PATCH, ()):
-                found.pop(patch, None)
-            found.update(dict.fromkeys(marks.get(commits.PATCH, ()), commit.sha))
-        return found
+                commit_of.pop(patch, None)
+            commit_of.update(dict.fromkeys(marks.get(commits.PATCH, ()), commit.sha))
+        return commit_of
 
     @property
     def overlays(self) -> tuple[LoggedCommit, ...]:
         """The commits of the overlay since it was last taken out, oldest first."""
-        found: list[LoggedCommit] = []
+        standing: list[LoggedCommit] = []
         for commit in self.commits:
             marks = commits.trailers(commit.message)
             if commits.NO_OVERLAY in marks:
-                found = []
+                standing = []
             if commits.OVERLAY_ID in marks:
-                found.append(commit)
-        return tuple(found)
+                standing.append(commit)
+        return tuple(standing)
 
     @property
     def had_overlay(self) -> bool:
         """Whether the overlay is there or has been there."""
         marks = [commits.trailers(c.message) for c in self.commits]
-        return any(key in found for found in marks for key in (commits.OVERLAY_ID, commits.NO_OVERLAY))
+        return any(key in trailers for trailers in marks for key in (commits.OVERLAY_ID, commits.NO_OVERLAY))
 
     @property
     def choices(self) -> frozenset[str]:
@@ -114,8 +114,8 @@ class History:
         """Upstream and version that the newest of our commits names, or None."""
         for commit in filter(_is_ours, reversed(self.commits)):
             for value in commits.trailers(commit.message).get(commits.UPSTREAM, ()):
-                if found := RELEASE.fullmatch(value):
-                    return found["upstream"], found["version"]
+                if match := RELEASE.fullmatch(value):
+                    return match["upstream"], match["version"]
         return (self.imported.upstream, self.imported.version) if self.imported else None
 
 
@@ -154,17 +154,17 @@ def _before(first: LoggedCommit) -> str | None:
     return next(iter(first.parents), None)
 
 
-def _import(commit: LoggedCommit) -> Import | None:
+def _import(commit: LoggedCommit) -> PristineImport | None:
     """Return what a commit imports, or None: a user's line may look like our trailer, but not its author."""
-    found = RELEASE.fullmatch(commits.trailers(commit.message).get(commits.UPSTREAM, ("",))[0])
-    if found is None or _is_ours(commit) or commit.author != commits.MAIL:
+    match = RELEASE.fullmatch(commits.trailers(commit.message).get(commits.UPSTREAM, ("",))[0])
+    if match is None or _is_ours(commit) or commit.author != commits.MAIL:
         return None
-    return Import(
+    return PristineImport(
         sha=commit.sha,
-        upstream=found["upstream"],
-        version=found["version"],
-        sha256=found["sha256"] or "",
-        commit=found["commit"] or "",
+        upstream=match["upstream"],
+        version=match["version"],
+        sha256=match["sha256"] or "",
+        commit=match["commit"] or "",
     )
 
 

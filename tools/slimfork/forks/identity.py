@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from slimfork.codemods.patch import load_series
-from slimfork.codemods.plan import make_plan
+from slimfork.codemods.patch_plan import plan_patches
 from slimfork.codemods.stated_version import stated_version
 from slimfork.forks.detect import INITS, Release, detect, is_official
 from slimfork.releases import pins
@@ -37,13 +37,13 @@ def release_of(repository: Repository, tree: Files, history: History, imported: 
     """
     if is_official(tree):
         return _official(repository, tree, history)
-    found = detect(tree, repository.root)
+    release = detect(tree, repository.root)
     if history.imported is None or imported is None:
-        return found
-    init = INITS[found.upstream]
+        return release
+    init = INITS[release.upstream]
     if stated_version(imported.get(init, b"")) == stated_version(tree[init]):
         return Release(upstream=history.imported.upstream, version=history.imported.version)
-    return found  # the tree has moved on from its import
+    return release  # the tree has moved on from its import
 
 
 def _official(repository: Repository, tree: Files, history: History) -> Release:
@@ -85,12 +85,12 @@ def best_fit(tree: Files, versions: Sequence[str]) -> tuple[str, int]:
     That is the one with the fewest patches that do not fit, and of these the one that makes the most edits: patches
     of a later tag can fit by not caring for what an earlier one needs.
     """
-    found: list[tuple[int, int, int]] = []
+    fits: list[tuple[int, int, int]] = []
     with ui.steps("which tag fits", total=len(versions)) as progress:
         for at, version in enumerate(versions):
-            plan = make_plan(tree, upstream=YOLOV5, version=version, series=load_series(YOLOV5))
+            plan = plan_patches(tree, upstream=YOLOV5, version=version, series=load_series(YOLOV5))
             standing = [s.patch.variant(version) for s in plan.steps if s.state in {"pending", "applied"}]
-            found.append((len(plan.broken), -sum(len(variant.edits) for variant in standing if variant), at))
+            fits.append((len(plan.broken), -sum(len(variant.edits) for variant in standing if variant), at))
             progress.advance(progress.task_ids[0])
-    broken, _, at = min(found)
+    broken, _, at = min(fits)
     return versions[at], broken

@@ -12,10 +12,11 @@ from slimfork.forks.fork import plan_series, read_fork
 from slimfork.forks.overlay import overlay_files
 from slimfork.git import commits, skipping
 from slimfork.git.building import refuse_place
+from slimfork.git.gitout import EXECUTABLE, REGULAR
 from slimfork.git.recovery import heal
 from slimfork.git.repo import open_repository
 from slimfork.releases import pins
-from slimfork.terminal import report
+from slimfork.terminal import telling
 from slimfork.terminal.errors import ConflictError, UsageError
 from slimfork.terminal.words import typed
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
     from slimfork.releases.archive import File
     from slimfork.releases.pins import Pin
-
-EXECUTABLE, REGULAR = "100755", "100644"
 
 
 def is_free(path: Path) -> bool:
@@ -55,7 +54,7 @@ def draft(
     plan = plan_series(contents, release, left_out=no_compat, skipped=skipped, pristine=True)
     others = f"apply-patches pins list {pin.upstream}, for another release"
     again = skipping.way_out(plan, f"apply-patches vendor {pin.spec} --into {path}")
-    report.refuse_broken(plan, path, as_json=as_json, hint=again or others)
+    telling.refuse_broken(plan, path, as_json=as_json, hint=again or others)
     overlay = overlay_files(pin.upstream, pin.version)
     taken = sorted(overlay.keys() & contents.keys())
     if taken:

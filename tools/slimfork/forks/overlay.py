@@ -65,11 +65,11 @@ def read_manifest(content: bytes) -> dict[str, str]:
         ValueError: It is not as we write them, such as after a merge; the message has the line.
     """
     lines = content.decode("utf-8", "replace").splitlines()
-    found = [MANIFEST_LINE.fullmatch(line) for line in lines]
-    bad = next((number for number, match in enumerate(found, 1) if match is None), 0 if lines else 1)
+    matches = [MANIFEST_LINE.fullmatch(line) for line in lines]
+    bad = next((number for number, match in enumerate(matches, 1) if match is None), 0 if lines else 1)
     if bad:
         raise ValueError(f"line {bad} is not `<SHA-256>  <path>`")
-    return {match[2]: match[1] for match in found if match}
+    return {match[2]: match[1] for match in matches if match}
 
 
 def digest(content: bytes) -> str:

@@ -6,7 +6,7 @@ from collections import ChainMap
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, cast
 
-from slimfork.codemods.plan import make_plan
+from slimfork.codemods.patch_plan import plan_patches
 from slimfork.forks.fork import FileState, Tree
 from slimfork.git import commits
 from slimfork.git.merge import merge
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from slimfork.codemods.patch import Patch
     from slimfork.forks.fork import Fork
 
-OURS: tuple[FileState, ...] = ("present", "outdated", "dropped")  # the states of files that are as we left them
+OUR_STATES: tuple[FileState, ...] = ("present", "outdated", "dropped")  # the states of files that are as we left them
 
 
 def take_out(fork: Fork, patch: str | None) -> commits.Draft | None:
@@ -35,7 +35,7 @@ def take_out(fork: Fork, patch: str | None) -> commits.Draft | None:
     applied = [s.patch.formerly if s.former else s.patch for s in fork.plan.steps if s.state == "applied" or s.former]
     going = applied if patch is None else [p for p in applied if p.id == _known(fork, patch)]
     _refuse_broken(fork, patch)
-    overlay = [] if patch else [path for state in OURS for path in fork.overlay.having(state)]
+    overlay = [] if patch else [path for state in OUR_STATES for path in fork.overlay.having(state)]
     changes = _without(fork, applied, going) if going else {}
     edited = [] if patch else fork.overlay.having("modified")
     if edited:
@@ -94,7 +94,7 @@ def _without(fork: Fork, applied: Sequence[Patch], going: Sequence[Patch]) -> di
 
 
 def _outcome(fork: Fork, pristine: Tree, series: Sequence[Patch]) -> dict[str, bytes]:
-    plan = make_plan(pristine, upstream=fork.release.upstream, version=fork.release.version, series=series)
+    plan = plan_patches(pristine, upstream=fork.release.upstream, version=fork.release.version, series=series)
     if plan.broken:
         names = ", ".join(s.patch.id for s in plan.broken)
         hint = f"git -C {typed(fork.repository.root)} log --oneline, then git revert the commit of the patch"
@@ -106,7 +106,7 @@ def _check(fork: Fork, changes: dict[str, bytes], applied: Sequence[Patch], goin
     """Refuse a merge after which a patch would be neither there nor gone."""
     after = ChainMap(changes, cast("MutableMapping[str, bytes]", fork.tree))
     release = fork.release
-    plan = make_plan(after, upstream=release.upstream, version=release.version, series=applied)
+    plan = plan_patches(after, upstream=release.upstream, version=release.version, series=applied)
     gone = {p.id for p in going}
     wrong = [s.patch.id for s in plan.steps if s.state != ("pending" if s.patch.id in gone else "applied")]
     if wrong:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-LONGEST = 200  # bytes; a name has 255 at most, and some file systems give fewer
+LONGEST_NAME = 200  # bytes; a name has 255 at most, and some file systems give fewer
 ELSEWHERE = "--into a folder that is not there yet"
 MAIN, PRISTINE = "refs/heads/slim", "refs/heads/upstream"
 
@@ -83,7 +83,7 @@ def tidy(target: Path) -> None:
 def _place(target: Path) -> Path:
     """Return the folder beside a target in which it is built; a name as long as names may be is cut short for it."""
     name = target.name
-    if len(os.fsencode(name)) > LONGEST:
+    if len(os.fsencode(name)) > LONGEST_NAME:
         name = hashlib.sha256(os.fsencode(name)).hexdigest()
     return target.parent / f".{name}.slimfork"
 

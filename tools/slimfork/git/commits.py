@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from slimfork.codemods.patch import Patch
-    from slimfork.codemods.plan import Plan
+    from slimfork.codemods.patch_plan import PatchPlan
     from slimfork.releases.pins import Pin
 
 MAIL = "apply-patches@slimfork.invalid"  # RFC 2606: nobody's, so that nobody but us is the author of our commits
@@ -122,10 +122,10 @@ def revert_message(patches: Sequence[Patch], trailer: str, *, overlay: bool) -> 
 
 def trailers(text: str) -> dict[str, tuple[str, ...]]:
     """Return our trailers of a message, wherever they stand: a squash leaves them in its middle."""
-    found: dict[str, tuple[str, ...]] = {}
+    values: dict[str, tuple[str, ...]] = {}
     for key, value in TRAILER.findall(text):
-        found[key] = (*found.get(key, ()), value)
-    return found
+        values[key] = (*values.get(key, ()), value)
+    return values
 
 
 def stream(drafts: Sequence[Draft], *, start: str | None, ref: str) -> bytes:
@@ -166,7 +166,7 @@ def _quoted(path: str) -> bytes:
 
 
 def drafts(
-    plan: Plan,
+    plan: PatchPlan,
     overlay: Mapping[str, bytes | None],
     *,
     mode: Callable[[str], str],

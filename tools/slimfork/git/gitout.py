@@ -6,17 +6,21 @@ import hashlib
 import os
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from slimfork.terminal.errors import SlimforkError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LOG_FORMAT = "%H%x00%P%x00%ct%x00%ae%x00%ce%x00%B"
 SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 REF = re.compile(r"refs/(?:heads|tags)/(?!.*(?:\.\.|//|@\{|\.lock$|\.lock/|/\.|/$|\.$))[^\x00-\x20~^:?*\[\\\x7f]+")
-SYMLINK = "120000"
+REGULAR, EXECUTABLE, SYMLINK = "100644", "100755", "120000"  # modes of files in a tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class TreeFile:
     """A file of a tree: its git mode, such as "100644", and the hash of its blob."""
 
     mode: str
@@ -24,12 +28,12 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class FileChange:
     """What a file was and is, between two trees; None where it is not there."""
 
     path: str
-    old: Entry | None
-    new: Entry | None
+    old: TreeFile | None
+    new: TreeFile | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,45 +79,42 @@ def checked_ref(text: str) -> str:
     return text
 
 
-def parse_tree(out: bytes) -> dict[str, Entry]:
+def parse_tree(out: bytes) -> dict[str, TreeFile]:
     """Parse `git ls-tree -r -z`: path to entry, without links and submodules."""
     entries = {}
-    for line in filter(None, out.split(b"\0")):
-        facts, _, path = line.partition(b"\t")
-        mode, kind, blob = facts.decode("ascii").split()
+    for path, (mode, kind, blob) in _facts(out):
         if kind == "blob" and mode != SYMLINK:
-            entries[os.fsdecode(path)] = Entry(mode=mode, blob=blob)
+            entries[path] = TreeFile(mode=mode, blob=blob)
     return entries
 
 
 def parse_others(out: bytes) -> frozenset[str]:
     """Parse `git ls-tree -r -z`: the paths of links and submodules, which `parse_tree` leaves out."""
-    lines = (line.partition(b"\t") for line in out.split(b"\0") if line)
-    kinds = ((facts.decode("ascii").split(), path) for facts, _, path in lines)
-    return frozenset(os.fsdecode(path) for (mode, kind, _), path in kinds if kind != "blob" or mode == SYMLINK)
+    return frozenset(path for path, (mode, kind, _) in _facts(out) if kind != "blob" or mode == SYMLINK)
 
 
 def parse_flags(out: bytes) -> dict[str, str]:
     """Parse `git ls-files -v -z`: path to the flag that hides its changes from git, of those that have one."""
-    found = {}
+    flags = {}
     for line in filter(None, out.split(b"\0")):
         tag, path = line[:1], os.fsdecode(line[2:])
         if tag in b"Ss":
-            found[path] = "skip-worktree"
+            flags[path] = "skip-worktree"
         elif tag.islower():
-            found[path] = "assume-unchanged"
-    return found
+            flags[path] = "assume-unchanged"
+    return flags
 
 
-def parse_index(out: bytes) -> dict[str, Entry]:
+def parse_index(out: bytes) -> dict[str, TreeFile]:
     """Parse `git ls-files -s -z`: path to entry, without the sides of a conflict."""
-    found = {}
+    return {path: TreeFile(mode=mode, blob=blob) for path, (mode, blob, stage) in _facts(out) if stage == "0"}
+
+
+def _facts(out: bytes) -> Iterator[tuple[str, list[str]]]:
+    """Yield the path of each file that git lists with `-z`, and the words that it has before the tab."""
     for line in filter(None, out.split(b"\0")):
-        facts, _, path = line.partition(b"\t")
-        mode, blob, stage = facts.decode("ascii").split()
-        if stage == "0":
-            found[os.fsdecode(path)] = Entry(mode=mode, blob=blob)
-    return found
+        words, _, path = line.partition(b"\t")
+        yield os.fsdecode(path), words.decode("ascii").split()
 
 
 def parse_worktrees(out: bytes) -> list[tuple[str, str]]:
@@ -121,28 +122,28 @@ def parse_worktrees(out: bytes) -> list[tuple[str, str]]:
 
     The first one is that of the repository itself, bare ones included.
     """
-    found: list[tuple[str, str]] = []
+    worktrees: list[tuple[str, str]] = []
     for line in out.decode("utf-8", "surrogateescape").splitlines():
         key, _, value = line.partition(" ")
         if key == "worktree":
-            found.append((value, ""))
+            worktrees.append((value, ""))
         elif key == "branch":
-            found[-1] = (found[-1][0], value)
-    return found
+            worktrees[-1] = (worktrees[-1][0], value)
+    return worktrees
 
 
-def parse_changes(out: bytes) -> list[Change]:
+def parse_changes(out: bytes) -> list[FileChange]:
     """Parse `git diff-tree -r -z --no-renames` of two commits."""
     fields = out.split(b"\0")[:-1]
-    found = []
+    changes = []
     for facts, path in zip(fields[::2], fields[1::2], strict=True):
         old_mode, new_mode, old, new, _ = facts.decode("ascii").lstrip(":").split()
-        found.append(Change(path=os.fsdecode(path), old=_side(old_mode, old), new=_side(new_mode, new)))
-    return found
+        changes.append(FileChange(path=os.fsdecode(path), old=_side(old_mode, old), new=_side(new_mode, new)))
+    return changes
 
 
-def _side(mode: str, blob: str) -> Entry | None:
-    return Entry(mode=mode, blob=blob) if blob.strip("0") else None
+def _side(mode: str, blob: str) -> TreeFile | None:
+    return TreeFile(mode=mode, blob=blob) if blob.strip("0") else None
 
 
 def parse_log(out: bytes) -> list[LoggedCommit]:

@@ -45,10 +45,10 @@ def check_git() -> None:
         UsageError: It is not there, does not start, does not understand the user's settings, or is too old.
     """
     answer = _ask()
-    found = re.search(r"\bversion (\d+)\.(\d+)", answer)
-    if not found:
+    match = re.search(r"\bversion (\d+)\.(\d+)", answer)
+    if not match:
         raise UsageError(f"`git version` answers {answer.strip()[:80]!r}", hint="see which git it is: command -v git")
-    if (int(found[1]), int(found[2])) < MINIMUM:
+    if (int(match[1]), int(match[2])) < MINIMUM:
         version, needed = answer.split("version ", 1)[1].split()[0], ".".join(map(str, MINIMUM))
         hint = "install a newer git, and see that it is the one that is found: command -v git"
         raise UsageError(f"git {version} is too old: slimfork needs git {needed} or newer", hint=hint)

@@ -12,10 +12,10 @@ from slimfork.terminal.words import typed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from slimfork.git.gitout import Change
+    from slimfork.git.gitout import FileChange
     from slimfork.git.repo import Repository
 
-LISTED = 10
+LISTED_PATHS = 10
 # What git leaves in its folder while it waits for the user, what that is called, and what ends it.
 UNDER_WAY = (
     ("rebase-apply/applying", "`git am`", "am --continue, or --abort"),
@@ -56,8 +56,8 @@ def refuse_dirty(repository: Repository) -> None:
 
 def named(paths: Sequence[str], between: str = "\n  ") -> str:
     """Return paths in words, the first few of many."""
-    more = [f"and {len(paths) - LISTED} more"] if len(paths) > LISTED else []
-    return between.join([*paths[:LISTED], *more])
+    more = [f"and {len(paths) - LISTED_PATHS} more"] if len(paths) > LISTED_PATHS else []
+    return between.join([*paths[:LISTED_PATHS], *more])
 
 
 def refuse_shared(repository: Repository, branch: str) -> None:
@@ -81,11 +81,11 @@ def _held(folder: Path) -> Iterator[str]:
     for name in BRANCH_OF:
         file = folder / name
         if file.is_file():
-            found = file.read_text("utf-8", "surrogateescape").strip()
-            yield found if found.startswith("refs/") else f"refs/heads/{found}"
+            branch = file.read_text("utf-8", "surrogateescape").strip()
+            yield branch if branch.startswith("refs/") else f"refs/heads/{branch}"
 
 
-def refuse_hidden(repository: Repository, changes: Sequence[Change]) -> None:
+def refuse_hidden(repository: Repository, changes: Sequence[FileChange]) -> None:
     """Refuse files whose changes git was told not to see: nobody knows what would be overwritten."""
     hidden = repository.hidden()
     for change in changes:
@@ -97,7 +97,7 @@ def refuse_hidden(repository: Repository, changes: Sequence[Change]) -> None:
             raise UsageError(f"{change.path} is marked {flag}: git does not see your changes of it", hint=hint)
 
 
-def refuse_in_the_way(repository: Repository, changes: Sequence[Change], old: str) -> None:
+def refuse_in_the_way(repository: Repository, changes: Sequence[FileChange], old: str) -> None:
     """Refuse whatever of the user's stands where a file of ours goes: a file, a folder, a link to a folder."""
     root = repository.root
     links = sorted({str(link) for change in changes for link in _links_above(root, change.path)})

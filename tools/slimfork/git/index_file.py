@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from slimfork.git.gitout import Change
+    from slimfork.git.gitout import FileChange
     from slimfork.git.repo import Repository
 
 INDEX = "slimfork-index"  # in git's folder: the lock is a second name of it
 TRIES, PAUSE = 20, 0.05  # s: editors ask git for its status every few seconds, for some hundredths
 
 
-def changed_index(repository: Repository, changes: Sequence[Change], file: Path) -> bytes:
+def changed_index(repository: Repository, changes: Sequence[FileChange], file: Path) -> bytes:
     """Write the index with changes made to a file; return the bytes that the index has now."""
     index = repository.git_dir / "index"
     now = index.read_bytes() if index.exists() else b""
@@ -36,14 +36,14 @@ def changed_index(repository: Repository, changes: Sequence[Change], file: Path)
     return now
 
 
-def _line(change: Change) -> bytes:
+def _line(change: FileChange) -> bytes:
     known = change.new or change.old
     entry = f"{change.new.mode} {change.new.blob}" if change.new else f"0 {'0' * len(known.blob if known else '')}"
     return f"{entry}\t".encode("ascii") + os.fsencode(change.path) + b"\0"
 
 
 @contextmanager
-def held_index(repository: Repository, changes: Sequence[Change]) -> Iterator[Callable[[], object]]:
+def held_index(repository: Repository, changes: Sequence[FileChange]) -> Iterator[Callable[[], object]]:
     """Hold git's lock of the index, and yield what puts the index with the changes in its place.
 
     Raises:
@@ -94,7 +94,7 @@ def release(repository: Repository) -> None:
         (repository.git_dir / name).unlink(missing_ok=True)
 
 
-def finish(repository: Repository, changes: Sequence[Change]) -> None:
+def finish(repository: Repository, changes: Sequence[FileChange]) -> None:
     """Bring the index to what a killed run had begun: entries that are still the old ones become the new ones."""
     lock, index = repository.git_dir / "index.lock", repository.git_dir / "index"
     if is_held(repository):

@@ -75,10 +75,10 @@ def read_journal(folder: Path) -> Journal | None:
     if not folder.is_dir() or folder.is_symlink():
         raise DamagedJournal  # a run of an earlier version, whose journal is a file, or nothing of ours at all
     there = [folder / name for name in NAMES if (folder / name).exists()]
-    found = [journal for journal in map(_read, there) if journal]
-    if there and not found:
+    whole = [journal for journal in map(_read, there) if journal]
+    if there and not whole:
         raise DamagedJournal
-    return found[0] if found else None
+    return whole[0] if whole else None
 
 
 def _read(file: Path) -> Journal | None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from slimfork.git.gitout import Change
+    from slimfork.git.gitout import FileChange
     from slimfork.git.repo import Repository
 
 
@@ -66,7 +66,7 @@ def _explained(repository: Repository, error: OSError) -> UsageError:
     return UsageError(message, hint="mend that, and run this again")
 
 
-def _write_files(repository: Repository, changes: Sequence[Change], folder: Path) -> None:
+def _write_files(repository: Repository, changes: Sequence[FileChange], folder: Path) -> None:
     """Write the new files into the folder as git would check them out: line endings and filters are the user's."""
     (folder / NEW).mkdir()
     changed_index(repository, changes, folder / "index")
@@ -79,14 +79,14 @@ def _write_files(repository: Repository, changes: Sequence[Change], folder: Path
         raise UsageError(f"{error.message}; nothing was changed", hint=hint) from None
 
 
-def _swap(root: Path, folder: Path, change: Change) -> Swap:
+def _swap(root: Path, folder: Path, change: FileChange) -> Swap:
     new = file_digest(folder / NEW / change.path)
     if change.new and new is None:
         raise SlimforkError(f"git has not checked out {change.path}; nothing was changed")
     return Swap(path=change.path, old=file_digest(root / change.path) if change.old else None, new=new)
 
 
-def _land(repository: Repository, journal: Journal, changes: Sequence[Change], folder: Path) -> None:
+def _land(repository: Repository, journal: Journal, changes: Sequence[FileChange], folder: Path) -> None:
     """Do what is written down, in a process of its own; what is left when that is killed is put right at once."""
     journal.write(folder)
     exchange = Exchange(repository.root, folder, journal.swaps)
@@ -106,7 +106,7 @@ def _land(repository: Repository, journal: Journal, changes: Sequence[Change], f
             raise UsageError("the process that changes files was killed; nothing was changed", hint=hint) from None
 
 
-def _move(repository: Repository, journal: Journal, exchange: Exchange, changes: Sequence[Change]) -> None:
+def _move(repository: Repository, journal: Journal, exchange: Exchange, changes: Sequence[FileChange]) -> None:
     """Put the files, the branch and the index in their new places; put all of them back if one does not go."""
     head = (repository.git_dir / "HEAD").read_bytes()
     if (repository.branch(), repository.resolve(journal.ref)) != (journal.ref, journal.old):

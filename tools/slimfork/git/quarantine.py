@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # git sees a pack by its index: that comes last.
 ORDER = {".keep": 0, ".pack": 1, ".rev": 2, ".idx": 4}
-OTHERS = 3
+OTHER_SUFFIX = 3
 
 
 def move_objects(source: Path, target: Path) -> None:
@@ -29,7 +29,7 @@ def move_objects(source: Path, target: Path) -> None:
 
 
 def _order(file: Path) -> tuple[int, str]:
-    return ORDER.get(file.suffix, OTHERS), file.name
+    return ORDER.get(file.suffix, OTHER_SUFFIX), file.name
 
 
 def _move(file: Path, target: Path) -> None:

@@ -140,7 +140,7 @@ class Repository:
         """Tell whether a commit is in the history of what is checked out, as far as that history is here."""
         return self.run("merge-base", "--is-ancestor", gitout.checked_sha(commit), "HEAD")[0] == 0
 
-    def entries(self, commit: str) -> dict[str, gitout.Entry]:
+    def entries(self, commit: str) -> dict[str, gitout.TreeFile]:
         """Return the files of a commit: path to mode and blob, without links and submodules."""
         return gitout.parse_tree(self._ls_tree(commit))
 
@@ -155,7 +155,7 @@ class Repository:
         """Return the files whose changes git was told not to see: path to `skip-worktree` or `assume-unchanged`."""
         return gitout.parse_flags(self.git("ls-files", "-v", "-z", worktree=True))
 
-    def index(self) -> dict[str, gitout.Entry]:
+    def index(self) -> dict[str, gitout.TreeFile]:
         """Return the files of the index: path to mode and blob."""
         return gitout.parse_index(self.git("ls-files", "-s", "-z", worktree=True))
 
@@ -167,7 +167,7 @@ class Repository:
         """Return the content of a blob; in a partial clone git fetches it, with the user's own settings."""
         return self.git("cat-file", "blob", gitout.checked_sha(sha), worktree=True)
 
-    def changes(self, old: str, new: str) -> list[gitout.Change]:
+    def changes(self, old: str, new: str) -> list[gitout.FileChange]:
         """Return the files that differ between two commits, sorted by path."""
         commits = gitout.checked_sha(old), gitout.checked_sha(new)
         return gitout.parse_changes(self.git("diff-tree", "-r", "-z", "--no-renames", *commits))

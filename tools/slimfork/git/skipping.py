@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from slimfork.codemods.patch import Patch
-    from slimfork.codemods.plan import Plan
+    from slimfork.codemods.patch_plan import PatchPlan
 
 
 def chosen(
@@ -44,7 +44,7 @@ def chosen(
     return frozenset({*before, *skip}.intersection(known)) - {*put_in}
 
 
-def refuse_applied(plan: Plan, skip: Collection[str], path: object) -> None:
+def refuse_applied(plan: PatchPlan, skip: Collection[str], path: object) -> None:
     """Refuse to leave out what is there already."""
     there = [step.patch.id for step in plan.steps if step.state == "applied" and step.patch.id in skip]
     if there:
@@ -53,7 +53,7 @@ def refuse_applied(plan: Plan, skip: Collection[str], path: object) -> None:
         raise UsageError(f"{', '.join(there)} {'is' if len(there) == 1 else 'are'} applied already", hint=hint)
 
 
-def way_out(plan: Plan, command: str) -> str | None:
+def way_out(plan: PatchPlan, command: str) -> str | None:
     """Return what to type when patches do not fit of which a fork can do without all, or some, or None."""
     free = [step.patch.id for step in plan.broken if step.patch.skippable]
     if not free:

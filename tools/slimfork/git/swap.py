@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NEW, OLD = "new", "old"
-HERE, EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
+WORKING_FOLDER, EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 
 
 class SavedMeanwhile(Exception):  # noqa: N818 - a finding; the landing says what follows from it
@@ -148,7 +148,7 @@ def unused(path: Path) -> Path:
 def exchange(one: Path, other: Path) -> None:
     """Let two files change places at once, so that no path is without a file and none is overwritten."""
     call = _renameat2()
-    if call is not None and call(HERE, os.fsencode(one), HERE, os.fsencode(other), EXCHANGE) == 0:
+    if call is not None and call(WORKING_FOLDER, os.fsencode(one), WORKING_FOLDER, os.fsencode(other), EXCHANGE) == 0:
         return
     if not other.exists():
         raise FileNotFoundError(other)
@@ -164,10 +164,10 @@ def _aside(path: Path) -> Path:
 @cache
 def _renameat2() -> Callable[..., int] | None:
     try:
-        found: Callable[..., int] | None = getattr(ctypes.CDLL(None), "renameat2", None)
+        function: Callable[..., int] | None = getattr(ctypes.CDLL(None), "renameat2", None)
     except (OSError, TypeError):  # Windows
         return None
-    return found
+    return function
 
 
 def _link(source: Path, target: Path) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from slimfork.handmade.keys import Key
+from slimfork.handmade.keys import HandmadeKey
 from slimfork.handmade.model import OwnModel, Unfrozen
-from slimfork.handmade.penalty import Penalty
+from slimfork.handmade.penalty_code import HandmadePenalty
 
 if TYPE_CHECKING:
     from slimfork.handmade.handmade import Handmade
@@ -71,6 +71,6 @@ def penalty_in_yolov5(own: str) -> tuple[Handmade, ...]:
     """Return the forms of write-up 2's penalty, given the line that the patch adds to hyp files."""
     hyps = ("data/hyp*.yaml", "yolov5/data/hyp*.yaml")
     return (
-        Penalty(files=TRAINS, section="write-up 2", option="sl"),
-        Key(files=hyps, key="sl", own=(own,), section="write-up 2"),
+        HandmadePenalty(files=TRAINS, section="write-up 2", option="sl"),
+        HandmadeKey(files=hyps, key="sl", own=(own,), section="write-up 2"),
     )

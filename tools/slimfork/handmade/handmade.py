@@ -6,7 +6,8 @@ A fork must not have an edit twice: the write-up's L1 loop beside `penalize` wou
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 # Comments that frame what people paste: rules, and the words of the write-ups and of their readers.
 RULE = re.compile(rb"#[#=*~\s-]{4,}")
 FRAME = re.compile("新增|添加|修改|增加|注释|改动|加入".encode())
-ENDS = re.compile(rb"(except|else|elif|finally)\b")  # nobody leaves a blank line before these
-ABOUT = re.compile(
+CLAUSES = re.compile(rb"(except|else|elif|finally)\b")  # nobody leaves a blank line before these
+COMMENT_TOPIC = re.compile(
     "稀疏|剪枝|约束|正则|微调|requires_grad".encode()
     + rb"|(?i:spars|prun|slimm|\bl1\b|\bbn\b|penalt|regulari|write-?up|hand-?made|fine-?tun|\badded\b|\bmodified\b)"
 )
@@ -36,7 +37,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class HandEdit:
     """One edit made by hand.
 
     Attributes:
@@ -60,6 +61,10 @@ class Finding:
         why = f"; not of a documented form: {self.refusal}" if self.refusal else ""
         return f"{self.path}:{self.line}: {self.what}{why}"
 
+    def refused(self, why: str) -> HandEdit:
+        """Return it as one that cannot be taken out by itself."""
+        return replace(self, changes=(), refusal=why)
+
 
 class Handmade(Protocol):
     """A way in which people make the edit of a patch by hand."""
@@ -68,11 +73,16 @@ class Handmade(Protocol):
     def files(self) -> tuple[str, ...]:
         """Shapes of the paths that it is looked for in."""
 
-    def find(self, patch: str, files: Files, pristine: Files | None) -> Iterator[Finding]:
+    def find(self, patch: str, files: Files, pristine: Files | None) -> Iterator[HandEdit]:
         """Find it; `pristine` is the release as published, where that is at hand."""
 
 
-def without(files: Files, findings: Iterable[Finding], pristine: Files | None = None) -> dict[str, bytes]:
+def shaped(files: Iterable[str], shapes: Sequence[str]) -> Iterator[str]:
+    """Yield the paths that have one of the shapes."""
+    return (path for path in files if any(fnmatchcase(path, shape) for shape in shapes))
+
+
+def without(files: Files, findings: Iterable[HandEdit], pristine: Files | None = None) -> dict[str, bytes]:
     """Return path to new content for what findings are in, with all that can be taken out gone."""
     by_path: dict[str, list[Change]] = {}
     for finding in findings:
@@ -135,7 +145,7 @@ def _goes(line: bytes, known: set[bytes] | None, *, above: bool) -> bool:
     if RULE.fullmatch(text) or (FRAME.search(text) and not _is_code(text)):
         return True
     framed = RULE.match(text) is not None and text[-3:] in {b"###", b"===", b"---", b"***"}
-    return framed or (above and ABOUT.search(text) is not None and not _is_code(text))
+    return framed or (above and COMMENT_TOPIC.search(text) is not None and not _is_code(text))
 
 
 def _is_code(text: bytes) -> bool:
@@ -167,7 +177,7 @@ def _settle(lines: list[bytes], at: int, original: Sequence[bytes]) -> None:
     tail = len(lines) if last is None else last
     above, below = at - head, tail - at
     wanted = min(above, below) or max(above, below)  # one of them came with what goes
-    if last is not None and ENDS.match(lines[last].lstrip()):
+    if last is not None and CLAUSES.match(lines[last].lstrip()):
         wanted = below
     if first is not None and last is not None:
         gaps = _gaps(original, lines[first], lines[last])
@@ -178,14 +188,14 @@ def _settle(lines: list[bytes], at: int, original: Sequence[bytes]) -> None:
 
 def _gaps(original: Sequence[bytes], first: bytes, last: bytes) -> set[int]:
     """Return how many blank lines the release has between two lines."""
-    found = set()
+    gaps = set()
     for at, line in enumerate(original):
         if line == first and (after := _after(original, at + 1)) is not None and original[after] == last:
-            found.add(after - at - 1)
-    return found
+            gaps.add(after - at - 1)
+    return gaps
 
 
-def find(series: Iterable[Patch], files: Files, pristine: Files | None = None) -> tuple[Finding, ...]:
+def find(series: Iterable[Patch], files: Files, pristine: Files | None = None) -> tuple[HandEdit, ...]:
     """Return all edits made by hand, by file and line."""
-    found = [one for p in series for way in p.handmade for one in way.find(p.id, files, pristine)]
-    return tuple(sorted(found, key=lambda f: (f.path, f.line, f.patch)))
+    edits = [edit for p in series for way in p.handmade for edit in way.find(p.id, files, pristine)]
+    return tuple(sorted(edits, key=lambda edit: (edit.path, edit.line, edit.patch)))

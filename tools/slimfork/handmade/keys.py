@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from slimfork.handmade.handmade import Change, Finding, split
+from slimfork.handmade.handmade import Change, HandEdit, shaped, split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
+class HandmadeKey:
     """A top-level key of YAML files; our own line with it is none of a person's.
 
     Attributes:
@@ -31,10 +30,10 @@ class Key:
     own: tuple[str, ...]
     section: str
 
-    def find(self, patch: str, files: Files, pristine: Files | None) -> Iterator[Finding]:
+    def find(self, patch: str, files: Files, pristine: Files | None) -> Iterator[HandEdit]:
         """Find the lines that hold the key."""
         shape = re.compile(rb"(\xef\xbb\xbf)?[\"']?%b[\"']?\s*:" % re.escape(self.key.encode()))
-        for path in (p for p in files if any(fnmatchcase(p, s) for s in self.files)):
+        for path in shaped(files, self.files):
             known = {line.strip() for line in split((pristine or {}).get(path, b""))}
             known |= {line.encode() for line in self.own}
             lines = split(files[path])
@@ -44,10 +43,10 @@ class Key:
                     what = f"the key `{self.key}` of a sparsity penalty ({self.section})"
                     why = "" if re.fullmatch(rb"[-+.\deE]+", value) else "its value is no number on its line"
                     changes = () if why else (Change(start=at, end=at + 1),)
-                    yield Finding(patch=patch, path=path, line=at + 1, what=what, changes=changes, refusal=why)
+                    yield HandEdit(patch=patch, path=path, line=at + 1, what=what, changes=changes, refusal=why)
 
 
-def members(patch: str, path: str, content: bytes, key: str, section: str) -> Iterator[Finding]:
+def members(patch: str, path: str, content: bytes, key: str, section: str) -> Iterator[HandEdit]:
     """Yield where a key was added to a constant that lists the keys of a kind, such as CFG_FLOAT_KEYS."""
     element = re.compile(
         rb"[\"']%b[\"'][ \t]*,[ \t]*|,[ \t]*[\"']%b[\"'](?=[ \t]*[\])}])" % ((re.escape(key.encode()),) * 2)
@@ -57,4 +56,4 @@ def members(patch: str, path: str, content: bytes, key: str, section: str) -> It
             rest = element.sub(b"", line)
             change = Change(start=at, end=at + 1, lines=(rest,) if rest.strip() else ())
             what = f"the key `{key}` of a sparsity penalty ({section})"
-            yield Finding(patch=patch, path=path, line=at + 1, what=what, changes=(change,))
+            yield HandEdit(patch=patch, path=path, line=at + 1, what=what, changes=(change,))

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from slimfork.handmade.handmade import Change, Finding, split
-from slimfork.handmade.script import Script, key, read, statements, target
+from slimfork.handmade.handmade import Change, HandEdit, split
+from slimfork.handmade.script import Script, key, read, read_shaped, statements, target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -48,15 +47,13 @@ class OwnModel:
     own_lines: str
     section: str
 
-    def find(self, patch: str, files: Files, pristine: Files | None) -> Iterator[Finding]:
+    def find(self, patch: str, files: Files, pristine: Files | None) -> Iterator[HandEdit]:
         """Find it, and what the release had in its place."""
-        for path in (p for p in files if any(fnmatchcase(p, shape) for shape in self.files)):
-            script = read(path, files[path])
-            for function in script.functions(self.function) if script else ():
-                if script is not None:
-                    yield from self._in(script, function, patch, (pristine or {}).get(path))
+        for script in read_shaped(files, self.files):
+            for function in script.functions(self.function):
+                yield from self._in(script, function, patch, (pristine or {}).get(script.path))
 
-    def _in(self, script: Script, function: ast.FunctionDef, patch: str, original: bytes | None) -> Iterator[Finding]:
+    def _in(self, script: Script, function: ast.FunctionDef, patch: str, original: bytes | None) -> Iterator[HandEdit]:
         mine = [s for s in statements(function) if target(s) == self.assigned and isinstance(s, ast.Assign)]
         built = [s for s in mine if re.search(self.built, ast.unparse(s.value))]
         taken = [s for s in mine if s not in built and self._is_taken(function, s)]
@@ -68,22 +65,20 @@ class OwnModel:
             return
         roots = [_root(script, s, taken) if built else s for s in taken]
         what = f"the checkpoint's model taken as it is ({self.section})"
-        found = Finding(patch=patch, path=script.path, line=taken[0].lineno, what=what)
+        edit = HandEdit(patch=patch, path=script.path, line=taken[0].lineno, what=what)
         cuts = [script.cut(root) for root in roots]
         changes = tuple(c for c in cuts if c is not None)
         restored = () if built else _uncommented(script, function, roots, self.own_lines)
         if not built and not any(re.search(self.built, _text(c)) for c in restored):
             restored = _published(script, function, changes, original, self.built)
         if len(changes) < len(cuts):
-            yield _refused(found, "it shares a line with something else")
+            yield edit.refused("it shares a line with something else")
         elif not built and not restored:
-            yield _refused(found, "the release's own lines are gone")
+            yield edit.refused("the release's own lines are gone")
         elif built and script.empties(roots):
-            yield _refused(found, "nothing else stands in its block")
+            yield edit.refused("nothing else stands in its block")
         else:
-            yield Finding(
-                patch=patch, path=script.path, line=taken[0].lineno, what=what, changes=_together(changes, restored)
-            )
+            yield replace(edit, changes=_together(changes, restored))
 
     def _is_taken(self, function: ast.FunctionDef, node: ast.Assign) -> bool:
         text = ast.unparse(node.value)
@@ -91,12 +86,8 @@ class OwnModel:
             return True
         name = key(node.value)
         makers = (s for s in statements(function) if isinstance(s, ast.Assign) and name)
-        loaded = (s for s in makers for t in s.targets if name in {key(n) for n in ast.walk(t)})
+        loaded = (s for s in makers if name in {key(n) for t in s.targets for n in ast.walk(t)})
         return any(LOADED.search(ast.unparse(s.value)) and not re.search(self.other, ast.unparse(s)) for s in loaded)
-
-
-def _refused(found: Finding, why: str) -> Finding:
-    return Finding(patch=found.patch, path=found.path, line=found.line, what=found.what, refusal=why)
 
 
 def _root(script: Script, node: ast.stmt, taken: Sequence[ast.stmt]) -> ast.stmt:
@@ -113,7 +104,7 @@ def _text(change: Change) -> str:
 
 def _uncommented(script: Script, function: ast.stmt, roots: Sequence[ast.stmt], own: str) -> tuple[Change, ...]:
     """Return what puts the release's lines back that were commented out beside what goes."""
-    found = []
+    changes = []
     first, last = function.lineno, function.end_lineno or function.lineno
     while last < len(script.lines) and script.lines[last].strip().startswith(b"#"):
         last += 1  # comments behind the last statement belong to no node
@@ -123,8 +114,8 @@ def _uncommented(script: Script, function: ast.stmt, roots: Sequence[ast.stmt], 
             continue
         near = min(roots, key=lambda r: abs(r.lineno - 1 - at))
         indent = script.lines[near.lineno - 1][: near.col_offset]
-        found.append(Change(start=at, end=at + 1, lines=(indent + comment[2] + comment[3],)))
-    return tuple(found)
+        changes.append(Change(start=at, end=at + 1, lines=(indent + comment[2] + comment[3],)))
+    return tuple(changes)
 
 
 def _published(
@@ -164,30 +155,27 @@ class Unfrozen:
     functions: tuple[str, ...]
     section: str
 
-    def find(self, patch: str, files: Files, pristine: Files | None) -> Iterator[Finding]:
+    def find(self, patch: str, files: Files, pristine: Files | None) -> Iterator[HandEdit]:
         """Find it in the functions that set a model up."""
-        for path in (p for p in files if any(fnmatchcase(p, shape) for shape in self.files)):
-            script = read(path, files[path])
-            nodes = _loops(script, self.functions) if script is not None else []
-            for node in nodes:
-                change = script.cut(node) if script is not None else None
-                found = Finding(
-                    patch=patch, path=path, line=node.lineno, what=f"all parameters set to train ({self.section})"
-                )
-                if script is None or change is None or script.empties([node]):
-                    yield _refused(found, "nothing else stands in its block, or on its line")
-                elif not _is_known(script, node, (pristine or {}).get(path)):
-                    yield Finding(patch=patch, path=path, line=node.lineno, what=found.what, changes=(change,))
+        what = f"all parameters set to train ({self.section})"
+        for script in read_shaped(files, self.files):
+            for node in _loops(script, self.functions):
+                edit = HandEdit(patch=patch, path=script.path, line=node.lineno, what=what)
+                change = script.cut(node)
+                if change is None or script.empties([node]):
+                    yield edit.refused("nothing else stands in its block, or on its line")
+                elif not _is_known(script, node, (pristine or {}).get(script.path)):
+                    yield replace(edit, changes=(change,))
 
 
 def _loops(script: Script, functions: Iterable[str]) -> list[ast.stmt]:
-    found: list[ast.stmt] = []
+    loops: list[ast.stmt] = []
     for node in (s for name in functions for f in script.functions(name) for s in statements(f)):
         if isinstance(node, ast.For) and re.search(r"parameters\(\)$", ast.unparse(node.iter)) and len(node.body) == 1:
             text = ast.unparse(node.body[0])
             if re.fullmatch(r"\w+\.requires_grad(_\(True\)|_\(\)| = True)", text):
-                found.append(node)
-    return found
+                loops.append(node)
+    return loops
 
 
 def _is_known(script: Script, node: ast.stmt, original: bytes | None) -> bool:
@@ -204,16 +192,14 @@ class Moved:
     own: str
     section: str
 
-    def find(self, patch: str, files: Files, pristine: Files | None) -> Iterator[Finding]:
+    def find(self, patch: str, files: Files, pristine: Files | None) -> Iterator[HandEdit]:
         """Find it, with the local that holds the device."""
-        for path in (p for p in files if any(fnmatchcase(p, shape) for shape in self.files)):
-            script = read(path, files[path])
-            if script is None or any(b"self.proj.to(" in (pristine or {}).get(p, b"") for p in (path,)):
-                continue
-            for function in script.functions(self.function):
-                yield from self._in(script, function, patch)
+        for script in read_shaped(files, self.files):
+            if b"self.proj.to(" not in (pristine or {}).get(script.path, b""):
+                for function in script.functions(self.function):
+                    yield from self._in(script, function, patch)
 
-    def _in(self, script: Script, function: ast.FunctionDef, patch: str) -> Iterator[Finding]:
+    def _in(self, script: Script, function: ast.FunctionDef, patch: str) -> Iterator[HandEdit]:
         inside = list(statements(function))
         moves = [s for s in inside if target(s) == "self.proj" and re.search(r"\.(to|cuda)\(", ast.unparse(s))]
         if not moves or [ast.unparse(s) for s in moves] == [self.own]:
@@ -226,12 +212,12 @@ class Moved:
         used = [s for s in free if any(target(s) in _names(m) for m in moves)]
         going = [*used, *moves]
         cuts = [script.cut(s) for s in going]
-        found = Finding(patch=patch, path=script.path, line=going[0].lineno, what=f"`self.proj` moved ({self.section})")
+        what = f"`self.proj` moved ({self.section})"
+        edit = HandEdit(patch=patch, path=script.path, line=going[0].lineno, what=what)
         if None in cuts or script.empties(going):
-            yield _refused(found, "nothing else stands in its block, or on its line")
+            yield edit.refused("nothing else stands in its block, or on its line")
         else:
-            changes = tuple(c for c in cuts if c is not None)
-            yield Finding(patch=patch, path=script.path, line=found.line, what=found.what, changes=changes)
+            yield replace(edit, changes=tuple(c for c in cuts if c is not None))
 
 
 def _names(node: ast.stmt) -> set[str]:

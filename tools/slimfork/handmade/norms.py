@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 BATCH_NORM = re.compile(r"BatchNorm|Norm2d|\bbn|bn\b|_bn|BN\b|prunable|spars|slim")
 ADDING = {"add_", "sub_", "copy_", "addcmul_", "addcdiv_"}
 FOREACH = {"_foreach_add_", "_foreach_sub_"}
-LOOPS = (ast.For, ast.AsyncFor, ast.GeneratorExp, ast.ListComp, ast.SetComp)
+ITERATIONS = (ast.For, ast.AsyncFor, ast.GeneratorExp, ast.ListComp, ast.SetComp)
 SIGN = re.compile(r"\bsign\b|\bsgn\b|copysign|shrink")
 SUM = re.compile(r"[-+]|sign|add\(|where|shrink|clamp")
 
@@ -83,7 +83,7 @@ def _loop(script: Script, node: ast.AST) -> ast.AST | None:
     while (node := script.parents.get(node, script.module)) is not script.module:
         if isinstance(node, Function):
             return None
-        if isinstance(node, LOOPS) and not _is_training_loop(node):
+        if isinstance(node, ITERATIONS) and not _is_training_loop(node):
             return node
     return None
 

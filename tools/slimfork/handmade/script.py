@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from slimfork.handmade.handmade import Change, split
+from slimfork.handmade.handmade import Change, shaped, split
 from slimfork.syntax import cst as tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from slimfork.handmade.handmade import Files
 
 Function = (ast.FunctionDef, ast.AsyncFunctionDef)
 Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef
@@ -69,6 +71,14 @@ def read(path: str, content: bytes) -> Script | None:
     return Script(path=path, lines=split(content), module=module, parents=parents)
 
 
+def read_shaped(files: Files, shapes: Sequence[str]) -> Iterator[Script]:
+    """Yield the files whose path has one of the shapes, without those that do not parse."""
+    for path in shaped(files, shapes):
+        script = read(path, files[path])
+        if script is not None:
+            yield script
+
+
 def statements(scope: ast.AST) -> Iterator[ast.stmt]:
     """Yield the statements of a scope, a compound one before those in it; functions and classes in it are left out."""
     for child in ast.iter_child_nodes(scope):
@@ -123,8 +133,8 @@ def targets(statement: ast.stmt) -> list[ast.expr]:
 
 def target(statement: ast.stmt) -> str:
     """Return the key of the one thing that a statement assigns to, or ""."""
-    found = targets(statement)
-    return key(found[0]) if len(found) == 1 else ""
+    assigned = targets(statement)
+    return key(assigned[0]) if len(assigned) == 1 else ""
 
 
 def parameters(scope: ast.AST) -> set[str]:

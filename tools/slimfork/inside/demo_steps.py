@@ -12,19 +12,47 @@ import json
 import os
 import shutil
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Callable, Protocol
 
 import torch
 
-WORK = Path(__file__).resolve().parent
-MARK = "slimfork:"
-line: Any = importlib.import_module(f"demo_{os.environ['SLIMFORK_UPSTREAM']}")
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from . import demo_ultralytics, demo_yolov5
+    from .scratch import FACTS_MARK, WORK
+else:
+    from scratch import FACTS_MARK, WORK
+
+
+class DemoAdapter(Protocol):
+    """What is asked of `demo_<upstream>`; arguments are those of a stage of the recipe, read back from JSON."""
+
+    SLIM: str  # where its slim package is imported from
+
+    def load(self, weights: Path) -> torch.nn.Module:
+        """Return the model of a checkpoint."""
+
+    def train(self, arguments: dict[str, Any], last: Path | None, done: Callable[[int], None]) -> None:
+        """Train, or finish the run whose checkpoint is given; `done` is told how many epochs have ended."""
+
+    def export(self, weights: Path, imgsz: int) -> Path:
+        """Write the ONNX file beside a checkpoint."""
+
+    def validate(self, weights: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Return mAP50, mAP50-95, and precision, (classes, n), over recall, (n,)."""
+
+
+if TYPE_CHECKING:  # mypy sees that each module is one
+    adapter: DemoAdapter = demo_ultralytics
+    adapter = demo_yolov5
+else:
+    adapter = importlib.import_module(f"demo_{os.environ['SLIMFORK_UPSTREAM']}")
 
 
 def tell(**facts: Any) -> None:
     """Say something to the command that called."""
-    print(f"{MARK} {json.dumps(facts)}", flush=True)  # noqa: T201 - the way to the caller
+    print(f"{FACTS_MARK} {json.dumps(facts)}", flush=True)  # noqa: T201 - the way to the caller
 
 
 def train(arguments: dict[str, Any]) -> None:
@@ -35,20 +63,20 @@ def train(arguments: dict[str, Any]) -> None:
     def done(epochs: int) -> None:
         tell(epoch=epochs, epochs=arguments["epochs"])
 
-    line.train(arguments, last if resumable else None, done)
+    adapter.train(arguments, last if resumable else None, done)
     shutil.copy(last, WORK / f"{arguments['name']}.pt")
 
 
 def report(arguments: dict[str, Any]) -> None:
     """Compare the dense model with the pruned, fine-tuned one, and draw the plots."""
-    measure = importlib.import_module(f"{line.SLIM}.costs.measure")
+    measure = importlib.import_module(f"{adapter.SLIM}.costs.measure")
     weights = {"dense": WORK / "dense.pt", "slim": WORK / "slim.pt"}
-    scores = {name: line.validate(path, arguments) for name, path in weights.items()}
-    exports = {name: line.export(path, arguments["imgsz"]) for name, path in weights.items()}
+    scores = {name: adapter.validate(path, arguments) for name, path in weights.items()}
+    exports = {name: adapter.export(path, arguments["imgsz"]) for name, path in weights.items()}
     times = measure.latencies(list(exports.values()), imgsz=arguments["imgsz"], threads=arguments["threads"])
     measured = [
         measure.measure(
-            line.load(weights[name]).float(),
+            adapter.load(weights[name]).float(),
             imgsz=arguments["imgsz"],
             pt=weights[name],
             onnx=exports[name],
@@ -63,8 +91,8 @@ def report(arguments: dict[str, Any]) -> None:
 
 
 def _draw(weights: dict[str, Path], scores: dict[str, Any]) -> list[Path]:
-    plots, scales = (importlib.import_module(f"{line.SLIM}.{name}") for name in ("writing.plots", "analysis.scales"))
-    models = {name: line.load(path).float() for name, path in (*weights.items(), ("sparse", WORK / "sparse.pt"))}
+    plots, scales = (importlib.import_module(f"{adapter.SLIM}.{name}") for name in ("writing.plots", "analysis.scales"))
+    models = {name: adapter.load(path).float() for name, path in (*weights.items(), ("sparse", WORK / "sparse.pt"))}
     gamma = {name: scales.prunable_gammas(models[name]) for name in ("dense", "sparse")}
     width = {name: scales.widths(models[name]) for name in weights}
     curves = {name: scores[name]["precision"] for name in weights}

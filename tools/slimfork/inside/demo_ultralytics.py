@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
-WORK = Path(__file__).resolve().parent
-SLIM = "ultralytics.slim"
+if TYPE_CHECKING:
+    from .models_ultralytics import SLIM, UltralyticsTrainer, load, yolo
+    from .scratch import WORK
+else:
+    from models_ultralytics import SLIM, load, yolo
+    from scratch import WORK
 
-
-def yolo(weights: str | Path) -> Any:
-    """Open a model."""
-    from ultralytics import YOLO
-
-    return YOLO(str(weights))
-
-
-def load(weights: Path) -> Any:
-    """Return the model of a checkpoint."""
-    return yolo(weights).model
+__all__ = ["SLIM", "export", "load", "train", "validate"]
 
 
 def train(arguments: dict[str, Any], last: Path | None, done: Callable[[int], None]) -> None:
     """Train with a stage's arguments, or finish the run whose checkpoint is given."""
     model = yolo(last or arguments["model"])
 
-    def said(trainer: Any) -> None:
+    def said(trainer: UltralyticsTrainer) -> None:
         done(min(trainer.epoch + 1, trainer.epochs))  # it is called once more at the end
 
     model.add_callback("on_fit_epoch_end", said)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 import numpy as np
-import scripts_yolov5 as v5
 import torch
-from scripts_yolov5 import WORK, export, load
 
-__all__ = ["export", "load"]
+if TYPE_CHECKING:
+    from . import scripts_yolov5 as v5
+    from .scratch import WORK
+    from .scripts_yolov5 import SLIM, export, load
+else:
+    import scripts_yolov5 as v5
+    from scratch import WORK
+    from scripts_yolov5 import SLIM, export, load
 
-SLIM = f"{v5.MODULE}slim"
+__all__ = ["SLIM", "export", "load", "train", "validate"]
 
 
 def train(arguments: dict[str, Any], last: Path | None, done: Callable[[int], None]) -> None:
@@ -40,11 +45,11 @@ def validate(weights: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     """Return mAP50, mAP50-95, and precision, (classes, n), over recall, (n,)."""
     metrics: Any = importlib.import_module(f"{v5.MODULE}utils.metrics")
     recall = np.linspace(0, 1, 1000)
-    found: dict[str, Any] = {"map50": 0.0, "map50_95": 0.0, "recall": recall, "precision": np.zeros((1, 1000))}
+    scores: dict[str, Any] = {"map50": 0.0, "map50_95": 0.0, "recall": recall, "precision": np.zeros((1, 1000))}
     draw = metrics.plot_pr_curve
 
     def drawn(px: Any, py: Any, ap: Any, *more: Any, **named: Any) -> None:
-        found.update(map50=ap[:, 0].mean(), map50_95=ap.mean(), recall=px, precision=np.stack(py))
+        scores.update(map50=ap[:, 0].mean(), map50_95=ap.mean(), recall=px, precision=np.stack(py))
         draw(px, py, ap, *more, **named)
 
     metrics.plot_pr_curve = drawn  # nothing else is told the curve
@@ -52,10 +57,9 @@ def validate(weights: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     size = ("--img-size", arguments["imgsz"], "--batch-size", arguments["batch"])
     v5.script("val", "--weights", weights, "--data", _data(arguments), *size, *where)
     metrics.plot_pr_curve = draw
-    return found
+    return scores
 
 
 def _data(arguments: dict[str, Any]) -> Path:
     images = Path(arguments["data"]).parent / "images"
-    path: Path = v5.data_set("qr-v5", images / "train", images / "val")
-    return path
+    return v5.data_set("qr-v5", images / "train", images / "val")

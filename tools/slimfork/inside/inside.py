@@ -18,6 +18,12 @@ def script(name: str) -> Path:
     return Path(__file__).with_name(name)
 
 
+def steps(kind: str) -> list[Path]:
+    """Return the files that a process needs to run the steps of a kind, `verify` or `demo`; the first is run."""
+    of_kind = (f"{kind}_steps", f"{kind}_ultralytics", f"{kind}_yolov5")
+    return [script(f"{name}.py") for name in (*of_kind, "models_ultralytics", "scripts_yolov5", "scratch")]
+
+
 def python(*arguments: str | Path) -> list[str]:
     """Return the command line of a Python process."""
     return [sys.executable, *map(str, arguments)]

@@ -9,18 +9,19 @@ import json
 import shutil
 import subprocess
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from slimfork.inside import inside
+from slimfork.inside.scratch import FACTS_MARK
 from slimfork.terminal.errors import SlimforkError
 from slimfork.terminal.words import typed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
-
-MARK = "slimfork:"
+    from typing import TextIO
 
 
 class StageError(SlimforkError):
@@ -29,16 +30,16 @@ class StageError(SlimforkError):
     code = 1
 
 
-def take_along(names: Iterable[str], folder: Path) -> None:
-    """Copy scripts of this package into a folder where they run without it."""
-    for name in names:
-        shutil.copy(inside.script(name), folder)
+def take_along(files: Iterable[Path], folder: Path) -> None:
+    """Copy scripts into a folder where they run without their package."""
+    for file in files:
+        shutil.copy(file, folder)
 
 
-def take_away(names: Iterable[str], folder: Path) -> None:
+def take_away(files: Iterable[Path], folder: Path) -> None:
     """Remove the scripts again: they are ours, and what the folder is for does not need them."""
-    for name in names:
-        (folder / name).unlink(missing_ok=True)
+    for file in files:
+        (folder / file.name).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,49 +88,70 @@ class Place:
         """
         log = self.work / "logs" / f"{name}.log"
         log.parent.mkdir(exist_ok=True)
-        env = inside.environment(
+        with (
+            log.open("w", encoding="utf-8") as file,
+            self._started(arguments) as process,
+            _clock(process, limit) as late,
+        ):
+            facts = _listen(process, file, heard)
+        if process.returncode and late.is_set():
+            raise StageError(f"the stage {name!r} was ended after {limit:g} s; its log is {log}")
+        if process.returncode:
+            raise StageError(f"the stage {name!r} failed; its log is {log}", hint=f"tail {typed(log)}")
+        return facts
+
+    @contextmanager
+    def _started(self, arguments: Sequence[str | Path]) -> Iterator[subprocess.Popen[str]]:
+        """Start Python, count it among what runs, and wait for its end."""
+        environment = inside.environment(
             self.fork,
             self.work / "home",
             OMP_NUM_THREADS=str(self.threads),
             SLIMFORK_TREE=str(self.fork),
             SLIMFORK_UPSTREAM=self.upstream,
         )
-        facts: dict[str, Any] = {}
-        late = threading.Event()
-        with (
-            log.open("w", encoding="utf-8") as file,
-            subprocess.Popen(
-                inside.python(*arguments),
-                cwd=self.work,
-                env=env,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            ) as process,
-        ):
-
-            def end() -> None:
-                late.set()
-                process.kill()
-
+        with subprocess.Popen(
+            inside.python(*arguments),
+            cwd=self.work,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
             self.running.add(process)
-            clock = threading.Timer(limit or 0, end)
-            if limit is not None:
-                clock.start()
             try:
-                for line in process.stdout or ():
-                    file.write(line)
-                    if line.startswith(MARK):
-                        facts = json.loads(line.removeprefix(MARK))
-                        heard(facts)
+                yield process
             except BaseException:
                 process.kill()  # it is not to go on when nobody listens
                 raise
             finally:
-                clock.cancel()
                 self.running.discard(process)
-        if process.returncode and late.is_set():
-            raise StageError(f"the stage {name!r} was ended after {limit:g} s; its log is {log}")
-        if process.returncode:
-            raise StageError(f"the stage {name!r} failed; its log is {log}", hint=f"tail {typed(log)}")
-        return facts
+
+
+@contextmanager
+def _clock(process: subprocess.Popen[str], limit: float | None) -> Iterator[threading.Event]:
+    """Kill a process when its seconds are over, and yield what is set then; None is never."""
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        process.kill()
+
+    clock = threading.Timer(limit or 0, end)
+    if limit is not None:
+        clock.start()
+    try:
+        yield late
+    finally:
+        clock.cancel()
+
+
+def _listen(process: subprocess.Popen[str], log: TextIO, heard: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """Keep all that a process says, pass its facts on, and return the last of them."""
+    facts: dict[str, Any] = {}
+    for line in process.stdout or ():
+        log.write(line)
+        if line.startswith(FACTS_MARK):
+            facts = json.loads(line.removeprefix(FACTS_MARK))
+            heard(facts)
+    return facts

@@ -11,15 +11,21 @@ import runpy
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 import yaml
 
-WORK = Path(__file__).resolve().parent
+if TYPE_CHECKING:
+    from .scratch import WORK
+else:
+    from scratch import WORK
+
 TREE = Path(os.environ.get("SLIMFORK_TREE", "."))
 PACKAGED = (TREE / "yolov5" / "__init__.py").is_file()
-HOME = TREE / "yolov5" if PACKAGED else TREE
+ROOT = TREE / "yolov5" if PACKAGED else TREE
 MODULE = "yolov5." if PACKAGED else ""
+SLIM = f"{MODULE}slim"
 
 
 def script(name: str, *arguments: object) -> None:
@@ -39,9 +45,9 @@ def script(name: str, *arguments: object) -> None:
 def load(weights: Path) -> torch.nn.Module:
     """Return the model of a checkpoint, with its BatchNorms; upstream's own loader folds them away."""
     importlib.import_module(f"{MODULE}models.yolo")
-    sys.path.insert(0, str(HOME))  # PyPI's checkpoints name `models.yolo`, too
+    sys.path.insert(0, str(ROOT))  # PyPI's checkpoints name `models.yolo`, too
     checkpoint = torch.load(weights, map_location="cpu", weights_only=False)
-    sys.path.remove(str(HOME))
+    sys.path.remove(str(ROOT))
     model: torch.nn.Module = (checkpoint.get("ema") or checkpoint["model"]).float().eval()
     return model
 
@@ -72,7 +78,7 @@ def train(start: str | Path, name: str, data: Path, imgsz: int, *more: object, *
 
 def _hyp(name: str, changes: dict[str, float]) -> Path:
     names = ("data/hyps/hyp.scratch-low.yaml", "data/hyps/hyp.scratch.yaml", "data/hyp.scratch.yaml")
-    own = next(file for name in names if (file := HOME / name).is_file())
+    own = next(file for name in names if (file := ROOT / name).is_file())
     path = WORK / f"hyp-{name}.yaml"
     path.write_text(yaml.safe_dump({**yaml.safe_load(own.read_text("utf-8")), **changes}), "utf-8")
     return path
@@ -80,17 +86,17 @@ def _hyp(name: str, changes: dict[str, float]) -> Path:
 
 def known(argument: str) -> bool:
     """Tell whether train.py has an argument."""
-    return argument in (HOME / "train.py").read_text("utf-8")
+    return argument in (ROOT / "train.py").read_text("utf-8")
 
 
 def smallest() -> Path:
     """Return the YAML of the smallest model that the tree has: v5.0 has no n."""
-    return next(file for size in "ns" if (file := HOME / "models" / f"yolov5{size}.yaml").is_file())
+    return next(file for size in "ns" if (file := ROOT / "models" / f"yolov5{size}.yaml").is_file())
 
 
 def data_set(name: str, train: Path, val: Path, names: tuple[str, ...] = ("qr",)) -> Path:
     """Write a data set as every release can read it: whole paths, and names as a list."""
     path = WORK / f"{name}.yaml"
-    found = {"train": str(train), "val": str(val), "nc": len(names), "names": list(names)}
-    path.write_text(yaml.safe_dump(found), "utf-8")
+    described = {"train": str(train), "val": str(val), "nc": len(names), "names": list(names)}
+    path.write_text(yaml.safe_dump(described), "utf-8")
     return path

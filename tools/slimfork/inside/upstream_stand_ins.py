@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WIDTH, HEIGHT, PICTURES = 160, 128, 4  # as many pictures a split as the sets that they stand for
-SETS = re.compile(r"(coco8|dota8|cityscapes8|depth8)[\w-]*")
-CLASSES = 10  # imagenet10
+SMALL_SETS = re.compile(r"(coco8|dota8|cityscapes8|depth8)[\w-]*")
+IMAGENET_CLASSES = 10  # imagenet10
 SPACES = "path with spaces"  # tests from 8.0.163 on keep their checkpoint there
 # Larger ones would take minutes, and files of a gigabyte.
 SMALL = re.compile(r"(yolo(?:v?\d+|e-v?\d+))[ns](?=-|$)")
@@ -36,7 +36,8 @@ def stems(tree: Path) -> list[str]:
     text = "\n".join(texts)
     words = set(re.findall(r"[\w.-]+", text))
     named = {word.removesuffix(".pt") for word in words if word.endswith(".pt")}
-    named |= {word + tail for word in words if SMALL.fullmatch(word) for tail in TAIL.findall(text)}
+    models, tails = [word for word in words if SMALL.fullmatch(word)], TAIL.findall(text)
+    named |= {model + tail for model in models for tail in tails}
     known = {path.stem for path in (tree / "ultralytics").rglob("*.yaml")}
     small = (word for word in named if SMALL.match(word))
     return sorted(word for word in small if word in known or SMALL.sub(r"\1", word, count=1) in known)
@@ -46,7 +47,7 @@ def draw_sets(tree: Path, folder: Path) -> list[str]:
     """Draw the small data sets that a tree describes into a folder, and return their names."""
     made = []
     for path in sorted((tree / "ultralytics").rglob("datasets/*.yaml")):
-        if SETS.fullmatch(path.stem):
+        if SMALL_SETS.fullmatch(path.stem):
             described = yaml.safe_load(path.read_text(encoding="utf-8"))
             root = folder / Path(described["path"]).name
             if not root.exists():
@@ -144,7 +145,7 @@ def _synsets(tree: Path) -> list[str]:
     """Return the names of the first ImageNet classes, which some releases look up, or any names."""
     described = (yaml.safe_load(p.read_text("utf-8")) for p in tree.rglob("datasets/ImageNet.yaml"))
     names = sorted(next((d["map"] for d in described if "map" in d), ()))
-    return names[:CLASSES] or [f"n{number:08d}" for number in range(CLASSES)]
+    return names[:IMAGENET_CLASSES] or [f"n{number:08d}" for number in range(IMAGENET_CLASSES)]
 
 
 def _draw_classes(root: Path, names: list[str]) -> None:
@@ -152,5 +153,5 @@ def _draw_classes(root: Path, names: list[str]) -> None:
         for number, name in enumerate(names):
             folder = root / split / name
             folder.mkdir(parents=True)
-            picture = next(_pictures(3, seed=number + CLASSES * (split == "val")))
+            picture = next(_pictures(3, seed=number + IMAGENET_CLASSES * (split == "val")))
             cv2.imwrite(str(folder / f"{number:08d}.JPEG"), picture)

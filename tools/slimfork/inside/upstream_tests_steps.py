@@ -17,14 +17,14 @@ from typing import Any
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 NO_REASON = "returned non-zero exit status"
-RESULTS, TREE, PACKAGE, ONLY = "SLIMFORK_RESULTS", "SLIMFORK_TREE", "SLIMFORK_PACKAGE", "SLIMFORK_ONLY"
+RESULTS, UNDER_TEST, PACKAGE, ONLY = "SLIMFORK_RESULTS", "SLIMFORK_TREE", "SLIMFORK_PACKAGE", "SLIMFORK_ONLY"
 
 _phases: list[Any] = []
 
 
 def pytest_sessionstart() -> None:
     """Stop unless the package under test is the tree's; it is not imported for that."""
-    package, root = os.environ[PACKAGE], Path(os.environ[TREE]).resolve()
+    package, root = os.environ[PACKAGE], Path(os.environ[UNDER_TEST]).resolve()
     spec = importlib.util.find_spec(package)
     place = Path(spec.origin).resolve() if spec and spec.origin else None
     if place is None or root not in place.parents:
@@ -79,7 +79,7 @@ def pytest_runtest_logfinish(nodeid: str) -> None:
 def pytest_sessionfinish(session: Any, exitstatus: int) -> None:
     """Check where the package came from in the end, and say that all has run."""
     del session
-    package, root = sys.modules.get(os.environ[PACKAGE]), Path(os.environ[TREE]).resolve()
+    package, root = sys.modules.get(os.environ[PACKAGE]), Path(os.environ[UNDER_TEST]).resolve()
     origin = getattr(package, "__file__", None)
     if origin and root not in Path(origin).resolve().parents:
         _stop(f"{os.environ[PACKAGE]} was imported from {origin}, not from {root}")

@@ -14,28 +14,74 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 from torch import nn
 
-WORK = Path(__file__).resolve().parent
-ROLE, IMGSZ = os.environ.get("SLIMFORK_ROLE", "fork"), int(os.environ.get("SLIMFORK_VERIFY_IMGSZ", "64"))
+if TYPE_CHECKING:
+    from . import verify_ultralytics, verify_yolov5
+    from .scratch import IMGSZ, WORK
+else:
+    from scratch import IMGSZ, WORK
+
+ROLE = os.environ.get("SLIMFORK_ROLE", "fork")
 FALL, LAST = 0.9, 5  # the mean loss of the last epochs, against the peak before them
 
-line: Any = importlib.import_module(os.environ.get("SLIMFORK_VERIFY_LINE", "verify_ultralytics"))
+
+class VerifyAdapter(Protocol):
+    """What is asked of `verify_<upstream>`; a run is the folder that a training writes to."""
+
+    SLIM: str  # where its slim package is imported from
+
+    def load(self, weights: Path) -> nn.Module:
+        """Return the model of a checkpoint."""
+
+    def identity(self) -> tuple[str, str]:
+        """Return where the package was imported from, and what it calls itself."""
+
+    def dense(self, role: str) -> tuple[Path, dict[str, torch.Tensor]]:
+        """Train without the penalty; return the run and all that was trained."""
+
+    def others(self, weights: Path, role: str) -> tuple[dict[str, torch.Tensor], str]:
+        """Train a dense checkpoint on data unlike its own; return all that was trained, and on what in words."""
+
+    def sparse(self, weights: Path) -> tuple[Path, float, bool]:
+        """Train with the penalty; return the run, Σ lr·λ as it was, and whether its settings name the strength."""
+
+    def finetune(self, weights: Path) -> tuple[Path, tuple[str, ...]]:
+        """Train on one batch; return the run, and the losses whose sum must fall."""
+
+    def losses(self, run: Path) -> list[dict[str, float]]:
+        """Return the training losses of each epoch by name."""
+
+    def resume(self, weights: Path) -> tuple[Path, bool]:
+        """Cut a run off after its first of two epochs and resume it; return it, and whether its strength held."""
+
+    def export(self, weights: Path) -> Path:
+        """Write the ONNX file beside a checkpoint."""
+
+    def predict(self, weights: Path, picture: Path) -> None:
+        """Detect in a picture."""
+
+
+if TYPE_CHECKING:  # mypy sees that each module is one
+    adapter: VerifyAdapter = verify_ultralytics
+    adapter = verify_yolov5
+else:
+    adapter = importlib.import_module(f"verify_{os.environ['SLIMFORK_UPSTREAM']}")
 
 
 def gammas(weights: Path) -> torch.Tensor:
     """|γ| of all BatchNorms of a checkpoint."""
-    norms = [m for m in line.load(weights).modules() if isinstance(m, nn.BatchNorm2d)]
+    norms = [m for m in adapter.load(weights).modules() if isinstance(m, nn.BatchNorm2d)]
     return torch.cat([m.weight.detach().abs().float() for m in norms])
 
 
 def shapes(weights: Path) -> dict[str, list[int]]:
     """Tensor shapes of a checkpoint's model."""
-    return {k: list(v.shape) for k, v in line.load(weights).state_dict().items()}
+    return {k: list(v.shape) for k, v in adapter.load(weights).state_dict().items()}
 
 
 def outputs(model: nn.Module, image: torch.Tensor) -> list[np.ndarray]:
@@ -71,13 +117,13 @@ def picture() -> torch.Tensor:
 
 def step_identity() -> tuple[bool, str]:
     """The imported package is the fork."""
-    where, name = line.identity()
+    where, name = adapter.identity()
     return Path(os.environ["SLIMFORK_TREE"]).resolve() in Path(where).resolve().parents, name
 
 
 def step_dense() -> tuple[bool, str]:
     """Train without the penalty; the weights go to a file named by the tree."""
-    run, trained = line.dense(ROLE)
+    run, trained = adapter.dense(ROLE)
     torch.save(trained, WORK / f"off-{ROLE}.pth")
     if ROLE == "fork":
         shutil.copy(run / "weights" / "last.pt", WORK / "dense.pt")
@@ -91,7 +137,7 @@ def step_off() -> tuple[bool, str]:
 
 def step_others() -> tuple[bool, str]:
     """Train what is dense on data unlike its own; the weights go to a file named by the tree."""
-    trained, words = line.others(WORK / "dense.pt", ROLE)
+    trained, words = adapter.others(WORK / "dense.pt", ROLE)
     torch.save(trained, WORK / f"others-{ROLE}.pth")
     return bool(trained), words
 
@@ -112,7 +158,7 @@ def _equal(name: str) -> tuple[bool, str]:
 
 def step_sparse() -> tuple[bool, str]:
     """Sparse training lowers γ by what the penalty says, Σ lr·λ, and the run's settings name it."""
-    run, stated, noted = line.sparse(WORK / "dense.pt")
+    run, stated, noted = adapter.sparse(WORK / "dense.pt")
     shutil.copy(run / "weights" / "last.pt", WORK / "sparse.pt")
     moved = float(gammas(WORK / "dense.pt").median() - gammas(WORK / "sparse.pt").median())
     detail = f"median |γ| fell by {moved:.3f}, stated {stated:.3f}" + ("" if noted else "; not in the run's settings")
@@ -124,10 +170,10 @@ def step_masked() -> tuple[bool, str]:
     from copy import deepcopy
 
     channels, measure, plan, surgery = (
-        importlib.import_module(f"{line.SLIM}.{name}")
+        importlib.import_module(f"{adapter.SLIM}.{name}")
         for name in ("analysis.channels", "costs.measure", "pruning.plan", "pruning.surgery")
     )
-    model = line.load(WORK / "sparse.pt").float().eval()
+    model = adapter.load(WORK / "sparse.pt").float().eval()
     chosen = plan.Plan.from_json((WORK / "sparse-pruned.json").read_text())
     graph = channels.analyse(model)
     pruned, masked = deepcopy(model), deepcopy(model)
@@ -143,13 +189,13 @@ def step_finetune() -> tuple[bool, str]:
 
     A loss that is zero says that the pictures came without labels.
     """
-    run, falls = line.finetune(WORK / "sparse-pruned.pt")
+    run, falls = adapter.finetune(WORK / "sparse-pruned.pt")
     shutil.copy(run / "weights" / "last.pt", WORK / "finetuned.pt")
     kept = shapes(WORK / "finetuned.pt") == shapes(WORK / "sparse-pruned.pt")
-    found = line.losses(run)
-    losses = [sum(epoch[name] for name in falls or epoch) for epoch in found]
+    epochs = adapter.losses(run)
+    losses = [sum(epoch[name] for name in falls or epoch) for epoch in epochs]
     peak, end = max(losses[:-LAST]), sum(losses[-LAST:]) / LAST
-    learns = (end < FALL * peak or not falls) and all(loss > 0 for loss in found[0].values())
+    learns = (end < FALL * peak or not falls) and all(loss > 0 for loss in epochs[0].values())
     still = _still(WORK / "sparse-pruned.pt", WORK / "finetuned.pt")
     words = f"; {len(still)} weights did not move, first {still[0]}" if still else ""
     return kept and learns and not still, f"loss {peak:.3g} → {end:.3g}; shapes {'kept' if kept else 'CHANGED'}{words}"
@@ -160,19 +206,19 @@ def _still(before: Path, after: Path) -> list[str]:
 
     No object of so small a picture may be assigned to a level of the head, and nothing there then moves.
     """
-    models: list[Any] = [line.load(path).float() for path in (before, after)]
+    models: list[Any] = [adapter.load(path).float() for path in (before, after)]
     old, new = (dict(model.model[:-1].named_parameters()) for model in models)
     return [name for name in old if torch.equal(old[name], new[name])]
 
 
 def step_resume() -> tuple[bool, str]:
     """A run that was cut off goes on, in the pruned shapes and with its sparsity arguments."""
-    run, held = line.resume(WORK / "sparse-pruned.pt")
+    run, held = adapter.resume(WORK / "sparse-pruned.pt")
     last = run / "weights" / "last.pt"
     if not last.exists():
         return False, "no checkpoint after the first epoch"
     kept = shapes(last) == shapes(WORK / "sparse-pruned.pt")
-    epochs = len(line.losses(run))
+    epochs = len(adapter.losses(run))
     words = f"strength {'kept' if held else 'LOST'}, shapes {'kept' if kept else 'CHANGED'}"
     return kept and held and epochs == 2, f"{epochs} epochs noted, {words}"
 
@@ -181,22 +227,22 @@ def step_onnx() -> tuple[bool, str]:
     """ONNX Runtime computes what PyTorch computes."""
     import onnxruntime
 
-    path = line.export(WORK / "finetuned.pt")
+    path = adapter.export(WORK / "finetuned.pt")
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     theirs = session.run(None, {session.get_inputs()[0].name: picture().numpy()})[0]
     # Early exports of YOLOv5 hold the head's raw outputs, which the model returns beside the decoded boxes.
-    ours = [array for array in outputs(line.load(WORK / "finetuned.pt"), picture()) if array.shape == theirs.shape]
+    ours = [array for array in outputs(adapter.load(WORK / "finetuned.pt"), picture()) if array.shape == theirs.shape]
     difference = min((apart([array], [theirs]) for array in ours), default=float("inf"))
     return difference <= 1e-3, f"apart {difference:.1e}; {path.stat().st_size / 1e6:.2f} MB"
 
 
 def step_predict() -> tuple[bool, str]:
     """Predict with the pruned, fine-tuned model; the raw output goes to a file named by the tree."""
-    raw = outputs(line.load(WORK / "finetuned.pt"), picture())
+    raw = outputs(adapter.load(WORK / "finetuned.pt"), picture())
     np.savez(WORK / f"predict-{ROLE}.npz", *raw)
     images = sorted((WORK / "qr").rglob("*val*/*.jpg")) or sorted((WORK / "qr").rglob("*.jpg"))
-    line.predict(WORK / "finetuned.pt", images[0])
-    return bool(raw), f"{line.identity()[1]}, {len(raw)} outputs"
+    adapter.predict(WORK / "finetuned.pt", images[0])
+    return bool(raw), f"{adapter.identity()[1]}, {len(raw)} outputs"
 
 
 def step_stock() -> tuple[bool, str]:

@@ -12,9 +12,15 @@ from typing import TYPE_CHECKING, Any, Callable
 if TYPE_CHECKING:
     import torch
 
-SLIM = "ultralytics.slim"
-WORK = Path(__file__).resolve().parent
-IMGSZ = int(os.environ.get("SLIMFORK_VERIFY_IMGSZ", "64"))
+    from .models_ultralytics import SLIM, UltralyticsTrainer, load, yolo
+    from .scratch import IMGSZ, WORK, StoppedError
+else:
+    from models_ultralytics import SLIM, load, yolo
+    from scratch import IMGSZ, WORK, StoppedError
+
+__all__ = ["SLIM", "dense", "export", "finetune", "identity", "load"]
+__all__ += ["losses", "others", "predict", "resume", "sparse"]
+
 MODEL = os.environ.get("SLIMFORK_VERIFY_MODEL", "yolov8n.yaml")
 TRAIN = {
     "data": str(WORK / "qr" / "data.yaml"),
@@ -36,8 +42,7 @@ TRAIN = {
     "exist_ok": True,
 }
 SPARSE: dict[str, Any] = {"epochs": 2, "batch": 4, "nbs": 4}
-STRENGTH = 4.0  # far more than a real run needs: sixteen steps must show it
-STILL = dict.fromkeys(("scale", "translate", "fliplr", "hsv_h", "hsv_s", "hsv_v"), 0.0)
+SPARSITY = 4.0  # far more than a real run needs: sixteen steps must show it
 FINETUNE: dict[str, Any] = {
     "epochs": 40,
     "batch": 4,
@@ -45,14 +50,10 @@ FINETUNE: dict[str, Any] = {
     "optimizer": "AdamW",
     "lr0": 0.01,
     "val": False,
-    **STILL,
+    **dict.fromkeys(("scale", "translate", "fliplr", "hsv_h", "hsv_s", "hsv_v"), 0.0),  # pictures as they are
 }
 # Weighs every box with every other's weight, so its loss grows with what is found; 8.0.101 does not.
 GROWS = (8, 0, 100)
-
-
-class StoppedError(Exception):
-    """A training run stopped on purpose."""
 
 
 def identity() -> tuple[str, str]:
@@ -60,12 +61,6 @@ def identity() -> tuple[str, str]:
     import ultralytics
 
     return str(ultralytics.__file__), f"ultralytics {ultralytics.__version__}"
-
-
-def load(weights: Path) -> torch.nn.Module:
-    """Return the model of a checkpoint."""
-    model: torch.nn.Module = yolo(weights).model
-    return model
 
 
 def dense(role: str) -> tuple[Path, dict[str, torch.Tensor]]:
@@ -77,7 +72,7 @@ def trained(start: str | Path, name: str, **more: Any) -> tuple[Path, dict[str, 
     """Train an epoch without the penalty; return the run and all that was trained."""
     kept: dict[str, torch.Tensor] = {}
 
-    def keep(trainer: Any) -> None:
+    def keep(trainer: UltralyticsTrainer) -> None:
         kept.update(trainer.model.state_dict())
 
     return train(start, name, {"on_train_end": keep}, epochs=1, **more), kept
@@ -112,12 +107,12 @@ def sparse(weights: Path) -> tuple[Path, float, bool]:
     """Train with the penalty; return the run, Σ lr·λ as it was, and whether the run's settings name the strength."""
     stated = [0.0]
 
-    def add(trainer: Any) -> None:
+    def add(trainer: UltralyticsTrainer) -> None:
         rate = max(group["lr"] for group in trainer.optimizer.param_groups[1:])  # group 0 may be biases in warm-up
-        stated[0] += rate * STRENGTH * (1 - 0.9 * trainer.epoch / trainer.epochs)
+        stated[0] += rate * SPARSITY * (1 - 0.9 * trainer.epoch / trainer.epochs)
 
-    run = train(weights, "sparse", {"on_train_batch_end": add}, sparsity=STRENGTH, **SPARSE)
-    return run, stated[0], f"sparsity: {STRENGTH}" in (run / "args.yaml").read_text()
+    run = train(weights, "sparse", {"on_train_batch_end": add}, sparsity=SPARSITY, **SPARSE)
+    return run, stated[0], f"sparsity: {SPARSITY}" in (run / "args.yaml").read_text()
 
 
 def finetune(weights: Path) -> tuple[Path, tuple[str, ...]]:
@@ -149,7 +144,7 @@ def losses(run: Path) -> list[dict[str, float]]:
 def resume(weights: Path) -> tuple[Path, bool]:
     """Cut a run off after its first of two epochs and resume it; return the run, and whether its strength held."""
 
-    def stop(trainer: Any) -> None:
+    def stop(trainer: UltralyticsTrainer) -> None:
         if trainer.epoch == 0:
             raise StoppedError
 
@@ -174,15 +169,11 @@ def predict(weights: Path, picture: Path) -> None:
     yolo(weights).predict(str(picture), imgsz=IMGSZ, conf=0.01, verbose=False, device="cpu")
 
 
-def yolo(weights: str | Path) -> Any:
-    """Open a model with the tree's own ultralytics."""
-    from ultralytics import YOLO
-
-    return YOLO(str(weights))
-
-
 def train(
-    weights: str | Path, name: str, callbacks: dict[str, Callable[[Any], None]] | None = None, **more: Any
+    weights: str | Path,
+    name: str,
+    callbacks: dict[str, Callable[[UltralyticsTrainer], None]] | None = None,
+    **more: Any,
 ) -> Path:
     """Train and return the folder of the run."""
     model = yolo(weights)
@@ -212,7 +203,7 @@ def arguments() -> set[str]:
     return set(yaml.safe_load(file.read_text(encoding="utf-8")))
 
 
-def listen(model: Any, event: str, function: Callable[[Any], None]) -> None:
+def listen(model: Any, event: str, function: Callable[[UltralyticsTrainer], None]) -> None:
     """Have a function called by the trainer; before 8.0.18 a model has no `add_callback`, and an event one function."""
     if hasattr(model, "add_callback"):
         model.add_callback(event, function)
@@ -221,7 +212,7 @@ def listen(model: Any, event: str, function: Callable[[Any], None]) -> None:
 
     before = default_callbacks[event]
 
-    def both(trainer: Any) -> None:
+    def both(trainer: UltralyticsTrainer) -> None:
         before(trainer)
         function(trainer)
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import csv
 import importlib
-import os
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import scripts_yolov5 as v5
-from scripts_yolov5 import WORK, load
 from torch.optim import optimizer as optimizers
 
 if TYPE_CHECKING:
@@ -18,19 +15,22 @@ if TYPE_CHECKING:
 
     import torch
 
-__all__ = ["load"]
+    from . import scripts_yolov5 as v5
+    from .scratch import IMGSZ, WORK, StoppedError
+    from .scripts_yolov5 import SLIM, load
+else:
+    import scripts_yolov5 as v5
+    from scratch import IMGSZ, WORK, StoppedError
+    from scripts_yolov5 import SLIM, load
 
-IMGSZ = int(os.environ.get("SLIMFORK_VERIFY_IMGSZ", "64"))
-SLIM = f"{v5.MODULE}slim"
-STRENGTH = 40.0  # the learning rate is still low: it warms up for a hundred batches and more
+__all__ = ["SLIM", "dense", "export", "finetune", "identity", "load"]
+__all__ += ["losses", "others", "predict", "resume", "sparse"]
+
+SL = 40.0  # the learning rate is still low: it warms up for a hundred batches and more
 # Four copies of eight pictures are a batch, so that each makes a step in spite of the nominal batch of 64.
-COPIES, PICTURES = 4, 8
+COPIES, FEW = 4, 8
 STILL = ("hsv_h", "hsv_s", "hsv_v", "degrees", "translate", "scale", "fliplr", "flipud", "mosaic", "mixup")
 ADAM = {"lr0": 0.5, "warmup_bias_lr": 0.01}
-
-
-class StoppedError(Exception):
-    """A training run stopped on purpose."""
 
 
 def identity() -> tuple[str, str]:
@@ -50,12 +50,11 @@ def train(
     """Train and return the folder of the run."""
     pictures = WORK / "qr" / "images" / "train"
     if few:
-        chosen = sorted(pictures.iterdir())[:PICTURES] * COPIES
+        chosen = sorted(pictures.iterdir())[:FEW] * COPIES
         pictures = WORK / "qr" / "few.txt"
         pictures.write_text("".join(f"{path}\n" for path in chosen), "utf-8")
     data = v5.data_set(f"{'few' if few else 'qr'}-{len(names)}", pictures, WORK / "qr" / "images" / "val", names)
-    run: Path = v5.train(start, name, data, IMGSZ, *more, **(hyp or {}))
-    return run
+    return v5.train(start, name, data, IMGSZ, *more, **(hyp or {}))
 
 
 def dense(role: str) -> tuple[Path, dict[str, torch.Tensor]]:
@@ -90,10 +89,10 @@ def sparse(weights: Path) -> tuple[Path, float, bool]:
     hook = optimizers.register_optimizer_step_post_hook(
         lambda made, *_: rates.append(min(group["lr"] for group in made.param_groups))
     )
-    strength = ("--sl", STRENGTH, "--sl-decay", 0)
+    strength = ("--sl", SL, "--sl-decay", 0)
     run = train(weights, "sparse", "--epochs", 2, "--batch-size", 4, *strength)
     hook.remove()
-    return run, STRENGTH * sum(rates), f"sl: {STRENGTH}" in (run / "opt.yaml").read_text("utf-8")
+    return run, SL * sum(rates), f"sl: {SL}" in (run / "opt.yaml").read_text("utf-8")
 
 
 def finetune(weights: Path) -> tuple[Path, tuple[str, ...]]:
@@ -103,7 +102,7 @@ def finetune(weights: Path) -> tuple[Path, tuple[str, ...]]:
     """
     changes = {**dict.fromkeys(STILL, 0.0), "lr0": 0.02, "warmup_bias_lr": 0.01}
     last = "--noval" if v5.known("--noval") else "--notest"
-    more = ("--epochs", 60, "--batch-size", PICTURES * COPIES, last, *_adam())
+    more = ("--epochs", 60, "--batch-size", FEW * COPIES, last, *_adam())
     return train(weights, "finetune", *more, few=True, hyp=changes), ("box",)
 
 
@@ -119,11 +118,11 @@ def losses(run: Path) -> list[dict[str, float]]:
     if (run / "results.csv").is_file():
         with (run / "results.csv").open(encoding="utf-8") as file:
             rows = [{k.strip(): v for k, v in row.items()} for row in csv.DictReader(file)]
-        found = {int(row["epoch"]): (row["train/box_loss"], row["train/obj_loss"]) for row in rows}
+        by_epoch = {int(row["epoch"]): (row["train/box_loss"], row["train/obj_loss"]) for row in rows}
     else:
         lines = [line.split() for line in (run / "results.txt").read_text("utf-8").splitlines()]
-        found = {int(line[0].partition("/")[0]): (line[2], line[3]) for line in lines}  # after epoch and memory
-    return [{"box": float(box), "obj": float(obj)} for box, obj in found.values()]
+        by_epoch = {int(line[0].partition("/")[0]): (line[2], line[3]) for line in lines}  # after epoch and memory
+    return [{"box": float(box), "obj": float(obj)} for box, obj in by_epoch.values()]
 
 
 def resume(weights: Path) -> tuple[Path, bool]:
@@ -146,8 +145,7 @@ def resume(weights: Path) -> tuple[Path, bool]:
 
 def export(weights: Path) -> Path:
     """Write the ONNX file beside a checkpoint."""
-    path: Path = v5.export(weights, IMGSZ)
-    return path
+    return v5.export(weights, IMGSZ)
 
 
 def predict(weights: Path, picture: Path) -> None:

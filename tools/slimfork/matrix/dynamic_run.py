@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from slimfork.releases.pins import Pin
 
-COLUMNS = tuple(Column(id=check.id, title=check.title, kind="dynamic") for check in CHECKS)
+DYNAMIC_COLUMNS = tuple(Column(id=check.id, title=check.title, kind="dynamic") for check in CHECKS)
 OUTCOME = ("verdict", "detail", "seconds", "log")
 
 
@@ -91,7 +91,9 @@ def _verify(pin: Pin, timeout: float, stop: Event) -> dict[str, Any]:
             errors = (folder / "stderr").read_text("utf-8", "replace")
             why = f"took longer than {timeout:g} s" if code is None else last_line(errors, ("error:", "bug:"))
             seconds = round(perf_counter() - start, 1)
-            checks = [{"id": c.id, "verdict": "not run", "detail": "", "seconds": 0.0, "log": ""} for c in COLUMNS]
+            checks = [
+                {"id": c.id, "verdict": "not run", "detail": "", "seconds": 0.0, "log": ""} for c in DYNAMIC_COLUMNS
+            ]
             checks[0] |= {"verdict": "FAIL", "detail": why, "seconds": seconds}
         cells = {check["id"]: {key: check[key] for key in OUTCOME} for check in checks}
         failed = any(cell["verdict"] == "FAIL" for cell in cells.values())

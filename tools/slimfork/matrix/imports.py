@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-SECONDS = 120.0
+IMPORT_SECONDS = 120.0
 CAN_FORK = hasattr(os, "fork")
 
 
@@ -28,7 +28,7 @@ class Importer:
     def __call__(self, files: Mapping[str, bytes], modules: list[str]) -> str:
         """Import modules of a release; return what is wrong in one line, or nothing."""
         self._lay_out(files)
-        request = {"tree": str(self._tree), "modules": modules, "seconds": SECONDS}
+        request = {"tree": str(self._tree), "modules": modules, "seconds": IMPORT_SECONDS}
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:  # pragma: no cover - they were asked for
             return "no pipes"

@@ -27,16 +27,18 @@ from typing import TYPE_CHECKING, Any, Literal
 from slimfork import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from slimfork.releases.pins import Pin
+    from slimfork.verify.verify import Verdict
+
+    ReleaseFacts = Mapping[str, Any]  # a release as plain data
 
 SCHEMA = 1
 PACKAGES = ("torch", "torchvision", "numpy", "matplotlib", "opencv-python", "pillow", "onnx", "onnxruntime", "libcst")
 VERDICTS = ("green", "reasoned", "failed", "not run")
 
-Verdict = Literal["pass", "FAIL", "not run"]
-Kind = Literal["static", "dynamic"]
+CheckKind = Literal["static", "dynamic"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,7 @@ class Column:
 
     id: str
     title: str
-    kind: Kind
+    kind: CheckKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,12 +81,12 @@ class Row:
     @property
     def verdict(self) -> str:
         """One of `VERDICTS`."""
-        found = {cell.verdict for cell in self.cells.values()}
-        if "FAIL" in found:
+        verdicts = {cell.verdict for cell in self.cells.values()}
+        if "FAIL" in verdicts:
             return "failed"
         if self.reason:
             return "reasoned"
-        return "green" if found == {"pass"} else "not run"
+        return "green" if verdicts == {"pass"} else "not run"
 
     def as_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -132,8 +134,8 @@ def document(
 
 def summary(rows: Sequence[Row]) -> dict[str, int]:
     """Return how many releases there are, and how many of each verdict."""
-    found = [row.verdict for row in rows]
-    return {"releases": len(rows), **{verdict: found.count(verdict) for verdict in VERDICTS}}
+    verdicts = [row.verdict for row in rows]
+    return {"releases": len(rows), **{verdict: verdicts.count(verdict) for verdict in VERDICTS}}
 
 
 def _versions(names: Sequence[str]) -> dict[str, str]:

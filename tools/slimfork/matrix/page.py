@@ -20,14 +20,14 @@ from packaging.version import InvalidVersion, Version
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from slimfork.matrix.matrix import ReleaseFacts
+
 HERE = Path(__file__).parent
 MARKS = {"green": "✓", "reasoned": "–", "failed": "✗", "not run": "○"}  # colour is never the only signal
 LETTERS = {"pass": "p", "FAIL": "f", "not run": "n"}  # classes of the cells: there are thousands of them
-SCRIPTS = ("page.js", "page_rows.js")
+PAGE_SCRIPTS = ("page.js", "page_rows.js")
 FAILURES_SHOWN = 30  # the table has them all
 STATES = ("broken", "pending", "applied", "upstreamed", "excluded")
-
-Release = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class ReleaseLine:
     """A line of releases (8.0, say): how many, how many of them failed, and runs of (verdict, count), oldest first."""
 
     name: str
@@ -62,7 +62,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patch:
+class PatchStates:
     """A patch, and the releases where it is in each state."""
 
     id: str
@@ -78,7 +78,7 @@ def render(document: Mapping[str, Any]) -> str:
     releases = sorted(document["releases"], key=_order)
     failures = _failures(releases, [check["id"] for check in document["checks"]])
     sets, numbered = _patch_sets(releases)
-    script = "\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    script = "\n".join((HERE / name).read_text(encoding="utf-8") for name in PAGE_SCRIPTS)
     template = _environment().get_template("page.html.j2")
     return template.render(
         document=document,
@@ -107,7 +107,7 @@ def _environment() -> Environment:
     )
 
 
-def _order(release: Release) -> tuple[int, Version]:
+def _order(release: ReleaseFacts) -> tuple[int, Version]:
     """Return the sort key of a release, as in the lock: artifacts by version, tags by version, branches."""
     try:
         version = Version(release["version"])
@@ -116,13 +116,13 @@ def _order(release: Release) -> tuple[int, Version]:
     return int(release["version"].startswith("v")), version
 
 
-def _line(release: Release) -> str:
+def _line(release: ReleaseFacts) -> str:
     """Return the line of a release: its first two numbers, or that it is a tag or branch of git."""
     kind, version = _order(release)
     return f"{version.major}.{version.minor}" if kind == 0 else "git"
 
 
-def _spans(releases: Sequence[Release], chosen: Iterable[int]) -> tuple[Span, ...]:
+def _spans(releases: Sequence[ReleaseFacts], chosen: Iterable[int]) -> tuple[Span, ...]:
     """Return the chosen releases, by ascending index, as runs of neighbours."""
     runs: list[list[int]] = []
     for index in chosen:
@@ -134,7 +134,7 @@ def _spans(releases: Sequence[Release], chosen: Iterable[int]) -> tuple[Span, ..
     return tuple(Span(first=name[run[0]], last=name[run[-1]], count=len(run)) for run in runs)
 
 
-def _failures(releases: Sequence[Release], checks: Sequence[str]) -> list[Failure]:
+def _failures(releases: Sequence[ReleaseFacts], checks: Sequence[str]) -> list[Failure]:
     """Return what failed, equal words once, in the order of the checks."""
     where: dict[tuple[str, str], list[int]] = {}
     for check in checks:
@@ -147,13 +147,13 @@ def _failures(releases: Sequence[Release], checks: Sequence[str]) -> list[Failur
     ]
 
 
-def _lines(releases: Sequence[Release]) -> list[Line]:
+def _lines(releases: Sequence[ReleaseFacts]) -> list[ReleaseLine]:
     """Return the lines, in the order of their first releases."""
     lines: dict[str, list[str]] = {}
     for release in releases:
         lines.setdefault(_line(release), []).append(release["verdict"])
     return [
-        Line(
+        ReleaseLine(
             name=name,
             count=len(verdicts),
             failed=verdicts.count("failed"),
@@ -163,19 +163,19 @@ def _lines(releases: Sequence[Release]) -> list[Line]:
     ]
 
 
-def _patches(releases: Sequence[Release]) -> list[Patch]:
+def _patches(releases: Sequence[ReleaseFacts]) -> list[PatchStates]:
     """Return every patch by name, with the releases of each of its states."""
     where: dict[str, dict[str, list[int]]] = {}
     for index, release in enumerate(releases):
         for patch, state in release["patches"].items():
             where.setdefault(patch, {}).setdefault(state, []).append(index)
     return [
-        Patch(id=patch, states=tuple((state, _spans(releases, by[state])) for state in STATES if state in by))
+        PatchStates(id=patch, states=tuple((state, _spans(releases, by[state])) for state in STATES if state in by))
         for patch, by in sorted(where.items())
     ]
 
 
-def _patch_sets(releases: Sequence[Release]) -> tuple[list[dict[str, str]], list[tuple[Release, int]]]:
+def _patch_sets(releases: Sequence[ReleaseFacts]) -> tuple[list[dict[str, str]], list[tuple[ReleaseFacts, int]]]:
     """Return the few different sets of patch states, and every release with the number of its set."""
     numbers: dict[tuple[tuple[str, str], ...], int] = {}
     numbered = [

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from slimfork.codemods.compiling import syntax_error
 from slimfork.codemods.patch import known_as
-from slimfork.codemods.plan import make_plan
+from slimfork.codemods.patch_plan import plan_patches
 from slimfork.git.merge import hunks, merge
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from slimfork.codemods.codemod import Edit
     from slimfork.codemods.patch import Patch
-    from slimfork.codemods.plan import Plan
+    from slimfork.codemods.patch_plan import PatchPlan
 
-    Planned = Callable[[Mapping[str, bytes], Sequence[Patch]], Plan]
+    Planned = Callable[[Mapping[str, bytes], Sequence[Patch]], PatchPlan]
 
 USERS = b"# a line of the user's\n"
 
@@ -81,8 +81,8 @@ def judge(path: str, content: bytes | None, series: Sequence[Patch], *, upstream
         version: The release.
     """
 
-    def planned(tree: Mapping[str, bytes], patches: Sequence[Patch] = series, *, pristine: bool = False) -> Plan:
-        return make_plan(tree, upstream=upstream, version=version, series=patches, pristine=pristine)
+    def planned(tree: Mapping[str, bytes], patches: Sequence[Patch] = series, *, pristine: bool = False) -> PatchPlan:
+        return plan_patches(tree, upstream=upstream, version=version, series=patches, pristine=pristine)
 
     plan = planned({} if content is None else {path: content}, pristine=True)
     states: dict[str, str] = {step.patch.id: step.state for step in plan.steps}

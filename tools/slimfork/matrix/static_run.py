@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from slimfork.codemods.patch import Patch
     from slimfork.releases.pins import Pin
 
-    Found = tuple[dict[str, str], dict[str, Cell]]
+    Judged = tuple[dict[str, str], dict[str, Cell]]
 
-COLUMNS = tuple(
+STATIC_COLUMNS = tuple(
     Column(id=name, title=title, kind="static")
     for name, title in (
         ("fetch", "the source distribution, or the commit, has the pinned hash"),
@@ -44,7 +44,7 @@ COLUMNS = tuple(
         ("import", "the patched package imports, in a process of its own"),
     )
 )
-OFFICIAL = ("models.yolo", "utils.general", "detect", "train")  # what a tag of YOLOv5 has instead of a package
+OFFICIAL_MODULES = ("models.yolo", "utils.general", "detect", "train")  # what a tag of YOLOv5 has instead of a package
 OF_FILES = ("fits", "bytes", "compile", "again", "revert")
 
 
@@ -55,7 +55,7 @@ class Worker:
         self._store, self._importer = store, importer
         self._engine = engine()
 
-    def __call__(self, pin: Pin) -> Found:
+    def __call__(self, pin: Pin) -> Judged:
         """Return the state of each patch and the cell of each check."""
         start = perf_counter()
         try:
@@ -80,7 +80,7 @@ class Worker:
 
     def _look(
         self, pin: Pin, files: Mapping[str, bytes], parts: Mapping[str, Sequence[Patch]], overlay: Mapping[str, bytes]
-    ) -> Found:
+    ) -> Judged:
         start = perf_counter()
         reports = {path: self._judge(pin, path, files.get(path), series) for path, series in parts.items()}
         patches: dict[str, str] = dict.fromkeys((patch.id for patch in load_series(pin.upstream)), "excluded")
@@ -111,7 +111,7 @@ class Worker:
         top = package(pin.upstream, pin.version)
         inside = {name: content for name, content in files.items() if name.startswith(f"{top}/" if top else "")}
         changes = [_module(name) for name in changed if name in inside and _is_module(name, top)]
-        modules = list(dict.fromkeys([*([top] if top else OFFICIAL), *changes]))
+        modules = list(dict.fromkeys([*([top] if top else OFFICIAL_MODULES), *changes]))
         problem = self._importer(inside, modules)
         seconds = round(perf_counter() - start, 2)
         return Cell(verdict="FAIL" if problem else "pass", detail=problem or f"{len(modules)} modules", seconds=seconds)
@@ -151,13 +151,13 @@ def _start(folder: str, since: float) -> None:
     _worker = Worker(Store(cache_root() / "matrix", since), importer)
 
 
-def _look(pin: Pin) -> Found:
+def _look(pin: Pin) -> Judged:
     if _worker is None:
         raise SlimforkError(_why)
     return _worker(pin)
 
 
-def run(releases: Sequence[Pin], *, jobs: int, since: float, on_done: Callable[[Pin, Found], None]) -> None:
+def run(releases: Sequence[Pin], *, jobs: int, since: float, on_done: Callable[[Pin, Judged], None]) -> None:
     """Look at releases in several processes, and say of each when it is done.
 
     Args:

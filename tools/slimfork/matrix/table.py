@@ -14,7 +14,7 @@ from slimfork.terminal.ui import Table
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    Release = Mapping[str, Any]
+    from slimfork.matrix.matrix import ReleaseFacts
 
 SYMBOLS = {"pass": "✓", "FAIL": "✗", "not run": "–"}
 STYLES = {
@@ -26,15 +26,15 @@ STYLES = {
     "failed": "bold red",
 }
 HEADING = "# Version matrix of "
-KINDS = {"static": "Static: patched, compiled and imported", "dynamic": "Dynamic: trained, pruned and exported"}
-WORDS = 90
+KIND_TITLES = {"static": "Static: patched, compiled and imported", "dynamic": "Dynamic: trained, pruned and exported"}
+DETAIL_LENGTH = 90
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class ReleaseRun:
     """Neighbouring releases with equal verdicts in every cell."""
 
-    releases: tuple[Release, ...]
+    releases: tuple[ReleaseFacts, ...]
 
     @property
     def name(self) -> str:
@@ -56,9 +56,9 @@ class Run:
         return float(sum(cell["seconds"] for release in self.releases for cell in release["checks"].values()))
 
 
-def fold(releases: Sequence[Release], columns: Sequence[str]) -> list[Run]:
+def fold(releases: Sequence[ReleaseFacts], columns: Sequence[str]) -> list[ReleaseRun]:
     """Return the runs of releases that have any of these checks, or a reason why they never will."""
-    runs: list[list[Release]] = []
+    runs: list[list[ReleaseFacts]] = []
     last: object = None
     for release in releases:
         cells = {name: release["checks"][name] for name in columns if name in release["checks"]}
@@ -74,16 +74,16 @@ def fold(releases: Sequence[Release], columns: Sequence[str]) -> list[Run]:
         else:
             runs.append([{**release, "checks": cells}])
         last = (facts, verdicts)
-    return [Run(tuple(run)) for run in runs]
+    return [ReleaseRun(tuple(run)) for run in runs]
 
 
 def kinds(document: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     """Return the kinds of checks that were asked for, each with its checks."""
-    ids = {kind: [c["id"] for c in document["checks"] if c["kind"] == kind] for kind in KINDS}
+    ids = {kind: [c["id"] for c in document["checks"] if c["kind"] == kind] for kind in KIND_TITLES}
     return [(kind, columns) for kind, columns in ids.items() if columns]
 
 
-def runs_of(document: Mapping[str, Any], kind: str, columns: Sequence[str]) -> list[Run]:
+def runs_of(document: Mapping[str, Any], kind: str, columns: Sequence[str]) -> list[ReleaseRun]:
     """Return the rows of one kind of checks; nothing of a release with a reason is trained."""
     folded = fold(document["releases"], columns)
     return folded if kind == "static" else [run for run in folded if run.releases[0]["checks"]]
@@ -93,14 +93,21 @@ def tables(document: Mapping[str, Any]) -> list[Table]:
     """Return one table for each kind of checks."""
     made = []
     for kind, columns in kinds(document):
-        table = Table("releases", "", "verdict", *columns, "seconds", "detail", title=KINDS[kind], title_justify="left")
+        table = Table(
+            "releases", "", "verdict", *columns, "seconds", "detail", title=KIND_TITLES[kind], title_justify="left"
+        )
         for run in runs_of(document, kind, columns):
             release = run.releases[0]
             cells = [release["checks"].get(name, {}).get("verdict", "") for name in columns]
             marks = [Text(SYMBOLS.get(cell, ""), STYLES.get(cell, "")) for cell in cells]
             verdict = Text(release["verdict"], STYLES.get(release["verdict"], ""))
             table.add_row(
-                run.name, str(len(run.releases)), verdict, *marks, f"{run.seconds:.0f}", Text(run.detail[:WORDS])
+                run.name,
+                str(len(run.releases)),
+                verdict,
+                *marks,
+                f"{run.seconds:.0f}",
+                Text(run.detail[:DETAIL_LENGTH]),
             )
         made.append(table)
     return made
@@ -130,7 +137,7 @@ def markdown(document: Mapping[str, Any], lines: Mapping[str, str]) -> str:
     ]
     titles = {check["id"]: check["title"] for check in document["checks"]}
     for kind, columns in kinds(document):
-        text.append(f"## {KINDS[kind]}\n")
+        text.append(f"## {KIND_TITLES[kind]}\n")
         text.append("| " + " | ".join(["releases", "", "verdict", *columns, "", ""]) + " |")
         text.append("| --- " * (len(columns) + 5) + "|")
         text += [_line(run, columns, lines if kind == "dynamic" else {}) for run in runs_of(document, kind, columns)]
@@ -147,7 +154,7 @@ def put_in(text: str, section: str) -> str:
     return "\n".join(part.rstrip("\n") + "\n" for part in (parts if any(had) else [*parts, section]))
 
 
-def _line(run: Run, columns: Sequence[str], lines: Mapping[str, str]) -> str:
+def _line(run: ReleaseRun, columns: Sequence[str], lines: Mapping[str, str]) -> str:
     release = run.releases[0]
     marks = [SYMBOLS.get(release["checks"].get(name, {}).get("verdict", ""), "") for name in columns]
     detail = " ".join((run.detail or lines.get(release["version"], "")).replace("|", "/").split())

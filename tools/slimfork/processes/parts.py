@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _made: set[Path] = set()  # by this process, which may have the number of one that was killed
-PART = re.compile(r"\..+\.(?P<pid>\d{1,10})\.part", re.DOTALL)
+PART_NAME = re.compile(r"\..+\.(?P<pid>\d{1,10})\.part", re.DOTALL)
 
 
 def part_of(path: Path) -> Path:
@@ -34,9 +34,9 @@ def clear_parts(folder: Path, *, of: str = "") -> None:
     """
     with suppress(OSError):  # a folder that is not there, or not ours, holds nothing of ours
         for left in sorted(folder.iterdir()):
-            found = PART.fullmatch(left.name)
+            match = PART_NAME.fullmatch(left.name)
             wanted = not of or left.name.startswith(f".{of}.")
-            if found and wanted and left not in _made and has_ended(int(found["pid"])):
+            if match and wanted and left not in _made and has_ended(int(match["pid"])):
                 _remove(left)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-MOST = 1e8  # seconds; three years
+MOST_SECONDS = 1e8  # seconds; three years
 
 
 class Seconds(click.FloatRange):
@@ -20,7 +20,7 @@ class Seconds(click.FloatRange):
             seconds = float(value)
         except ValueError:
             seconds = 0.0
-        if not 0 < seconds <= MOST:
+        if not 0 < seconds <= MOST_SECONDS:
             self.fail(f"{value!r} is no number of seconds", param, ctx)
         return seconds
 

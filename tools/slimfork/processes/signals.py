@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from slimfork.git.repo import Repository
 
-ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+ENDING_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def uninterrupted(repository: Repository) -> Iterator[None]:
         del frame
         seen.append(number)
 
-    before = {number: signal.signal(number, later) for number in ENDING}
+    before = {number: signal.signal(number, later) for number in ENDING_SIGNALS}
     repository.own_session = True
     try:
         yield

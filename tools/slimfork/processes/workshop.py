@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from slimfork.git.repo import Repository
 
 FOLDER = "slimfork-landing"
-MARK, MARKED = ".gitignore", b"# made by apply-patches, which removes it again\n*\n"
+IGNORE_FILE, IGNORE_ALL = ".gitignore", b"# made by apply-patches, which removes it again\n*\n"
 
 
 class NotPutBackError(SlimforkError):
@@ -31,7 +31,7 @@ def workshop(repository: Repository) -> Iterator[Path]:
     folder = within if _is_one_disk(repository) else beside
     folder.mkdir()
     try:
-        (folder / MARK).write_bytes(MARKED)
+        (folder / IGNORE_FILE).write_bytes(IGNORE_ALL)
         yield folder
     except (NotPutBackError, KilledError):
         raise
@@ -49,9 +49,9 @@ def places(repository: Repository) -> tuple[Path, Path]:
 def left_folders(repository: Repository) -> list[Path]:
     """Return the folders of killed runs. In the work tree, only one that says that it is ours."""
     within, beside = places(repository)
-    found = [within] if os.path.lexists(within) else []
-    mark = beside / MARK
-    return [*found, beside] if mark.is_file() and mark.read_bytes() == MARKED else found
+    folders = [within] if os.path.lexists(within) else []
+    mark = beside / IGNORE_FILE
+    return [*folders, beside] if mark.is_file() and mark.read_bytes() == IGNORE_ALL else folders
 
 
 def _is_one_disk(repository: Repository) -> bool:

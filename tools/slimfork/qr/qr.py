@@ -30,7 +30,7 @@ SPLITS = ("train", "val")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class QrSettings:
     """What a set is drawn from; the same settings give the same bytes."""
 
     images: int
@@ -62,7 +62,7 @@ def draw(out: Path, *, images: int, val: int, imgsz: int, seed: int = 0) -> Path
     Raises:
         UsageError: The settings are impossible, or `out` holds something else.
     """
-    settings = Settings(images=images, val=val, imgsz=imgsz, seed=seed)
+    settings = QrSettings(images=images, val=val, imgsz=imgsz, seed=seed)
     out = out.resolve()
     if not _is_drawn(out, settings):
         part = out.with_name(out.name + ".part")
@@ -75,23 +75,23 @@ def draw(out: Path, *, images: int, val: int, imgsz: int, seed: int = 0) -> Path
     return out / "data.yaml"
 
 
-def _is_drawn(out: Path, settings: Settings) -> bool:
+def _is_drawn(out: Path, settings: QrSettings) -> bool:
     """Say whether `out` holds this set; refuse a folder that holds anything else."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
     try:
-        found = json.loads((out / "set.json").read_text(encoding="utf-8"))
+        drawn = json.loads((out / "set.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise UsageError(f"{out} exists and is no QR set", hint="choose another folder, or empty it") from None
-    if found != asdict(settings):
+    if drawn != asdict(settings):
         raise UsageError(
-            f"{out} holds a QR set of other settings: {found}",
+            f"{out} holds a QR set of other settings: {drawn}",
             hint="choose another folder, or delete this one",
         )
     return True
 
 
-def _prepare(part: Path, settings: Settings) -> None:
+def _prepare(part: Path, settings: QrSettings) -> None:
     """Make the unfinished set's folders; pictures of other settings in them are of no use."""
     mark = json.dumps(asdict(settings), indent=2).encode()
     if part.exists() and not ((part / "set.json").is_file() and (part / "set.json").read_bytes() == mark):
@@ -102,7 +102,7 @@ def _prepare(part: Path, settings: Settings) -> None:
     _write(part / "set.json", mark)
 
 
-def _fill(part: Path, settings: Settings) -> None:
+def _fill(part: Path, settings: QrSettings) -> None:
     """Draw every picture that is not there yet; a label, written last, says that its picture is whole."""
     todo = [
         (split, index)

@@ -15,7 +15,8 @@ import segno
 from slimfork.qr.clutter import DISTRACTORS, background, chance, colour, ink_and_paper, scatter, words
 
 if TYPE_CHECKING:
-    Image = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+    from slimfork.qr.clutter import Image
+
     Floats = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 
 SUPERSAMPLE = 2  # drawn at twice the size and averaged down, so that edges are grey as a lens makes them

@@ -14,7 +14,7 @@ from slimfork.git.repo import Repository, new_bare_repository
 from slimfork.processes.parts import part_of
 from slimfork.processes.processes import clear
 from slimfork.releases.objects import read_commit
-from slimfork.releases.origin import Source, source
+from slimfork.releases.origin import Origin, find_origin
 from slimfork.terminal import ui
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ SPOKEN = {"LC_ALL": "C", "LANGUAGE": "C", "GIT_TERMINAL_PROMPT": "0"}
 OF_THE_NETWORK = ("GIT_ASKPASS", "GIT_CONFIG_GLOBAL", "GIT_HTTP", "GIT_PROXY", "GIT_SSH", "GIT_SSL")
 
 ALL_OR_NOTHING = re.compile(r"unadvertised object|shallow capabilities|support shallow")
-CAUSES = (
+FETCH_CAUSES = (
     (r"not our ref|no such remote ref|couldn't find remote ref", "has no commit {commit} (what {spec} is pinned to)"),
     (r"dubious ownership", "is another user's, and git does not trust it"),
     (
@@ -48,7 +48,7 @@ CAUSES = (
 
 def fill(path: Path, pin: Pin, named: str | None, *, show: bool) -> None:
     """Fetch the commit of a pin to a path; nothing is left there, or beside it, when that fails."""
-    origin = source(pin.upstream, named)
+    origin = find_origin(pin.upstream, named)
     env = _environment()
     work = part_of(path)
     clear(work)  # of a run that was killed and had the same number
@@ -68,7 +68,7 @@ def _environment() -> dict[str, str]:
     return SPOKEN | {name: value for name, value in os.environ.items() if name.startswith(OF_THE_NETWORK)}
 
 
-def fetch_commit(repository: Repository, origin: Source, pin: Pin, env: Mapping[str, str]) -> None:
+def fetch_commit(repository: Repository, origin: Origin, pin: Pin, env: Mapping[str, str]) -> None:
     """Fetch one commit without its past; from a server that does not give single commits, everything.
 
     Raises:
@@ -95,7 +95,7 @@ def commit_of(upstream: str, tag: str, named: str | None) -> str:
     Raises:
         UsageError: The repository cannot be reached, or has neither.
     """
-    origin = source(upstream, named)
+    origin = find_origin(upstream, named)
     refs = (
         f"refs/tags/{tag}^{{}}",
         f"refs/tags/{tag}",
@@ -106,15 +106,15 @@ def commit_of(upstream: str, tag: str, named: str | None) -> str:
         status, out, said = repository.talk(*STALLED, "ls-remote", "--", origin.address, *refs, env=env)
     if status:
         raise _explain(origin, f"{upstream}@{tag}", "", said.strip() or f"status {status}")
-    found = dict(line.split("\t")[::-1] for line in out.decode("utf-8", "replace").splitlines())
-    commit = next((found[ref] for ref in refs if ref in found), None)
+    by_ref = dict(line.split("\t")[::-1] for line in out.decode("utf-8", "replace").splitlines())
+    commit = next((by_ref[ref] for ref in refs if ref in by_ref), None)
     if commit is None:
         raise origin.refuse(f"has no tag or branch {tag}", f"git ls-remote {origin.name}")
     return commit
 
 
-def _explain(origin: Source, spec: str, commit: str, said: str) -> UsageError:
-    words = next((words for pattern, words in CAUSES if re.search(pattern, said, re.IGNORECASE)), None)
+def _explain(origin: Origin, spec: str, commit: str, said: str) -> UsageError:
+    words = next((words for pattern, words in FETCH_CAUSES if re.search(pattern, said, re.IGNORECASE)), None)
     if words is None:
         lines = said.splitlines()
         first = next((line for line in lines if line.startswith("fatal: ")), lines[-1])

@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from slimfork.processes.parts import part_of
-from slimfork.releases.index import Index, UnreachableError, open_index, retrying
+from slimfork.releases.index import Index, IndexUnreachableError, open_index, retrying
 from slimfork.terminal import ui
 from slimfork.terminal.errors import UsageError
 
@@ -51,7 +51,7 @@ def _download(index: Index, package: DistributionPackage, pin: Pin, path: Path, 
                 if size > pin.size:
                     break
         if size < pin.size:
-            raise UnreachableError(
+            raise IndexUnreachableError(
                 f"the download of {pin.filename} from {index.host} was cut: {size} of {pin.size} bytes"
             )
         if size > pin.size or digest.hexdigest() != pin.sha256:
@@ -61,6 +61,6 @@ def _download(index: Index, package: DistributionPackage, pin: Pin, path: Path, 
         part.unlink(missing_ok=True)
 
 
-def _wrong_hash(host: str, pin: Pin, found: str) -> UsageError:
-    message = f"{pin.filename} on {host} is not what is pinned: sha256 {found[:16]}…, pinned {pin.sha256[:16]}…"
+def _wrong_hash(host: str, pin: Pin, actual: str) -> UsageError:
+    message = f"{pin.filename} on {host} is not what is pinned: sha256 {actual[:16]}…, pinned {pin.sha256[:16]}…"
     return UsageError(message, hint="do not use that file; compare with another index: --index-url URL")

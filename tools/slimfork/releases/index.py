@@ -51,7 +51,7 @@ CONNECT_SECONDS = 15.0  # pip's own default for both
 READ_SECONDS = 60.0  # a mirror may have to get the file first
 READ_SECONDS_MOST = 3600.0  # the clock of a socket ends where numbers of seconds do not
 PASSING_STATUS = {408, 429, *range(500, 600)}
-CAUSES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, bool], ...] = (
+REQUEST_CAUSES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str, bool], ...] = (
     (requests.JSONDecodeError, "it does not answer with JSON, though it says so", False),
     ((InvalidSchema, InvalidURL, MissingSchema), "not an http(s) address", False),
     (ssl.SSLError, "its certificate was not accepted (PIP_CERT names a file of certificates)", False),
@@ -64,7 +64,7 @@ UNREADABLE = (UnsupportedContentTypeError, UnsupportedRepoVersionError, ValueErr
 OTHER_INDEX = "check the network, or name another index: --index-url URL or PIP_INDEX_URL"
 
 
-class UnreachableError(UsageError):
+class IndexUnreachableError(UsageError):
     """The index did not answer as it should; `transient` when another try may help."""
 
     def __init__(self, message: str, *, transient: bool = True) -> None:
@@ -93,10 +93,10 @@ class Index:
                 page = self.client.get_project_page(project, timeout=timeout)
             return [p for p in page.packages if p.package_type == "sdist" and p.filename.endswith(".tar.gz")]
 
-        found = retrying(ask)
-        if not found:
-            raise UnreachableError(f"{self.host} offers no source distribution of {project}", transient=False)
-        return found
+        packages = retrying(ask)
+        if not packages:
+            raise IndexUnreachableError(f"{self.host} offers no source distribution of {project}", transient=False)
+        return packages
 
     def chunks(self, package: DistributionPackage) -> Iterator[bytes]:
         """Yield the bytes of a file as they are on the server."""
@@ -135,7 +135,7 @@ def _address(url: str) -> str:
     except ValueError:
         known = False
     if not known:
-        raise UnreachableError(f"cannot use the index {_host(url)}: not an http(s) address", transient=False)
+        raise IndexUnreachableError(f"cannot use the index {_host(url)}: not an http(s) address", transient=False)
     return url
 
 
@@ -186,7 +186,7 @@ def retrying(action: Callable[[], T], waits: tuple[float, ...] | None = None) ->
     waits = WAITS if waits is None else waits
     try:
         return action()
-    except UnreachableError as failure:
+    except IndexUnreachableError as failure:
         if not (failure.transient and waits):
             raise
     time.sleep(waits[0])
@@ -200,16 +200,16 @@ def _plainly(url: str, what: str) -> Iterator[None]:
     try:
         yield
     except NoSuchProjectError as error:
-        raise UnreachableError(f"{host} has no project {error.project}", transient=False) from error
+        raise IndexUnreachableError(f"{host} has no project {error.project}", transient=False) from error
     except requests.HTTPError as error:
         status = error.response.status_code
         passes = status in PASSING_STATUS
-        raise UnreachableError(f"{host} answered HTTP {status} for {what}", transient=passes) from error
+        raise IndexUnreachableError(f"{host} answered HTTP {status} for {what}", transient=passes) from error
     except (requests.RequestException, Urllib3Error, OSError) as error:
         reason, passes = _reason(error)
-        raise UnreachableError(f"cannot get {what} from {host}: {reason}", transient=passes) from error
+        raise IndexUnreachableError(f"cannot get {what} from {host}: {reason}", transient=passes) from error
     except UNREADABLE as error:
-        raise UnreachableError(f"{host} is not a package index that can be read", transient=False) from error
+        raise IndexUnreachableError(f"{host} is not a package index that can be read", transient=False) from error
 
 
 def _reason(error: Exception) -> tuple[str, bool]:
@@ -219,7 +219,7 @@ def _reason(error: Exception) -> tuple[str, bool]:
     while link is not None and link not in chain:
         chain.append(link)
         link = link.__cause__ or link.__context__
-    for kinds, reason, passes in CAUSES:
+    for kinds, reason, passes in REQUEST_CAUSES:
         if any(isinstance(cause, kinds) for cause in chain):
             return reason, passes
     return " ".join(str(error).split()), False

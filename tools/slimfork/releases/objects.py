@@ -10,7 +10,7 @@ import hashlib
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from slimfork.git.gitout import SYMLINK
+from slimfork.git.gitout import EXECUTABLE, SYMLINK
 from slimfork.releases.archive import File, name_fault, unzip
 from slimfork.terminal.errors import UsageError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Objects = Mapping[str, tuple[str, bytes]]
 
-EXECUTABLE, FOLDER, SUBMODULE = "100755", "40000", "160000"  # as git writes them in a tree
+SUBTREE, SUBMODULE = "40000", "160000"  # as git writes them in a tree
 HASH_BYTES = 20
 
 
@@ -36,15 +36,15 @@ def read_commit(path: Path, commit: str) -> dict[str, File]:
     """
     try:
         objects = parse_batch(unzip(path))
-        found = sorted(_files(objects, _tree_of(objects, commit), ""))
+        files = sorted(_files(objects, _tree_of(objects, commit), ""))
     except RecursionError as error:
         raise _refuse(path, "has folders within folders without end") from error
     except (KeyError, ValueError) as error:
         raise _refuse(path, f"is not commit {commit[:12]}: {error} is missing or damaged") from error
-    faults = [(name, fault) for name, _, _ in found if (fault := name_fault(name))]
+    faults = [(name, fault) for name, _, _ in files if (fault := name_fault(name))]
     if faults:
         raise _refuse(path, f"has a file that {faults[0][1]}: {faults[0][0]!r}")
-    return {name: File(content=objects[blob][1], executable=mode == EXECUTABLE) for name, mode, blob in found}
+    return {name: File(content=objects[blob][1], executable=mode == EXECUTABLE) for name, mode, blob in files}
 
 
 def commit_date(path: Path, commit: str) -> date:
@@ -97,11 +97,11 @@ def _files(objects: Objects, tree: str, folder: str) -> Iterator[tuple[str, str,
     while rest:
         mode, _, rest = rest.partition(b" ")
         name, _, rest = rest.partition(b"\0")
-        found, rest = rest[:HASH_BYTES].hex(), rest[HASH_BYTES:]
+        sha, rest = rest[:HASH_BYTES].hex(), rest[HASH_BYTES:]
         path = folder + name.decode("utf-8", "surrogateescape")
-        if mode.decode() == FOLDER:
-            yield from _files(objects, found, f"{path}/")
+        if mode.decode() == SUBTREE:
+            yield from _files(objects, sha, f"{path}/")
         elif mode.decode() not in {SYMLINK, SUBMODULE}:
-            if objects[found][0] != "blob":
-                raise ValueError(found)
-            yield path, mode.decode(), found
+            if objects[sha][0] != "blob":
+                raise ValueError(sha)
+            yield path, mode.decode(), sha

@@ -11,11 +11,11 @@ from slimfork.terminal.errors import UsageError
 from slimfork.terminal.paths import expanded
 
 # The repository in which an upstream is developed: what the pins of its tags are commits of.
-OFFICIAL = {"yolov5": "https://github.com/ultralytics/yolov5"}
+REPOSITORIES = {"yolov5": "https://github.com/ultralytics/yolov5"}
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Origin:
     """A repository to fetch from: its address as git takes it, and as a person may see it, without a password."""
 
     address: str
@@ -33,22 +33,22 @@ def variable(upstream: str) -> str:
     return f"SLIMFORK_{upstream.upper()}_GIT"
 
 
-def source(upstream: str, named: str | None = None) -> Source:
+def find_origin(upstream: str, named: str | None = None) -> Origin:
     """Return the repository that was named, else that of the environment, else the official one.
 
     Raises:
         UsageError: A path was named at which there is nothing, or the upstream has no repository.
     """
-    address = named or os.environ.get(variable(upstream)) or OFFICIAL.get(upstream)
+    address = named or os.environ.get(variable(upstream)) or REPOSITORIES.get(upstream)
     if not address:
         raise UsageError(f"no git repository of {upstream} is known", hint="name it: --git URL_OR_PATH")
     path = expanded(address)
     if path.exists():  # git runs elsewhere
-        return Source(str(path.resolve()), address, upstream)
-    found = Source(address, _without_password(address), upstream)
+        return Origin(str(path.resolve()), address, upstream)
+    origin = Origin(address, _without_password(address), upstream)
     if "://" not in address and not re.match(r"[^/\\]{2,}:", address):  # nor host:path, as ssh has it
-        raise found.refuse("does not exist")
-    return found
+        raise origin.refuse("does not exist")
+    return origin
 
 
 def _without_password(address: str) -> str:

@@ -16,13 +16,11 @@ from slimfork.processes.parts import clear_parts, part_of
 from slimfork.terminal import ui
 from slimfork.terminal.content import patches_root
 from slimfork.terminal.errors import UsageError
-from slimfork.terminal.naming import is_tag, spec_of
+from slimfork.terminal.naming import UPSTREAMS, is_tag, spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-UPSTREAMS = ("ultralytics", "yolov5")
 
 HEADER = """\
 # Every published release of {0}: version, hash, bytes, date, requires-python, file, and why it was yanked.
@@ -154,10 +152,10 @@ def _bad_line(where: str, number: int, why: str) -> UsageError:
 
 def parse_line(line: str, *, upstream: str) -> Pin:
     """Parse one line of a lock file, or raise a ValueError that says what is wrong with it."""
-    found = LINE.fullmatch(line)
-    if found is None:
+    match = LINE.fullmatch(line)
+    if match is None:
         raise ValueError(f"not a pin: {line[:80]!r}")
-    field = {name: "" if text in {None, "-"} else text for name, text in found.groupdict().items()}
+    field = {name: "" if text in {None, "-"} else text for name, text in match.groupdict().items()}
     if bool(field["sha256"]) != bool(field["size"]) or bool(field["sha256"]) != bool(field["filename"]):
         raise ValueError(f"{field['version']} must have a size and a file, or be a git tag without them")
     if is_tag(field["version"]) != bool(field["commit"]) or (field["commit"] and not TAG.fullmatch(field["version"])):
@@ -224,10 +222,10 @@ def _find_tag(pinned: Sequence[Pin], upstream: str, name: str) -> Pin:
 
 def split_spec(spec: str) -> tuple[str, str, str]:
     """Split `ultralytics==8.4.190` into upstream, operator (`==`, or `@` for a git tag) and version or tag."""
-    found = SPEC.fullmatch(spec.replace(" ", ""))
-    if found is None or (not found["operator"] and re.fullmatch(r"v\d[\w.]*|master|main", found["upstream"])):
+    match = SPEC.fullmatch(spec.replace(" ", ""))
+    if match is None or (not match["operator"] and re.fullmatch(r"v\d[\w.]*|master|main", match["upstream"])):
         raise _not_a_spec(spec)
-    upstream, operator, version = (found[name] or "" for name in ("upstream", "operator", "version"))
+    upstream, operator, version = (match[name] or "" for name in ("upstream", "operator", "version"))
     upstream = upstream.lower()
     lock_path(upstream)  # an unknown upstream is the first thing to complain about
     if operator != "==":
@@ -248,7 +246,8 @@ def _not_a_spec(spec: str) -> UsageError:
     """Return the error for a spec without its upstream, with the upstreams that have that version or tag."""
     name = spec.strip()
     plain = name.removeprefix("v")
-    having = [pin.spec for upstream in UPSTREAMS for pin in load(upstream) if pin.version in {name, plain, f"v{plain}"}]
+    pins = [pin for upstream in UPSTREAMS for pin in load(upstream)]
+    having = [pin.spec for pin in pins if pin.version in {name, plain, f"v{plain}"}]
     if not (having or plain[:1].isdigit()):
         return UsageError(f"{spec!r} is not UPSTREAM==VERSION or UPSTREAM@TAG", hint="ultralytics==VERSION")
     return UsageError(f"{spec!r} does not name its upstream", hint=" or ".join(having) or f"ultralytics=={plain}")

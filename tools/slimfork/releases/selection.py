@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from slimfork.codemods.patch import Patch
     from slimfork.releases.pins import Pin
 
-SAMPLE = 40
+SAMPLE_SIZE = 40
 FORMS = "all, representative, sample, sample:N, newest, 8.4.190,8.0.100, v7.0 or '>=8.3,<8.4'"
 
 
@@ -48,7 +48,7 @@ def select(spec: str, pinned: Sequence[Pin], series: Sequence[Patch], upstream: 
             raise UsageError(f"no release of {upstream} is named as representative", hint=f"--releases {FORMS}")
         return [pin for pin in pinned if pin.version in wanted]
     if word == "sample" and re.fullmatch(r"\d*", number):
-        return sample([p for p in pinned if not reason(upstream, p.version)], series, int(number or SAMPLE))
+        return sample([p for p in pinned if not reason(upstream, p.version)], series, int(number or SAMPLE_SIZE))
     return _named(spec, pinned, upstream)
 
 
@@ -106,8 +106,8 @@ def sample(files: Sequence[Pin], series: Sequence[Patch], count: int) -> list[Pi
 
 def shard(files: Sequence[Pin], text: str) -> list[Pin]:
     """Return part `i` of `n`, counted from 1; neighbours stay together, since they share most of their files."""
-    found = re.fullmatch(r"(\d+)/(\d+)", text)
-    index, parts = (int(found[1]), int(found[2])) if found else (0, 0)
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    index, parts = (int(match[1]), int(match[2])) if match else (0, 0)
     if not 1 <= index <= parts:
         raise UsageError(f"--shard {text!r} is not i/n with 1 <= i <= n", hint="--shard 1/4")
     return list(files[len(files) * (index - 1) // parts : len(files) * index // parts])

@@ -83,15 +83,15 @@ def parse_quietly(text: bytes) -> ast.Module:
 @lru_cache(maxsize=2048)  # several edits look through one file; nodes are the same only when they are one object
 def nodes(statement: cst.CSTNode) -> Sequence[cst.CSTNode]:
     """Return a statement and what it is made of, without the blocks of a compound one, from left to right."""
-    found, waiting = [], [statement]
+    parts, waiting = [], [statement]
     while waiting:
         node = waiting.pop()
-        found.append(node)
+        parts.append(node)
         for name in reversed(_parts(type(node))):
             value = getattr(node, name)
             children: Sequence[cst.CSTNode] = value if isinstance(value, (list, tuple)) else (value,)
             waiting += [child for child in reversed(children) if _is_walked(type(child))]
-    return tuple(found)
+    return tuple(parts)
 
 
 @cache
@@ -99,7 +99,7 @@ def _is_walked(kind: type[cst.CSTNode]) -> bool:
     return issubclass(kind, cst.CSTNode) and not issubclass(kind, cst.IndentedBlock)
 
 
-class Swap(cst.CSTTransformer):
+class NodeSwap(cst.CSTTransformer):
     """Replaces the nodes of a scope that match a pattern; it visits the statements that hold one, and no other.
 
     Args:
@@ -150,14 +150,14 @@ def rewrite_scope(node: Node, within: Sequence[str], rewrite: Rewrite) -> Node:
 
 def blocks(node: cst.CSTNode, within: Sequence[str]) -> Iterator[Statements]:
     """Yield the statement lists of the scopes at a path, inner blocks first."""
-    found: list[Statements] = []
+    lists: list[Statements] = []
 
     def look(statements: Statements) -> Statements:
-        found.append(statements)
+        lists.append(statements)
         return statements
 
     rewrite_scope(node, within, look)
-    return iter(found)
+    return iter(lists)
 
 
 def nodes_of(node: cst.CSTNode, within: Sequence[str]) -> Iterator[cst.CSTNode]:

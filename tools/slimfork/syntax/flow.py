@@ -33,8 +33,8 @@ def truth(test: ast.expr) -> bool | None:
         return None if inner is None else not inner
     if isinstance(test, ast.BoolOp):
         decides = isinstance(test.op, ast.Or)
-        found = {truth(value) for value in test.values}
-        return decides if decides in found else None if None in found else not decides
+        truths = {truth(value) for value in test.values}
+        return decides if decides in truths else None if None in truths else not decides
     if isinstance(test, ast.Compare):
         return _compared(test)
     return _plain(test)

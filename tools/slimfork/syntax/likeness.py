@@ -21,7 +21,7 @@ def placeholder(name: str) -> str:
 
 def with_placeholders(code: str) -> str:
     """Return code as Python: every name in braces becomes an identifier."""
-    return TAKEN.sub(lambda found: placeholder(found[1]), code)
+    return TAKEN.sub(lambda match: placeholder(match[1]), code)
 
 
 @cache

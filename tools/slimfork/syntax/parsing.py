@@ -63,13 +63,13 @@ class _Piece(NamedTuple):
 
 
 def _pieces(body: Sequence[ast.stmt], start: int) -> list[_Piece]:
-    found = []
+    pieces = []
     for node, after in zip(body, [*body[1:], None], strict=True):
         stop = cast("int", node.end_lineno)
         if after is None or after.lineno > stop:  # else they share a line
-            found.append(_Piece(start, stop, node))
+            pieces.append(_Piece(start, stop, node))
             start = stop
-    return found
+    return pieces
 
 
 def _statements(lines: _Lines, piece: _Piece) -> tree.Statements:

@@ -17,7 +17,7 @@ SHARED = (ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)  #
 FIELDS = ("body", "orelse", "finalbody", "handlers", "cases")
 
 
-class Place(NamedTuple):  # ten thousand of them a file: a frozen dataclass takes three times as long to make
+class NodePlace(NamedTuple):  # ten thousand of them a file: a frozen dataclass takes three times as long to make
     """The place of a node.
 
     Attributes:
@@ -27,13 +27,13 @@ class Place(NamedTuple):  # ten thousand of them a file: a frozen dataclass take
     """
 
     node: ast.AST
-    parent: Place | None
+    parent: NodePlace | None
     field: str
 
     @classmethod
-    def all_in(cls, module: ast.Module) -> dict[ast.AST, Place]:
+    def all_in(cls, module: ast.Module) -> dict[ast.AST, NodePlace]:
         """Return the place of every node of a module."""
-        places: dict[ast.AST, Place] = {}
+        places: dict[ast.AST, NodePlace] = {}
         waiting = [cls(module, None, "")]
         while waiting:
             place = waiting.pop()
@@ -61,9 +61,9 @@ class Place(NamedTuple):  # ten thousand of them a file: a frozen dataclass take
             place = place.parent
 
     @property
-    def steps(self) -> Iterator[Place]:
+    def steps(self) -> Iterator[NodePlace]:
         """The statements that hold the node, itself first, each in its block, from the inside out."""
-        place: Place | None = self
+        place: NodePlace | None = self
         while place is not None:
             if place.field:
                 yield place
@@ -94,8 +94,8 @@ class Place(NamedTuple):  # ten thousand of them a file: a frozen dataclass take
     def scopes(self) -> list[ast.AST]:
         """The scopes around it whose names go before the module's: functions, and the class that it is in itself."""
         kinds = (*FUNCTIONS, ast.Lambda, *COMPREHENSIONS)
-        found: list[ast.AST] = [node for node in self.around if isinstance(node, kinds)]
-        return [self.scope, *found] if isinstance(self.scope, ast.ClassDef) else found
+        holders: list[ast.AST] = [node for node in self.around if isinstance(node, kinds)]
+        return [self.scope, *holders] if isinstance(self.scope, ast.ClassDef) else holders
 
     @property
     def name(self) -> str:
@@ -108,7 +108,7 @@ class Place(NamedTuple):  # ten thousand of them a file: a frozen dataclass take
         return name if self.name == "the module" else f"{self.name}.{name}"
 
 
-def unreached(place: Place) -> str:
+def unreached(place: NodePlace) -> str:
     """Return why a place is never reached, or nothing."""
     for step in place.steps:
         holder = step.parent.node if step.parent else None
@@ -131,7 +131,7 @@ def _never(holder: ast.AST, field: str) -> bool:
     return isinstance(holder, ast.match_case) and holder.guard is not None and truth(holder.guard) is False
 
 
-def bound_before(place: Place, name: str) -> bool:
+def bound_before(place: NodePlace, name: str) -> bool:
     """Tell whether a name of the function, or of the module for code outside of functions, has a value for sure."""
     for step in place.steps:
         before = step.block[: step.number] if step.field in {"body", "orelse", "finalbody"} else ()

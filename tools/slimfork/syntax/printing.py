@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LINE_ENDS = ("\r\n", "\r", "\n")
-NOTHING = nullcontext()
+NO_RECORD = nullcontext()
 
 
 def print_module(module: cst.Module) -> bytes:
@@ -49,7 +49,7 @@ class _State(CodegenState):
 
     def record_syntactic_position(self, *_: object, **__: object) -> AbstractContextManager[None]:  # type: ignore[override]
         """Record nothing."""
-        return NOTHING
+        return NO_RECORD
 
 
 @lru_cache(maxsize=2048)  # nodes are the same only when they are one object

@@ -28,9 +28,11 @@ def in_scope(*nodes: ast.AST) -> Iterator[ast.AST]:
 def stores(*nodes: ast.AST) -> set[str]:
     """Return the names that nodes bind, take away or declare in the scope that they stand in."""
     parts = list(in_scope(*nodes))
-    loops = [loop for part in parts if isinstance(part, COMPREHENSIONS) for loop in part.generators]
-    inner = {id(name) for loop in loops for name in ast.walk(loop.target)}  # these have a scope of their own
-    return {name for part in parts if id(part) not in inner for name in _own(part)}
+    comprehensions = [part for part in parts if isinstance(part, COMPREHENSIONS)]
+    targets = [loop.target for part in comprehensions for loop in part.generators]
+    inner = {id(name) for target in targets for name in ast.walk(target)}  # these have a scope of their own
+    outer = [part for part in parts if id(part) not in inner]
+    return {name for part in outer for name in _own(part)}
 
 
 def _own(part: ast.AST) -> Iterator[str]:
@@ -66,12 +68,12 @@ def _binders(node: ast.AST, name: str) -> Iterator[ast.AST]:
         return
     parts = [] if isinstance(node, (*FUNCTIONS, ast.ClassDef)) else list(ast.iter_child_nodes(node))
     inner = [part for part in parts if isinstance(part, (ast.stmt, ast.excepthandler, ast.match_case))]
-    found = [each for part in inner for each in _binders(part, name)]
+    inside = [each for part in inner for each in _binders(part, name)]
     head = [part for part in parts if part not in inner]
     own = isinstance(node, ast.ExceptHandler) and node.name == name
-    if own or not found or name in stores(*head):
+    if own or not inside or name in stores(*head):
         yield node
-    yield from found
+    yield from inside
 
 
 def star_imports(module: ast.Module) -> list[ast.ImportFrom]:

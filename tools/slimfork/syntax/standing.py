@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from slimfork.syntax import cst as tree
 from slimfork.syntax.likeness import PREFIX, alike, is_alike, pattern
-from slimfork.syntax.place_in import Place, bound_before, unreached
+from slimfork.syntax.place_in import NodePlace, bound_before, unreached
 from slimfork.syntax.scopes import FUNCTIONS, binders, names_read, star_imports
 
 if TYPE_CHECKING:
@@ -47,12 +47,13 @@ class Piece:
         code = pattern(self.code)
         known = set(names_read(pattern(self.anchor))) if self.anchor else set()
         known |= {part.arg for part in ast.walk(code) if isinstance(part, ast.arg)}
-        loops = [part.target for part in ast.walk(code) if isinstance(part, ast.comprehension)]
-        known |= {part.id for loop in loops for part in ast.walk(loop) if isinstance(part, ast.Name)}
+        targets = [part.target for part in ast.walk(code) if isinstance(part, ast.comprehension)]
+        inner = [part for target in targets for part in ast.walk(target)]
+        known |= {part.id for part in inner if isinstance(part, ast.Name)}
         return [n for n in names_read(code) if n not in known and not n.startswith(PREFIX)]
 
 
-class Standing:
+class StandingPieces:
     """The pieces that a patch has put into one file, and the file."""
 
     def __init__(self, content: bytes, pieces: Sequence[Piece]) -> None:
@@ -76,18 +77,18 @@ class Standing:
                 yield f"uses our `{name}` in {read.count(name)} places, and {wanted} are ours"
 
     def _import_faults(self, piece: Piece) -> Iterator[str]:
-        found = [node for node in self._tree.body if is_alike(pattern(piece.code), node)]
-        for node in found:
+        imports = [node for node in self._tree.body if is_alike(pattern(piece.code), node)]
+        for node in imports:
             if why := unreached(self._places[node]):
                 yield f"does not reach its import of `{', '.join(_imported(piece.code))}`: {why}"
             stars = [star.lineno for star in star_imports(self._tree) if star.lineno > node.lineno]
             if stars:
                 yield f"imports anything with `*` on line {stars[0]}, below ours"
         for name in _imported(piece.code):
-            others = [node for node in binders(self._tree, name) if node not in found]
+            others = [node for node in binders(self._tree, name) if node not in imports]
             others += [n for n in ast.walk(self._tree) if isinstance(n, ast.Global) and name in n.names]
-            if others or len(found) > 1:
-                yield f"gives another meaning to `{name}` on line {_line((others or found)[-1])}"
+            if others or len(imports) > 1:
+                yield f"gives another meaning to `{name}` on line {_line((others or imports)[-1])}"
 
     def _former_faults(self, piece: Piece) -> Iterator[str]:
         """Yield where the user's own code reads a name that our import once gave it."""
@@ -121,7 +122,7 @@ class Standing:
             scopes = [c for c in children if isinstance(c, (*FUNCTIONS, ast.ClassDef)) and name in {"*", c.name}]
         return scopes
 
-    def _overridden(self, place: Place) -> Iterator[str]:
+    def _overridden(self, place: NodePlace) -> Iterator[str]:
         """Yield the classes and functions around a place that are something else in the end."""
         around = [node for node in place.around if isinstance(node, (*FUNCTIONS, ast.ClassDef))]
         for node in around:
@@ -143,7 +144,7 @@ class Standing:
             elif isinstance(other, ast.Call) and is_alike(pattern(f"setattr({holder.name}, {name!r}, ...)"), other):
                 yield other
 
-    def _name_faults(self, place: Place, names: Sequence[str]) -> Iterator[str]:
+    def _name_faults(self, place: NodePlace, names: Sequence[str]) -> Iterator[str]:
         for name in dict.fromkeys(names):
             shadows = [each for scope in place.scopes for each in binders(scope, name)]
             if name in self._ours:
@@ -157,7 +158,7 @@ class Standing:
                 yield f"needs `{name}` on line {place.line}, which {there} in {place.name}"
 
 
-def _is_beside(place: Place, anchor: str) -> bool:
+def _is_beside(place: NodePlace, anchor: str) -> bool:
     """Tell whether a place is in one block with an anchor; statements of the user's may stand between them."""
     like = pattern(anchor)
     return any(is_alike(like, node.value if isinstance(node, ast.Expr) else node) for node in place.block)
@@ -184,7 +185,7 @@ def module_of(content: bytes) -> ast.Module:
 
 
 @lru_cache(maxsize=16)
-def read(content: bytes) -> tuple[ast.Module, dict[ast.AST, Place]]:
+def read(content: bytes) -> tuple[ast.Module, dict[ast.AST, NodePlace]]:
     """Return Python's own tree of a file, and where everything stands in it."""
     module = module_of(content)
-    return module, Place.all_in(module)
+    return module, NodePlace.all_in(module)

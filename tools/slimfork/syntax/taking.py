@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # What can be written twice: it has no effect and gives the same again.
-PLAIN = (
+PLAIN_NODES = (
     *(cst.Name, cst.Attribute, cst.Subscript, cst.Index, cst.SubscriptElement, cst.IfExp, cst.BooleanOperation),
     *(cst.BaseNumber, cst.SimpleString, cst.Comparison, cst.ComparisonTarget, cst.UnaryOperation),
     *(cst.BaseCompOp, cst.BaseBooleanOp, cst.BaseUnaryOp, cst.LeftSquareBracket, cst.RightSquareBracket),
@@ -47,7 +47,7 @@ def filled(
     for name, position in takes:
         value = _argument(call, name, position)
         _refuse(name, value, assign.targets)
-        swap = tree.Swap(cst.Name(placeholder(name)), lambda _, value=value: value.deep_clone())  # type: ignore[misc]
+        swap = tree.NodeSwap(cst.Name(placeholder(name)), lambda _, value=value: value.deep_clone())  # type: ignore[misc]
         new = cast("cst.SimpleStatementLine", new.visit(swap))
     return new
 
@@ -67,7 +67,7 @@ def _refuse(name: str, value: cst.BaseExpression, targets: Sequence[cst.AssignTa
     text = cst.Module([]).code_for_node(value)
     members = {id(part.attr) for part in tree.nodes(value) if isinstance(part, cst.Attribute)}
     parts = [part for part in tree.nodes(value) if id(part) not in members]
-    if not all(isinstance(part, PLAIN) for part in parts):
+    if not all(isinstance(part, PLAIN_NODES) for part in parts):
         raise NotTaken(f"the anchor's `{name}` is {text}, which must not be evaluated a second time")
     for target in targets:
         if any(tree.matches(target.target, part) for part in parts):

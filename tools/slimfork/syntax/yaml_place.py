@@ -62,10 +62,10 @@ def loaded(content: bytes) -> dict[Any, Any]:
         YamlError: It cannot be read, or holds several documents.
     """
     try:
-        found = yaml.safe_load(_readable(content))
+        value = yaml.safe_load(_readable(content))
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise YamlError(f"it does not parse: {' '.join(str(error).split())}") from error
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
 @lru_cache(maxsize=64)
@@ -112,5 +112,5 @@ def insertion(text: str, entry: Entry) -> tuple[int, str]:
         start = max(text.rfind(end, 0, entry.end) + 1 for end in "\r\n")
         if start and not text[start : entry.end].strip(" "):
             return start, "\r\n" if text[:start].endswith("\r\n") else text[start - 1]
-    found = LINE_END.search(text, entry.end)
-    return (found.end(), found[0]) if found else (len(text), "")
+    match = LINE_END.search(text, entry.end)
+    return (match.end(), match[0]) if match else (len(text), "")

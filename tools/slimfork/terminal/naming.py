@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+UPSTREAMS = ("ultralytics", "yolov5")
+
 
 def is_tag(version: str) -> bool:
     """Tell whether a release is named by a git tag or branch: published versions begin with a digit."""

@@ -17,7 +17,7 @@ BYTE, LOW_SURROGATES = 0x100, range(0xDC80, 0xDD00)  # what `os.fsdecode` makes 
 
 def shown(text: str) -> str:
     """Return a text with control characters as escapes: their code in hexadecimal; line feeds and tabs stay."""
-    return ODD.sub(lambda found: _escape(found[0]), text)
+    return ODD.sub(lambda match: _escape(match[0]), text)
 
 
 def one_line(text: str) -> str:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from slimfork.git.repo import open_repository
 from slimfork.inside import inside, upstream_stand_ins
 from slimfork.terminal.errors import UsageError
-from slimfork.verify.upstream_tests_run import ALL, Result, Run, run_tests
+from slimfork.verify.upstream_tests_run import ALL_TESTS, PytestRun, Result, run_tests
 from slimfork.verify.verify import lay_out
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from slimfork.verify.upstream_tests_run import Status
     from slimfork.verify.verify import Role
 
-Verdict = Literal["regressed", "flaky", "mended", "passed", "failed", "skipped"]
+TestVerdict = Literal["regressed", "flaky", "mended", "passed", "failed", "skipped"]
 
 ROLES: tuple[Role, ...] = ("pristine", "baseline", "fork")
 MISSING = Result(status="missing", reason="there is no such test")
@@ -51,7 +51,7 @@ class Compared:
 
     id: str
     results: Mapping[Role, Result]
-    verdict: Verdict
+    verdict: TestVerdict
 
     @property
     def differs(self) -> bool:
@@ -87,24 +87,24 @@ def compare(runs: Mapping[Role, Mapping[str, Result]], again: Mapping[str, Resul
         runs: Tree to node id to result.
         again: What came of tests that were run on the fork a second time.
     """
-    order = {verdict: index for index, verdict in enumerate(get_args(Verdict))}
+    order = {verdict: index for index, verdict in enumerate(get_args(TestVerdict))}
     tests = dict.fromkeys(test for run in runs.values() for test in run)
-    found = [_compare(test, {role: _result(run, test) for role, run in runs.items()}, again) for test in tests]
-    return sorted(found, key=lambda test: order[test.verdict])
+    compared = [_compare(test, {role: _result(run, test) for role, run in runs.items()}, again) for test in tests]
+    return sorted(compared, key=lambda test: order[test.verdict])
 
 
 def _result(run: Mapping[str, Result], test: str) -> Result:
     """Return what came of a test; one that is not there may lie in a file that could not be collected."""
     if test in run:
         return run[test]
-    above = run.get(test.partition("::")[0]) or run.get(ALL)
+    above = run.get(test.partition("::")[0]) or run.get(ALL_TESTS)
     return Result(status="missing", reason=above.reason) if above else MISSING
 
 
 def _compare(test: str, results: Mapping[Role, Result], again: Mapping[str, Result]) -> Compared:
     fork = results["fork"].status
     before: set[Status] = {result.status for role, result in results.items() if role != "fork"}
-    verdict: Verdict
+    verdict: TestVerdict
     if fork == "passed":
         verdict = "passed" if results["pristine"].status == "passed" else "mended"
     elif "passed" in before:
@@ -143,7 +143,7 @@ def run_upstream_tests(
     _make_stand_ins(trees.get("baseline", trees["pristine"]), work / "stand-ins")
     runs: dict[Role, dict[str, Result]] = {}
     for role in (role for role in ROLES if role in trees):
-        run = Run(
+        run = PytestRun(
             folder=work / role,
             package=release.upstream,
             timeout=timeout,
@@ -167,7 +167,7 @@ def _refuse(work: Path) -> None:
 
 
 def _refuse_expression(results: Mapping[str, Result], expression: str | None) -> None:
-    said = results[ALL].reason if ALL in results else ""
+    said = results[ALL_TESTS].reason if ALL_TESTS in results else ""
     if expression is None or (results and "'-k'" not in said):
         return
     hint = "-k with a part of a test's name, as in pytest -k"

@@ -28,7 +28,7 @@ Status = Literal["passed", "failed", "error", "skipped", "timeout", "missing"]
 
 STEPS_FILE = inside.script("upstream_tests_steps.py")
 SITE_FILE = inside.script("upstream_site_steps.py")
-ALL = "tests"  # what stands for the whole folder where no test could even be collected
+ALL_TESTS = "tests"  # what stands for the whole folder where no test could even be collected
 COLLECTING, LEAVING = 300.0, 30.0  # seconds: to import everything, and to end after the last test
 ENDED = (0, 1, 5)  # pytest's exit codes: all passed, some failed, none collected
 NOWHERE = "http://127.0.0.1:9"  # a port that nothing listens on: for curl and pip, which Python's sockets do not serve
@@ -55,7 +55,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class PytestRun:
     """Where and how tests are run.
 
     Attributes:
@@ -83,7 +83,7 @@ class Run:
         return self.folder / "log.txt"
 
 
-def run_tests(run: Run, name: str = "results", only: Sequence[str] = ()) -> dict[str, Result]:
+def run_tests(run: PytestRun, name: str = "results", only: Sequence[str] = ()) -> dict[str, Result]:
     """Run tests, each once, and return what came of them by node id.
 
     Args:
@@ -103,9 +103,11 @@ def run_tests(run: Run, name: str = "results", only: Sequence[str] = ()) -> dict
         if events.status is not None or len(events.results) == before:  # nothing is gained by starting that again
             break
     if events.elsewhere:  # whatever it was that was tested
-        return {ALL: Result(status="error", reason=events.elsewhere)}
-    if events.status not in ENDED and ALL not in events.results:
-        events.say(ALL, "error", last_line(run.log.read_text("utf-8", "replace"), ("E ",)).removeprefix("E ").strip())
+        return {ALL_TESTS: Result(status="error", reason=events.elsewhere)}
+    if events.status not in ENDED and ALL_TESTS not in events.results:
+        events.say(
+            ALL_TESTS, "error", last_line(run.log.read_text("utf-8", "replace"), ("E ",)).removeprefix("E ").strip()
+        )
     return events.results
 
 
@@ -150,7 +152,7 @@ class _Events:
         self.read()
 
 
-def _watch(run: Run, command: list[str], environment: dict[str, str], events: _Events, log: TextIO) -> None:
+def _watch(run: PytestRun, command: list[str], environment: dict[str, str], events: _Events, log: TextIO) -> None:
     """Run pytest until it ends, or until what it is at takes too long; say what became of the test it was at."""
     process = subprocess.Popen(
         command, cwd=run.tree, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
@@ -173,15 +175,15 @@ def _watch(run: Run, command: list[str], environment: dict[str, str], events: _E
         events.say(events.running, "timeout" if late else "error", why)
 
 
-def _command(run: Run) -> list[str]:
+def _command(run: PytestRun) -> list[str]:
     # Upstream's own options are left out: they time, colour and measure, and need plugins for that.
     options = ["-p", STEPS_FILE.stem, "-p", "no:cacheprovider", "-o", "addopts=", "--color=no", "-rN", "--tb=short"]
     options += ["--continue-on-collection-errors", f"--basetemp={run.folder / 'tmp' / 'pytest'}"]
     select = ["-k", run.expression] if run.expression else []
-    return inside.python("-m", "pytest", *options, *select, ALL)
+    return inside.python("-m", "pytest", *options, *select, ALL_TESTS)
 
 
-def _environment(run: Run, results: Path) -> dict[str, str]:
+def _environment(run: PytestRun, results: Path) -> dict[str, str]:
     site, temporary, home = run.folder / "site", run.folder / "tmp", run.folder / "home"
     if not site.exists():
         _write_site(site)

@@ -9,18 +9,19 @@ stands in for a pristine release that cannot even be imported.
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from slimfork.codemods.patch import load_series
-from slimfork.codemods.plan import make_plan
+from slimfork.codemods.patch_plan import plan_patches
 from slimfork.forks.fork import Tree, read_fork
 from slimfork.forks.overlay import overlay_files
 from slimfork.git.repo import open_repository
 from slimfork.inside import inside
+from slimfork.inside.place import take_along
+from slimfork.inside.scratch import IMGSZ
 from slimfork.processes.processes import last_line
 from slimfork.qr import qr
 from slimfork.terminal.errors import UsageError
@@ -36,9 +37,8 @@ if TYPE_CHECKING:
 Role = Literal["fork", "baseline", "pristine"]
 Verdict = Literal["pass", "FAIL", "not run"]
 
-IMAGES, VAL, IMGSZ = 32, 8, 64
-STEPS = ("verify_steps", "verify_ultralytics", "verify_yolov5", "scripts_yolov5")
-STEPS_FILES = [inside.script(f"{name}.py") for name in STEPS]
+IMAGES, VAL = 32, 8
+STEPS_FILES = inside.steps("verify")
 HUB = "huggingface_hub.utils._errors"  # until 0.25
 PRUNE = {"ultralytics": ("--ratio", "0.5", "--round-to", "8"), "yolov5": ("--prob", "0.5", "--rate", "8")}
 
@@ -89,7 +89,7 @@ CHECKS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class CheckOutcome:
     """What came of a check; `detail` is one line, `log` the file with all that it printed."""
 
     id: str
@@ -104,7 +104,7 @@ class Outcome:
         return asdict(self)
 
 
-def verify(path: Path, work: Path, *, timeout: float, on_start: Callable[[Check], None]) -> list[Outcome]:
+def verify(path: Path, work: Path, *, timeout: float, on_start: Callable[[Check], None]) -> list[CheckOutcome]:
     """Run every check on a fork.
 
     Args:
@@ -118,12 +118,11 @@ def verify(path: Path, work: Path, *, timeout: float, on_start: Callable[[Check]
     """
     release, trees = lay_out(path, work)
     (work / "logs").mkdir()
-    for file in STEPS_FILES:
-        shutil.copy(file, work)
+    take_along(STEPS_FILES, work)
     if not _imports(release, trees["pristine"], work):
         trees["pristine"] = trees["baseline"]
     qr.draw(work / "qr", images=IMAGES, val=VAL, imgsz=IMGSZ)
-    outcomes: dict[str, Outcome] = {}
+    outcomes: dict[str, CheckOutcome] = {}
     for check in CHECKS:
         on_start(check)
         missing = [need for need in check.needs if outcomes[need].verdict != "pass"]
@@ -171,7 +170,7 @@ def _compatibility(fork: Fork, pristine: Tree) -> dict[str, bytes]:
     """Return the files that the compatibility patches change, and the overlay that they call."""
     upstream, version = fork.release.upstream, fork.release.version
     series = [patch for patch in load_series(upstream) if patch.compat and not fork.left_out]
-    changes = make_plan(pristine, upstream=upstream, version=version, series=series).changes
+    changes = plan_patches(pristine, upstream=upstream, version=version, series=series).changes
     return changes | (overlay_files(upstream, version) if changes else {})
 
 
@@ -182,7 +181,7 @@ def _write(root: Path, files: Mapping[str, bytes]) -> None:
         target.write_bytes(content)
 
 
-def _run(check: Check, upstream: str, tree: Path, work: Path, timeout: float) -> Outcome:
+def _run(check: Check, upstream: str, tree: Path, work: Path, timeout: float) -> CheckOutcome:
     log = work / "logs" / f"{check.id}.log"
     command = inside.python("verify_steps.py", check.id if check.step is None else check.step)
     if check.step == "":
@@ -223,14 +222,13 @@ def _environment(role: Role, upstream: str, tree: Path, work: Path) -> dict[str,
         work / "home",
         SLIMFORK_TREE=str(tree),
         SLIMFORK_ROLE="fork" if role == "fork" else "pristine",
-        SLIMFORK_VERIFY_IMGSZ=str(IMGSZ),
-        SLIMFORK_VERIFY_LINE=f"verify_{upstream}",
+        SLIMFORK_UPSTREAM=upstream,
         **load,
     )
 
 
-def _outcome(check: Check, verdict: Verdict, detail: str, seconds: float, log: Path | None) -> Outcome:
-    return Outcome(
+def _outcome(check: Check, verdict: Verdict, detail: str, seconds: float, log: Path | None) -> CheckOutcome:
+    return CheckOutcome(
         id=check.id,
         title=check.title,
         verdict=verdict,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from slimfork.codemods.plan import Plan
+    from slimfork.codemods.patch_plan import PatchPlan
     from slimfork.forks.detect import Release
     from slimfork.git.commits import Draft
 
@@ -69,7 +69,7 @@ def say_behind(paths: Sequence[str]) -> None:
         ui.note(f"note: kept as you have changed them, and now from another version than the rest: {', '.join(paths)}")
 
 
-def refuse_broken(plan: Plan, path: Path, *, as_json: bool, hint: str | None = None) -> None:
+def refuse_broken(plan: PatchPlan, path: Path, *, as_json: bool, hint: str | None = None) -> None:
     """Raise when patches do not fit, with the messages of all of them; the hint is what to type next."""
     if not plan.broken:
         return

@@ -11,7 +11,7 @@ import pytest
 
 from slimfork.codemods.codemod import Import, Insert, Replace
 from slimfork.codemods.patch import Patch, Variant
-from slimfork.codemods.plan import Plan, make_plan
+from slimfork.codemods.patch_plan import PatchPlan, plan_patches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,11 +33,11 @@ def patch(name: str, *edits: Edit, versions: str = ">=1,<=2") -> Patch:
     )
 
 
-def plan(files: Mapping[str, bytes], *series: Patch, version: str = "1.5") -> Plan:
-    return make_plan(files, upstream="up", version=version, series=series)
+def plan(files: Mapping[str, bytes], *series: Patch, version: str = "1.5") -> PatchPlan:
+    return plan_patches(files, upstream="up", version=version, series=series)
 
 
-def states(planned: Plan) -> list[str]:
+def states(planned: PatchPlan) -> list[str]:
     return [step.state for step in planned.steps]
 
 

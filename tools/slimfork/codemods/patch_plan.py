@@ -9,7 +9,7 @@ from slimfork.codemods.codemod import EditError, Sites, Source
 from slimfork.codemods.compiling import syntax_error
 from slimfork.codemods.explain import explain, explain_flaw, explain_half, explain_standing
 from slimfork.codemods.patch import known_as
-from slimfork.syntax.standing import Standing
+from slimfork.syntax.standing import StandingPieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from slimfork.codemods.patch import Patch
 
 State = Literal["applied", "pending", "upstreamed", "broken", "excluded"]
-Found = Literal[State, "former"]  # of one edit
+EditState = Literal[State, "former"]  # of one edit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class PatchPlan:
     """The steps of a series on one release."""
 
     upstream: str
@@ -62,9 +62,9 @@ class Plan:
         return {path: content for step in self.steps for path, content in step.changes.items()}
 
 
-def make_plan(
+def plan_patches(
     files: Mapping[str, bytes], *, upstream: str, version: str, series: Sequence[Patch], pristine: bool = False
-) -> Plan:
+) -> PatchPlan:
     """Plan a series of patches.
 
     Args:
@@ -82,7 +82,7 @@ def make_plan(
         step = _step(patch, files, sources, f"{upstream} {version}", tried)
         sources.update({path: s for path, s in step.sources.items() if step.step.changes})
         steps.append(_as_upstreams(step.step) if pristine else step.step)
-    return Plan(upstream=upstream, version=version, steps=tuple(steps))
+    return PatchPlan(upstream=upstream, version=version, steps=tuple(steps))
 
 
 def _as_upstreams(step: Step) -> Step:
@@ -100,18 +100,18 @@ def _step(patch: Patch, files: Mapping[str, bytes], known: dict[str, Source], re
     if variant is None:
         return _Worked(Step(patch=patch, state="excluded", changes={}, reason=f"not for {release}"), {})
     sources: dict[str, Source] = {}
-    found: list[Found] = []
+    states: list[EditState] = []
     problems: list[str] = []
     for edit in variant.edits:
         source = sources.get(edit.file) or known.get(edit.file) or _read(files, edit.file)
         state, problem, source = _edit(edit, source)
-        found.append(state)
+        states.append(state)
         if problem:
             problems.append(explain(patch, edit, release, files.get(edit.file), problem))
         if source is not None:
             sources[edit.file] = source
-    missing = _in_state(variant.edits, found, "pending", "former")
-    if not problems and (half := _halves(variant.edits, found)):
+    missing = _in_state(variant.edits, states, "pending", "former")
+    if not problems and (half := _halves(variant.edits, states)):
         problems.append(explain_half(patch, release, *half))
     changes: dict[str, bytes] = {}
     if not problems and missing:
@@ -119,9 +119,9 @@ def _step(patch: Patch, files: Mapping[str, bytes], known: dict[str, Source], re
         changes = {path: s.content for path, s in sources.items() if s.content != before[path]}
         problems += [explain_flaw(patch, release, flaw) for flaw in _flaws(missing, sources, changes)]
     if not problems:
-        problems += [explain_standing(patch, release, *fault) for fault in _standing(variant.edits, found, sources)]
-    state = _fold(found, problems)
-    former = state == "pending" and "former" in found
+        problems += [explain_standing(patch, release, *fault) for fault in _standing(variant.edits, states, sources)]
+    state = _fold(states, problems)
+    former = state == "pending" and "former" in states
     step = Step(
         patch=patch,
         state=state,
@@ -133,9 +133,9 @@ def _step(patch: Patch, files: Mapping[str, bytes], known: dict[str, Source], re
     return _Worked(step, sources)
 
 
-def _halves(edits: Sequence[Edit], found: Sequence[Found]) -> tuple[Sequence[Edit], Sequence[Edit]] | None:
+def _halves(edits: Sequence[Edit], states: Sequence[EditState]) -> tuple[Sequence[Edit], Sequence[Edit]] | None:
     """Return the edits that are done and those that are not, where a patch is there in part."""
-    done, missing, former = (_in_state(edits, found, state) for state in ("applied", "pending", "former"))
+    done, missing, former = (_in_state(edits, states, state) for state in ("applied", "pending", "former"))
     if former and not missing:  # all of it in the earlier form; what had no other form then is applied as it is now
         changed = [edit for edit in done if getattr(edit, "former", None)]
         return (changed, former) if changed else None
@@ -143,14 +143,15 @@ def _halves(edits: Sequence[Edit], found: Sequence[Found]) -> tuple[Sequence[Edi
 
 
 def _standing(
-    edits: Sequence[Edit], found: Sequence[Found], sources: Mapping[str, Source]
+    edits: Sequence[Edit], states: Sequence[EditState], sources: Mapping[str, Source]
 ) -> Iterator[tuple[str, str]]:
     """Yield path and fault of what stands, or would stand, where it does not do what it is for."""
-    present = _in_state(edits, found, "applied", "pending", "former")
+    present = _in_state(edits, states, "applied", "pending", "former")
     for path in dict.fromkeys(edit.file for edit in present):
-        pieces = [piece for edit in present if edit.file == path for piece in edit.pieces]
+        here = [edit for edit in present if edit.file == path]
+        pieces = [piece for edit in here for piece in edit.pieces]
         if pieces:
-            yield from ((path, fault) for fault in Standing(sources[path].content, pieces).faults())
+            yield from ((path, fault) for fault in StandingPieces(sources[path].content, pieces).faults())
 
 
 FORMER = "an earlier form of the edit stands at its sites"
@@ -162,16 +163,15 @@ _REASONS: dict[State, str] = {
 }
 
 
-def _fold(found: Sequence[Found], problems: Sequence[str]) -> State:
+def _fold(states: Sequence[EditState], problems: Sequence[str]) -> State:
     if problems:
         return "broken"
-    states = set(found)
-    if states & {"pending", "former"}:
+    if "pending" in states or "former" in states:
         return "pending"
     return "applied" if "applied" in states else "upstreamed"
 
 
-def _edit(edit: Edit, source: Source | None) -> tuple[Found, str, Source | None]:
+def _edit(edit: Edit, source: Source | None) -> tuple[EditState, str, Source | None]:
     if source is None:
         return "broken", "the file does not exist", None
     try:
@@ -187,15 +187,15 @@ def _edit(edit: Edit, source: Source | None) -> tuple[Found, str, Source | None]
         "in upstream's form": sites.upstreamed,
         "in an earlier form": sites.former,
     }
-    found = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "none"
-    return "broken", f"expected {edit.count} site{'s' if edit.count > 1 else ''}, found {found}", source
+    counted = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "none"
+    return "broken", f"expected {edit.count} site{'s' if edit.count > 1 else ''}, found {counted}", source
 
 
-def _state(sites: Sites, count: int) -> Found:
+def _state(sites: Sites, count: int) -> EditState:
     """Return the one state that all sites of an edit are in; `broken` where they are not, or too many or few."""
     if sites.upstreamed and not (sites.pending or sites.applied or sites.former):
         return "upstreamed"
-    every: dict[Found, int] = {"applied": sites.applied, "pending": sites.pending, "former": sites.former}
+    every: dict[EditState, int] = {"applied": sites.applied, "pending": sites.pending, "former": sites.former}
     there = [state for state, number in every.items() if number]
     return there[0] if len(there) == 1 and every[there[0]] == count else "broken"
 
@@ -210,8 +210,8 @@ def _flaws(edits: Sequence[Edit], sources: Mapping[str, Source], changes: Mappin
             yield f"the edited {path} would not compile: {error}"
 
 
-def _in_state(edits: Sequence[Edit], found: Sequence[Found], *states: str) -> list[Edit]:
-    return [edit for edit, state in zip(edits, found, strict=True) if state in states]
+def _in_state(edits: Sequence[Edit], states: Sequence[EditState], *wanted: str) -> list[Edit]:
+    return [edit for edit, state in zip(edits, states, strict=True) if state in wanted]
 
 
 def _read(files: Mapping[str, bytes], path: str) -> Source | None:

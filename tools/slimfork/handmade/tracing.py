@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from slimfork.handmade.script import Scope
 
-Kind = Literal["effect", "value", "loss"]
+HelperKind = Literal["effect", "value", "loss"]
 PRINTS = {"print", "LOGGER.info", "logger.info", "LOGGER.warning", "logging.info"}
 FRESH = re.compile(r"zeros|[Tt]ensor\(|^-?[\d.e]+$|^None$|^\[\]$|^\(\)$|list\(")
 COMPOUND = (ast.If, ast.For, ast.With)
@@ -35,7 +35,7 @@ class Flow:
 
     script: Script
     scope: Scope
-    helpers: Mapping[str, Kind]
+    helpers: Mapping[str, HelperKind]
     gone: set[ast.stmt] = field(default_factory=set)
     bad: list[ast.stmt] = field(default_factory=list)
     presses: bool = False
@@ -60,8 +60,8 @@ class Flow:
 
     def roots(self) -> list[ast.stmt]:
         """Return the outermost statements that serve the penalty alone."""
-        found = [s for s in self.all() if self.consumed(s)]
-        return [s for s in found if self.script.parents[s] not in found]
+        consumed = [s for s in self.all() if self.consumed(s)]
+        return [s for s in consumed if self.script.parents[s] not in consumed]
 
     def inside(self) -> set[ast.stmt]:
         """Return all statements that serve the penalty alone, and what says nothing in them."""
@@ -72,7 +72,7 @@ class Flow:
         called = any(self.called(n) in {"value", "loss"} for n in parts(node))
         return called or bool(self.tainted & loads(node)) or any(True for _ in l1_norms(self.script, node))
 
-    def called(self, node: ast.AST) -> Kind | None:
+    def called(self, node: ast.AST) -> HelperKind | None:
         """Return the kind of helper that an expression calls."""
         name = key(node.func) if isinstance(node, ast.Call) else ""
         return self.helpers.get(name.rpartition(".")[2]) if name.count(".") <= 1 else None
@@ -91,7 +91,7 @@ def _prints(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and key(node.value.func) in PRINTS
 
 
-def trace(script: Script, scope: Scope, helpers: Mapping[str, Kind]) -> Flow | None:
+def trace(script: Script, scope: Scope, helpers: Mapping[str, HelperKind]) -> Flow | None:
     """Return the flow of a penalty in a scope, or None when there is none."""
     flow = Flow(script, scope, helpers)
     for _ in range(10):
@@ -145,7 +145,8 @@ def _was_there(flow: Flow, name: str) -> bool:
     if "." in name or name in parameters(flow.scope):
         return True
     stores = [s for s in flow.simple() if isinstance(s, ast.Assign) and s not in flow.gone]
-    tuples = [t for s in stores for t in s.targets if isinstance(t, ast.Tuple)]
+    targets = [t for s in stores for t in s.targets]
+    tuples = [t for t in targets if isinstance(t, ast.Tuple)]
     own = [s for s in stores if target(s) == name and not FRESH.search(ast.unparse(s.value))]
     return bool(own) or any(name in map(key, t.elts) for t in tuples)
 
@@ -266,13 +267,13 @@ def _is_about(flow: Flow, node: ast.stmt) -> bool:
     return bool(made & loads(node))
 
 
-def helper_kind(flow: Flow) -> Kind | None:
+def helper_kind(flow: Flow) -> HelperKind | None:
     """Return what a function is to its callers when it serves the penalty alone, or None when it does more."""
     if isinstance(flow.scope, ast.Module) or flow.bad:
         return None
     inside = flow.inside() | flow.gone
     given = parameters(flow.scope)
-    kind: Kind = "value" if flow.returned else "effect"
+    kind: HelperKind = "value" if flow.returned else "effect"
     for node in flow.all():
         if node in inside or is_inert(node) or (isinstance(node, ast.Return) and flow.carries(node)):
             continue

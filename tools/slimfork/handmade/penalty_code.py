@@ -5,13 +5,12 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, cast
 
-from slimfork.handmade.flow import Flow, Kind, helper_kind, trace
-from slimfork.handmade.handmade import Change, Finding
-from slimfork.handmade.keys import Key, members
+from slimfork.handmade.handmade import Change, HandEdit, shaped
+from slimfork.handmade.keys import HandmadeKey, members
 from slimfork.handmade.script import Function, Script, key, loads, read, statements, target
+from slimfork.handmade.tracing import Flow, HelperKind, helper_kind, trace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,11 +20,11 @@ if TYPE_CHECKING:
 
 SEED = re.compile(rb"\.grad\b|_foreach_|norm\(|abs\(|absolute\(|l1_loss|sign\(|shrink")
 ABOUT = re.compile(rb"BatchNorm|Norm2d|\bbn|bn\b|\.weight\b|\.gamma\b")
-STRENGTH = re.compile(r"^(sl|sr|st|l1|s|bn_l1)$|l1_|_l1|lambda|spars|prun|slim|penalt|^sl_|^sr_")
+STRENGTH_NAME = re.compile(r"^(sl|sr|st|l1|s|bn_l1)$|l1_|_l1|lambda|spars|prun|slim|penalt|^sl_|^sr_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Penalty:
+class HandmadePenalty:
     """The penalty, in files of the release; what it calls may stand in any other.
 
     Attributes:
@@ -40,7 +39,7 @@ class Penalty:
     option: str = ""
     own: tuple[str, ...] = ()
 
-    def find(self, patch: str, files: Files, pristine: Files | None) -> Iterator[Finding]:
+    def find(self, patch: str, files: Files, pristine: Files | None) -> Iterator[HandEdit]:
         """Find it, and what only it needs."""
         paths = [p for p in files if p.endswith(".py") and (self._trains(p) or _is_seeded(files[p]))]
         scripts = [s for path in paths if (s := read(path, files[path])) is not None]
@@ -51,24 +50,28 @@ class Penalty:
             own = {n: k for n, (_, _, k) in helpers.items() if _knows(script, n, defined[n])}
             if not own and script not in seeded and not self.option:
                 continue
-            found = list(self._in(script, own, patch, (pristine or {}).get(script.path)))
-            yield from found
-            gone = {i for f in found for c in f.changes for i in range(c.start, c.end)}
+            edits = list(self._in(script, own, patch, (pristine or {}).get(script.path)))
+            yield from edits
+            gone = {i for f in edits for c in f.changes for i in range(c.start, c.end)}
             for name in _settings(script, gone):
                 yield from self._keys(name, patch, files, pristine)
 
-    def _keys(self, name: str, patch: str, files: Files, pristine: Files | None) -> Iterator[Finding]:
+    def _keys(self, name: str, patch: str, files: Files, pristine: Files | None) -> Iterator[HandEdit]:
         """Find a setting that gave the penalty its strength."""
         shapes = tuple(shape for shape in self.files if shape.endswith(".yaml"))
-        where = list(Key(files=shapes, key=name, own=self.own, section=self.section).find(patch, files, pristine))
+        where = list(
+            HandmadeKey(files=shapes, key=name, own=self.own, section=self.section).find(patch, files, pristine)
+        )
         yield from where
         for path in (p for p in files if where and p.endswith("cfg/__init__.py")):
             yield from members(patch, path, files[path], name, self.section)
 
     def _trains(self, path: str) -> bool:
-        return any(fnmatchcase(path, shape) for shape in self.files)
+        return any(shaped([path], self.files))
 
-    def _in(self, script: Script, helpers: Mapping[str, Kind], patch: str, original: bytes | None) -> Iterator[Finding]:
+    def _in(
+        self, script: Script, helpers: Mapping[str, HelperKind], patch: str, original: bytes | None
+    ) -> Iterator[HandEdit]:
         flows = [f for scope in script.scopes() if (f := _trace(script, scope, helpers)) is not None]
         defs = [
             f.scope for f in flows if getattr(f.scope, "name", "") in helpers and not isinstance(f.scope, ast.Module)
@@ -90,17 +93,17 @@ class Penalty:
         for node in _options(script, going, self.option):
             yield self._at(script, node, patch, "the strength of a sparsity penalty", [script.cut(node)], [node])
 
-    def _finding(self, flow: Flow, patch: str, original: bytes | None) -> Finding:
+    def _finding(self, flow: Flow, patch: str, original: bytes | None) -> HandEdit:
         roots = flow.roots()
         first = min([*flow.bad, *(s for s in flow.gone)], key=lambda s: s.lineno)
         whole = self._at(flow.script, first, patch, "a sparsity penalty", [flow.script.cut(r) for r in roots], roots)
         if flow.bad:
             line = min(s.lineno for s in flow.bad)
-            return _refused(whole, f"line {line} mixes it with something else")
+            return whole.refused(f"line {line} mixes it with something else")
         if any(s not in flow.inside() for s in flow.gone):
-            return _refused(whole, "it shares a branch with something else")
+            return whole.refused("it shares a branch with something else")
         if original is not None and _takes_upstreams(flow.script, whole.changes, original):
-            return _refused(whole, "it stands on lines of the release")
+            return whole.refused("it stands on lines of the release")
         return whole
 
     def _at(
@@ -111,12 +114,12 @@ class Penalty:
         what: str,
         changes: Sequence[Change | None],
         going: Sequence[ast.stmt] = (),
-    ) -> Finding:
+    ) -> HandEdit:
         kept = tuple(c for c in changes if c is not None)
-        found = Finding(patch=patch, path=script.path, line=node.lineno, what=f"{what} ({self.section})", changes=kept)
+        edit = HandEdit(patch=patch, path=script.path, line=node.lineno, what=f"{what} ({self.section})", changes=kept)
         if len(kept) < len(changes):
-            return _refused(found, "it shares a line with something else")
-        return _refused(found, "nothing else stands in its block") if script.empties(going) else found
+            return edit.refused("it shares a line with something else")
+        return edit.refused("nothing else stands in its block") if script.empties(going) else edit
 
 
 def _settings(script: Script, gone: set[int]) -> set[str]:
@@ -125,12 +128,12 @@ def _settings(script: Script, gone: set[int]) -> set[str]:
     for node in script.parents:
         text = key(node) if isinstance(node, ast.Attribute) else ""
         owner, _, name = text.rpartition(".")
-        if owner.rpartition(".")[2] == "args" and STRENGTH.search(name):
+        if owner.rpartition(".")[2] == "args" and STRENGTH_NAME.search(name):
             reads.setdefault(name, []).append(cast("ast.Attribute", node).lineno - 1)
     return {name for name, lines in reads.items() if gone.issuperset(lines)}
 
 
-def _trace(script: Script, scope: Scope, helpers: Mapping[str, Kind]) -> Flow | None:
+def _trace(script: Script, scope: Scope, helpers: Mapping[str, HelperKind]) -> Flow | None:
     """Trace a scope whose text has what a penalty needs: tracing takes time, and nearly no scope has it."""
     if isinstance(scope, ast.Module):
         text = b"".join(script.lines)
@@ -139,10 +142,6 @@ def _trace(script: Script, scope: Scope, helpers: Mapping[str, Kind]) -> Flow | 
     if _is_seeded(text) or any(name.encode() in text for name in helpers):
         return trace(script, scope, helpers)
     return None
-
-
-def _refused(finding: Finding, why: str) -> Finding:
-    return Finding(patch=finding.patch, path=finding.path, line=finding.line, what=finding.what, refusal=why)
 
 
 def _is_seeded(content: bytes) -> bool:
@@ -157,20 +156,20 @@ def _takes_upstreams(script: Script, changes: Iterable[Change], original: bytes)
     return bool(said) and all(line in known for line in said)
 
 
-def _helpers(scripts: Sequence[Script]) -> dict[str, tuple[Script, ast.AST, Kind]]:
+def _helpers(scripts: Sequence[Script]) -> dict[str, tuple[Script, ast.AST, HelperKind]]:
     """Return the functions that serve a penalty alone by their names, those that call one another too."""
-    found: dict[str, tuple[Script, ast.AST, Kind]] = {}
+    helpers: dict[str, tuple[Script, ast.AST, HelperKind]] = {}
     for _ in range(3):
-        kinds = {name: kind for name, (_, _, kind) in found.items()}
+        kinds = {name: kind for name, (_, _, kind) in helpers.items()}
         for script in scripts:
             for scope in script.scopes():
                 if isinstance(scope, Function) and (flow := _trace(script, scope, kinds)) is not None:
                     kind = helper_kind(flow)
                     if kind is not None and not scope.name.startswith("__"):
-                        found.setdefault(scope.name, (script, scope, kind))
-        if len(kinds) == len(found):
+                        helpers.setdefault(scope.name, (script, scope, kind))
+        if len(kinds) == len(helpers):
             break
-    return found
+    return helpers
 
 
 def _knows(script: Script, name: str, path: str) -> bool:
@@ -194,12 +193,13 @@ def _knows(script: Script, name: str, path: str) -> bool:
 
 
 def _imports(
-    script: Script, helpers: Mapping[str, Kind], going: Sequence[ast.stmt]
+    script: Script, helpers: Mapping[str, HelperKind], going: Sequence[ast.stmt]
 ) -> Iterator[tuple[ast.stmt, Change | None]]:
     """Yield the imports of helpers that nothing reads any more, and what takes the names out."""
-    gone = {id(n) for s in going for n in ast.walk(s)}
+    nodes = [n for s in going for n in ast.walk(s)]
+    gone = set(map(id, nodes))
     read_names = {n.id for n in script.parents if isinstance(n, ast.Name) and id(n) not in gone}
-    was_read = {n.id for s in going for n in ast.walk(s) if isinstance(n, ast.Name)}
+    was_read = {n.id for n in nodes if isinstance(n, ast.Name)}
     for node in script.parents:
         if not isinstance(node, (ast.Import, ast.ImportFrom)) or id(node) in gone:
             continue
@@ -234,7 +234,7 @@ def _options(script: Script, going: Sequence[ast.stmt], option: str) -> Iterator
     gone = {id(n) for s in going for n in ast.walk(s)}
     read_by = set().union(*map(loads, going)) if going else set()
     names = {re.split(r"[.\[]", text)[-1].rstrip("]") for text in read_by if "." in text or "[" in text}
-    names = {name for name in names if STRENGTH.search(name)}
+    names = {name for name in names if STRENGTH_NAME.search(name)}
     givers: dict[str, list[ast.stmt]] = {}
     for node in script.parents:
         name = _given(node) if isinstance(node, ast.stmt) and id(node) not in gone else ""

@@ -1,0 +1,88 @@
+"""How code reads: no comprehension does three things, no function is long, and no noun of slimfork has two owners."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SLIMFORK = ROOT / "tools" / "slimfork"
+ROOTS = (
+    *("patches", "tools", "overlay/ultralytics", "overlay/yolov5"),
+    *("tests/forks", "tests/patches", "tests/tools"),
+)
+LONGEST_FUNCTION = 60  # lines
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+# An adapter's module gives its own, and a verb's module is named as the verb, whatever room does its work.
+EVERYWHERE = {"SLIM", "__all__"}
+VERBS = SLIMFORK / "commands"
+
+
+def python_files(*roots):
+    return [path for root in roots for path in sorted((ROOT / root).rglob("*.py"))]
+
+
+def places(*kinds, root):
+    """Yield every node of some kinds below a folder, with its place."""
+    for path in python_files(root):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, kinds):
+                yield f"{path.relative_to(ROOT)}:{node.lineno}", node
+
+
+def names_bound(statement):
+    """Return the names that a statement at the top of a module gives a value."""
+    if not isinstance(statement, (ast.Assign, ast.AnnAssign)):
+        return []
+    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+    nodes = [node for target in targets for node in ast.walk(target)]
+    return [node.id for node in nodes if isinstance(node, ast.Name)]
+
+
+def having_several(owners):
+    return {name: where for name, where in owners.items() if len(where) > 1}
+
+
+@pytest.mark.parametrize("root", ROOTS)
+def test_a_comprehension_with_two_fors_has_no_condition(root):
+    crowded = []
+    for place, node in places(*COMPREHENSIONS, root=root):
+        if len(node.generators) > 1 and any(part.ifs for part in node.generators):
+            crowded.append(place)
+    assert crowded == []
+
+
+@pytest.mark.parametrize("root", ROOTS)
+def test_no_function_is_long(root):
+    found = places(ast.FunctionDef, ast.AsyncFunctionDef, root=root)
+    lengths = {f"{place} {node.name}": node.end_lineno - node.lineno + 1 for place, node in found}
+    assert {name: lines for name, lines in lengths.items() if lines > LONGEST_FUNCTION} == {}
+
+
+def test_every_class_of_slimfork_has_a_name_of_its_own():
+    owners = defaultdict(list)
+    for place, node in places(ast.ClassDef, root=SLIMFORK):
+        owners[node.name].append(place)
+    assert having_several(owners) == {}
+
+
+def test_every_constant_of_slimfork_has_a_name_of_its_own():
+    owners = defaultdict(list)
+    for path in python_files(SLIMFORK):
+        for statement in ast.parse(path.read_text(encoding="utf-8")).body:
+            for name in names_bound(statement):
+                owners[name].append(f"{path.relative_to(ROOT)}:{statement.lineno}")
+    for name in EVERYWHERE:
+        owners.pop(name, None)
+    assert having_several(owners) == {}
+
+
+def test_every_file_of_slimfork_has_a_name_of_its_own():
+    owners = defaultdict(list)
+    for path in python_files(SLIMFORK):
+        if path.name != "__init__.py" and path.parent != VERBS:
+            owners[path.stem].append(str(path.relative_to(ROOT)))
+    assert having_several(owners) == {}
