@@ -10,10 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SLIMFORK = ROOT / "tools" / "slimfork"
-ROOTS = (
-    *("patches", "tools", "overlay/ultralytics", "overlay/yolov5"),
-    *("tests/forks", "tests/patches", "tests/tools"),
-)
+ROOTS = ("patches", "tools", "overlay", "tests")
 LONGEST_FUNCTION = 60  # lines
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 # An adapter's module gives its own, and a verb's module is named as the verb, whatever room does its work.

@@ -32,7 +32,7 @@ LARGER = (64, 32)  # pixels: another height, and another width, which every stri
 
 
 @dataclass
-class Heard:
+class Record:
     """What a run has said: every layer's input, by name and in order, the outputs, and what it failed with."""
 
     inputs: list[tuple[str, Tensor]] = field(default_factory=list)
@@ -91,7 +91,7 @@ def _silenced(model: nn.Module, blocks: Iterable[str]) -> nn.Module:
 def _same(
     model: nn.Module,
     ways: list[Pass],
-    expected: list[Heard],
+    expected: list[Record],
     without: list[str],
     everything: list[str],
     remove: Callable[[nn.Module, Iterable[str]], None],
@@ -101,9 +101,9 @@ def _same(
     return all(_agree(_heard(twin, way, everything), heard) for way, heard in zip(ways, expected))
 
 
-def _heard(twin: nn.Module, way: Pass, blocks: Iterable[str]) -> Heard:
+def _heard(twin: nn.Module, way: Pass, blocks: Iterable[str]) -> Record:
     """Run a copy on noise, and note what it says outside of these blocks."""
-    heard = Heard()
+    heard = Record()
     entered: list[str] = []
     inside = {id(m) for block in blocks for m in twin.get_submodule(block).modules()}
 
@@ -129,7 +129,7 @@ def _heard(twin: nn.Module, way: Pass, blocks: Iterable[str]) -> Heard:
     return heard
 
 
-def _agree(ours: Heard, theirs: Heard) -> bool:
+def _agree(ours: Record, theirs: Record) -> bool:
     names = [name for name, _ in ours.inputs] == [name for name, _ in theirs.inputs]
     if not names or ours.failure != theirs.failure or len(ours.outputs) != len(theirs.outputs):
         return False

@@ -142,12 +142,10 @@ def doubts(advice: Advice, model: nn.Module, channels: Channels, plan: Plan, *, 
         plan: What goes.
         penalised: Whether the model was trained with the penalty.
     """
-    lost = [
-        value
-        for name in channels.norms
-        for index, value in enumerate(layer_gammas(model, name))
-        if index not in plan.keep.get(name, range(plan.widths[name]))
-    ]
+    lost: list[float] = []
+    for name in channels.norms:
+        kept = set(plan.keep.get(name, range(plan.widths[name])))
+        lost += [value for index, value in enumerate(layer_gammas(model, name)) if index not in kept]
     largest = max(lost, default=0.0)
     if largest <= max(advice.cliff, NEAR if advice.sparse else FLOOR):
         return []

@@ -162,12 +162,9 @@ def _summary(selector: Selector, selection: Selection) -> list[str]:
 
 def stay(channels: Channels) -> str:
     """Say in one line how many BatchNorm channels stay that a BatchNorm has a scale for, and what keeps them."""
-    kept = Counter(
-        channels.frozen[group]
-        for name in channels.norms
-        for group in channels.outputs[name]
-        if group in channels.frozen and group != FIXED and channels.frozen[group].kind != "asked"
-    )
+    rows = (group for name in channels.norms for group in channels.outputs[name])
+    frozen = (channels.frozen[group] for group in rows if group in channels.frozen and group != FIXED)
+    kept = Counter(reason for reason in frozen if reason.kind != "asked")
     those = [f"{reason} ({count})" for reason, count in kept.most_common()]
     return f"{sum(kept.values())} BatchNorm channels must stay: {some(those)}" if kept else ""
 

@@ -24,9 +24,9 @@ def lost_groups(plan: Plan, channels: Channels) -> set[int]:
     """
     _check_layers(plan, channels)
     kept_of = {name: set(plan.keep.get(name, range(len(groups)))) for name, groups in channels.outputs.items()}
-    lost = {
-        group for name in plan.keep for index, group in enumerate(channels.outputs[name]) if index not in kept_of[name]
-    }
+    lost: set[int] = set()
+    for name in plan.keep:
+        lost |= {group for index, group in enumerate(channels.outputs[name]) if index not in kept_of[name]}
     for name, groups in channels.outputs.items():
         kept = kept_of[name]
         for index, group in enumerate(groups):

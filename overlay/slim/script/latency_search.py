@@ -41,7 +41,7 @@ CLOSE = 0.85  # of the limit: what is faster could have kept more
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Trial:
     """What was measured of a plan, in milliseconds, and the most it may be."""
 
     plan: Plan
@@ -76,13 +76,13 @@ class Trials:
         path = self.folder / "dense.onnx"
         return path if path.is_file() else self._write("dense", self.dense)
 
-    def outcome(self, plan: Plan, target: Target) -> Outcome:
+    def outcome(self, plan: Plan, target: Target) -> Trial:
         """Measure the dense and the pruned model in turn."""
         pruned = deepcopy(self.dense)
         apply_plan(pruned, plan, self.channels, fold=False)
         files = [self.dense_onnx(), self._write("pruned", pruned)]
         before, after = measure.latencies(files, imgsz=self.imgsz)
-        return Outcome(plan, before, after, target.limit(before))
+        return Trial(plan, before, after, target.limit(before))
 
     def _write(self, name: str, model: nn.Module) -> Path:
         with quiet():
@@ -129,7 +129,7 @@ def aim(target: Target, planner: Planner, latency: Latency, trials: Trials) -> P
     rest = measure.undisturbed_latency(trials.dense_onnx(), imgsz=trials.imgsz) - whole
     predicted = Prediction(latency, trials.channels, max(0.0, rest), [(0.0, 0.0), (1.0, 1.0)])
     dense = measure.latency(trials.dense_onnx(), imgsz=trials.imgsz)
-    tried: list[Outcome] = []
+    tried: list[Trial] = []
     while len(tried) < ROUNDS and not (tried and tried[-1].close):
         share = predicted.wanted(target.limit(dense) / dense)
         chosen, smallest = _chosen(target, planner.selector, predicted, share)
@@ -155,7 +155,7 @@ def _chosen(target: Target, selector: Selector, predicted: Prediction, share: fl
         return error.selection, True
 
 
-def _best(target: Target, tried: list[Outcome]) -> Plan:
+def _best(target: Target, tried: list[Trial]) -> Plan:
     """Return what fits and leaves most, or else what misses least, and say which."""
     fitting = [outcome for outcome in tried if outcome.fits]
     best = max(fitting, key=lambda f: f.pruned / f.limit) if fitting else min(tried, key=lambda f: f.pruned / f.limit)

@@ -91,7 +91,9 @@ def export(path: Path, imgsz: int, package: str) -> Path:
     known = Path(spec.origin).read_text(encoding="utf-8")
     # Without `--grid`, where there is one, early releases leave the decoding of boxes to whoever runs the file.
     wanted = {"--include": ["--include", "onnx"], "--grid": ["--grid"]}
-    more = [word for option, words in wanted.items() if re.search(f"['\"]{option}['\"]", known) for word in words]
+    more: list[str] = []
+    for option, words in wanted.items():
+        more += words if re.search(f"['\"]{option}['\"]", known) else []
     with scratch() as temporary:
         copy = Path(shutil.copy(path, temporary))  # v5.0 writes TorchScript as well, whatever it is asked
         said = _called(spec.name, ["--weights", str(copy), "--img-size", str(imgsz), *more])

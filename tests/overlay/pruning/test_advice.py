@@ -31,13 +31,8 @@ def scaled(share: float, *, near: float = 0.0, alive: tuple[float, float] = (0.3
 def lost(model: Any, channels: Channels, ratio: float) -> list[float]:
     """Return the scales that go at a ratio."""
     plan = make_plan(model, channels, ratio=ratio)
-    return [
-        abs(value)
-        for name, keep in plan.keep.items()
-        if name in channels.norms
-        for index, value in enumerate(model.get_submodule(name).weight.tolist())
-        if index not in keep
-    ]
+    gone = {name: set(range(plan.widths[name])) - set(keep) for name, keep in plan.keep.items()}
+    return [abs(model.get_submodule(name).weight[i].item()) for name in channels.norms for i in sorted(gone[name])]
 
 
 @pytest.mark.parametrize("name", ["yolov8n", "yolo11n", "yolov5n"])
