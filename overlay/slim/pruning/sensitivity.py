@@ -38,17 +38,37 @@ def by_images(model: nn.Module, channels: Channels, batches: Iterable[Tensor]) -
         batches: Images as the model is given them, (b, c, h, w) each.
 
     Returns:
-        Group -> root of the mean over images of t², summed over its BatchNorms.
+        Group -> root of the mean over images of t², summed over its BatchNorms; infinite where no pass comes.
 
     Raises:
         ValueError: If no channel can be pruned, or the outputs are not finite.
     """
+    return joined(model, channels, losses(model, channels, batches))
+
+
+def joined(model: nn.Module, channels: Channels, norms: dict[str, list[float]]) -> Importance:
+    """Join what the outputs lose without each channel of a BatchNorm into the importance of groups."""
+    return Importance.made(model, channels, norms, lambda own: math.sqrt(sum(x * x for x in own)), WHAT)
+
+
+def losses(model: nn.Module, channels: Channels, batches: Iterable[Tensor]) -> dict[str, list[float]]:
+    """Return what the outputs lose without each channel of a BatchNorm.
+
+    Args:
+        model: As for `by_images`, or the same after pruning; its BatchNorms may then be narrower, or gone.
+        channels: As there.
+        batches: As there.
+
+    Raises:
+        ValueError: The outputs are not finite.
+    """
     twin, chance, images = shadow(model), torch.Generator().manual_seed(0), 0
+    widths = {name: len(module.weight) for name, module in twin.named_modules() if name in set(channels.norms)}
     squares: dict[str, Tensor] = {}
     with one_thread(), undisturbed(twin):
         for small in (part for batch in batches for part in torch.split(batch, BATCH)):
             changes = _changes(twin, channels, small, chance)
-            if not images and len(changes) < len(channels.norms):
+            if not images and len(changes) < len(widths):
                 train_branches(twin)  # some heads have a branch for training alone
                 changes = _changes(twin, channels, small, chance)
             images += len(small)
@@ -56,13 +76,8 @@ def by_images(model: nn.Module, channels: Channels, batches: Iterable[Tensor]) -
                 squares[name] = squares.get(name, 0.0) + change.square().sum(0)
     if not all(bool(total.isfinite().all()) for total in squares.values()):
         raise ValueError("the model's outputs on these images are not finite: the training diverged")
-    unreached = {name: [math.inf] * len(channels.outputs[name]) for name in channels.norms}
-    norms = unreached | {name: (total / max(1, images)).sqrt().tolist() for name, total in squares.items()}
-    return Importance.made(model, channels, norms, _root_of_squares, WHAT)
-
-
-def _root_of_squares(values: list[float]) -> float:
-    return math.sqrt(sum(value * value for value in values))
+    lost = {name: (total / max(1, images)).sqrt().tolist() for name, total in squares.items()}
+    return {name: lost.get(name, [math.inf] * width) for name, width in widths.items()}
 
 
 def raw_outputs(channels: Channels) -> list[str]:
@@ -77,10 +92,15 @@ def raw_outputs(channels: Channels) -> list[str]:
 def _changes(twin: nn.Module, channels: Channels, images: Tensor, chance: torch.Generator) -> dict[str, Tensor]:
     """Return by how much the signed sum of all outputs of each image changes, BatchNorm -> (images, channels)."""
     changes: dict[str, Tensor] = {}
-    for name, said, gradient in signed_gradients(twin, channels, channels.norms, images, chance):
+    for name, said, gradient in signed_gradients(twin, channels, _there(twin, channels.norms), images, chance):
         change = (said * gradient).reshape(*said.shape[:2], -1).sum(2).cpu()
         changes[name] = changes[name] + change if name in changes else change
     return changes
+
+
+def _there(twin: nn.Module, names: Iterable[str]) -> list[str]:
+    modules = dict(twin.named_modules())
+    return [name for name in names if name in modules]
 
 
 def signed_gradients(

@@ -106,6 +106,14 @@ def reach(target: Target, selector: Selector, price: Callable[[Selection], float
     Raises:
         UnreachableError: Even the smallest selection costs more; says how much.
     """
+    chosen, cost = least(selector, price, limit)
+    if cost > limit:
+        raise UnreachableError(target, selector, chosen, least=cost, limit=limit)
+    return chosen
+
+
+def least(selector: Selector, price: Callable[[Selection], float], limit: float) -> tuple[Selection, float]:
+    """Return what drops the least and costs at most the limit, or else the most that can go; and what it costs."""
     total = sum(selector.importance.weight.values())
     short, enough = -1, total - 1  # numbers of channels to drop: too few, as far as is known, and enough
 
@@ -113,14 +121,14 @@ def reach(target: Target, selector: Selector, price: Callable[[Selection], float
         return selector.by_ratio((number + 0.5) / total)  # `drop_ratio` rounds down
 
     chosen = dropping(enough)
-    least = price(chosen)
-    if least > limit:
-        raise UnreachableError(target, selector, chosen, least=least, limit=limit)
+    cost = price(chosen)
+    if cost > limit:
+        return chosen, cost
     while enough - short > 1:
         middle = (enough + short) // 2
         tried = dropping(middle)
         if price(tried) <= limit:
-            chosen, enough = tried, middle
+            chosen, cost, enough = tried, price(tried), middle
         else:
             short = middle
-    return chosen
+    return chosen, cost

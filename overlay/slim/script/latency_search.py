@@ -129,6 +129,7 @@ def aim(target: Target, planner: Planner, latency: Latency, trials: Trials) -> P
     rest = measure.undisturbed_latency(trials.dense_onnx(), imgsz=trials.imgsz) - whole
     predicted = Prediction(latency, trials.channels, max(0.0, rest), [(0.0, 0.0), (1.0, 1.0)])
     dense = measure.latency(trials.dense_onnx(), imgsz=trials.imgsz)
+    planner = planner.in_rounds(target.limit(dense) / dense, 1.0, predicted)
     tried: list[Trial] = []
     while len(tried) < ROUNDS and not (tried and tried[-1].close):
         share = predicted.wanted(target.limit(dense) / dense)

@@ -13,15 +13,17 @@ from ..pruning.importance import Importance
 from ..pruning.plan import plan_of
 from ..pruning.selection import Selector
 from ..pruning.sensitivity import by_images
-from ..pruning.target import reach
+from ..pruning.target import least, reach
 from ..pruning.validate import lost_groups
+from ..recovery.rounds import in_rounds, steps
+from ..writing.log import log_info
 from ..writing.whole_files import scratch
 from .latency_search import Trials, aim
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from torch import nn
+    from torch import Tensor, nn
 
     from ..analysis.channels import Channels
     from ..calibration.datasets import DataSet
@@ -39,14 +41,27 @@ IMAGES = 128  # to measure importance on; BCCD's yolov5n keeps as much with twic
 
 @dataclass(frozen=True)
 class Planner:
-    """What plans are made from; `asked` selects what the options say without a target."""
+    """What plans are made from.
 
+    Attributes:
+        script: Of the release.
+        options: What is asked for.
+        model: The model.
+        channels: Its channels.
+        imgsz: Side of an image, in pixels.
+        selector: Selects channels of it.
+        images: What importance is measured on, (b, c, h, w), if it is.
+        prices: Group -> what it is weighed with, if it is.
+    """
+
+    script: PruneScript
+    options: PruneOptions
     model: nn.Module
     channels: Channels
     imgsz: int
     selector: Selector
-    asked: Callable[[], Selection]
-    fold: bool
+    images: Tensor | None
+    prices: dict[int, float]
 
     @classmethod
     def of(
@@ -63,15 +78,13 @@ class Planner:
         Raises:
             ValueError: Nothing can be pruned.
         """
-        if data and options.importance == "images":
-            importance = by_images(model, channels, data.batches(IMAGES, IMAGES))
-        else:
-            importance = Importance.of(model, channels)
+        images = next(data.batches(IMAGES, IMAGES)) if data and options.importance == "images" else None
+        importance = Importance.of(model, channels) if images is None else by_images(model, channels, [images])
         by = options.score or "gamma"
-        if by != "gamma":
-            importance = importance.weighed(prices(model, channels, by, imgsz), by)
+        cost = {} if by == "gamma" else prices(model, channels, by, imgsz)
+        importance = importance.weighed(cost, by) if cost else importance
         selector = Selector(model, channels, importance, options.multiple, options.min_channels)
-        return cls(model, channels, imgsz, selector, lambda: script.select(selector, options), fold=options.fold)
+        return cls(script, options, model, channels, imgsz, selector, images, cost)
 
     @cached_property
     def costs(self) -> Costs:
@@ -80,7 +93,7 @@ class Planner:
 
     def price(self, selection: Selection, kind: Counted) -> int:
         """Return what a selection leaves, of parameters or FLOPs."""
-        return self.costs.total(self.channels, selection.lost, selection.removed, fold=self.fold).of(kind)
+        return self.costs.total(self.channels, selection.lost, selection.removed, fold=self.options.fold).of(kind)
 
     def plan(self, selection: Selection) -> Plan:
         """Write down what was selected."""
@@ -94,20 +107,36 @@ class Planner:
             ValueError: An option is out of range, the export failed, or a package is missing.
         """
         if target is None:
-            return self.plan(self.asked())
+            return self.plan(self.script.select(self.selector, self.options))
         return self._fast(target, export, checkpoint) if target.kind == "latency" else self._small(target, target.kind)
+
+    def in_rounds(self, share: float, dense: float, price: Callable[[Selection], float]) -> Planner:
+        """Return one whose importance was measured on the way to a share of the cost, where images tell it."""
+        if self.images is None:
+            return self
+
+        def reached(selector: Selector, left: float) -> Selection:
+            return least(selector, price, left * dense)[0]
+
+        log_info(f"slim: choosing channels in {1 + len(list(steps(share)))} rounds, on {len(self.images)} images")
+        cost = self.prices or None
+        selector = in_rounds(self.selector, self.images, share, reached, cost, self.selector.importance.by)
+        return replace(self, selector=selector)
 
     def _small(self, target: Target, kind: Counted) -> Plan:
         """Reach a target in parameters or FLOPs."""
         dense = self.costs.total(self.channels, ()).of(kind)
         limit = target.limit(dense)
-        chosen = reach(target, self.selector, lambda tried: self.price(tried, kind), limit)
-        plan, left = self.plan(chosen), self.price(chosen, kind)
+        planner = self.in_rounds(limit / dense, dense, lambda tried: self.price(tried, kind))
+        chosen = reach(target, planner.selector, lambda tried: self.price(tried, kind), limit)
+        plan, left = planner.plan(chosen), self.price(chosen, kind)
         note = f"target {target.text}: {target.said(left)} are left of {target.said(dense)} ({left / dense:.1%})"
         return replace(plan, notes=[note, *self._asleep(chosen), *plan.notes])
 
     def _asleep(self, chosen: Selection) -> list[str]:
-        """Say how many scales at exactly zero stay."""
+        """Say how many scales at exactly zero stay, where they are what is gone by."""
+        if self.images is not None:
+            return []
         importance = self.selector.importance
         asleep = {group for group, value in importance.of_group.items() if value == 0} - chosen.lost
         zeros = sum(importance.weight[group] for group in asleep)
