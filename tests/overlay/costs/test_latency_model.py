@@ -22,7 +22,7 @@ from slim.costs.timing_cache import Timings
 from slim.pruning.plan import make_plan
 from slim.pruning.target import Target, TargetError
 from slim.pruning.validate import lost_groups
-from slim.script.latency_search import MARGIN, Outcome, Prediction, Trials, aim
+from slim.script.latency_search import MARGIN, Prediction, Trial, Trials, aim
 from slim.script.options import PruneOptions
 from slim.script.planner import Planner
 from tests.overlay import small
@@ -242,7 +242,7 @@ class TestTargets:
         ("pruned", "fits", "close"), [(5.0, True, True), (5.2, True, True), (5.3, False, False), (4.0, True, False)]
     )
     def test_count_as_met_within_a_margin(self, pruned, fits, close):
-        outcome = Outcome(plan=None, dense=10.0, pruned=pruned, limit=5.0)
+        outcome = Trial(plan=None, dense=10.0, pruned=pruned, limit=5.0)
         assert (outcome.fits, outcome.close) == (fits, close)
 
 
