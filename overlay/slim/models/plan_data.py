@@ -18,16 +18,16 @@ class PlanError(ValueError):
 class PlanData(TypedDict, total=False):
     """A plan as plain data, as `Plan` explains it; in a checkpoint with the rounds before it."""
 
+    before: list[PlanData]
     format: int
     keep: dict[str, list[int]]
-    widths: dict[str, int]
-    removed: dict[str, list[str]]
-    threshold: float
-    ratio: float | None
-    round_to: int
     min_channels: int
     notes: list[str]
-    before: list[PlanData]
+    ratio: float | None
+    removed: dict[str, list[str]]
+    round_to: int
+    threshold: float
+    widths: dict[str, int]
 
 
 def read_json(text: str) -> Any:  # as `json` has it: what it holds is for `check_plan` to say

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from ..labels.tracked import Product
+from .dispatch import Mode
 from .shadow import image, one_thread, plain_attention, shadow, undisturbed, watched
 
 if TYPE_CHECKING:
@@ -64,11 +64,11 @@ def operations(model: nn.Module, imgsz: int) -> list[Operation]:
     return listing.listed
 
 
-class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Operations(Mode):
     """Lists what runs under it, counted as torch.utils.flop_counter does; torch 2.0 has none."""
 
     def __init__(self, model: nn.Module) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.listed: list[Operation] = []
         self.running: list[str] = []
         self.multiplied: Counter[str] = Counter()
@@ -77,16 +77,9 @@ class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if isinstance(getattr(module, "weight", None), torch.Tensor):
                 self.owner.setdefault(module.weight, name)  # type: ignore[no-untyped-call]
 
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # as in `trace`
-
-    def __torch_dispatch__(
-        self, func: Operator, types: object, args: tuple[Value, ...] = (), kwargs: dict[str, Value] | None = None
-    ) -> Value:
-        del types
+    def meet(self, func: Operator, args: tuple[Value, ...], kwargs: dict[str, Value]) -> Value:
         name = func.overloadpacket._qualified_op_name  # noqa: SLF001 - "aten::mm", in every torch
-        out = unconvolved(*args) if name == "aten::convolution" else func(*args, **(kwargs or {}))
+        out = unconvolved(*args) if name == "aten::convolution" else func(*args, **kwargs)
         owners = [self.owner.get(arg, "") for arg in args if isinstance(arg, torch.Tensor)]
         if name in _VIEWS and owners[0]:
             self.owner[out] = owners[0]

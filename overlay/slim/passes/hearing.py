@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..labels.rescaling import Key
+from .dispatch import Mode
 
 if TYPE_CHECKING:
     from ..labels.tracked import Operator, Value
@@ -74,27 +74,19 @@ def has_code(_: str, module: nn.Module) -> bool:
     return bool(module._modules) or not type(module).__module__.startswith("torch.nn.modules.")  # noqa: SLF001
 
 
-class Hearing(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's own __init_subclass__
+class Hearing(Mode):
     """Hears a pass; a second one is given the choices of the first, where they are as good there."""
 
     def __init__(self, first: Hearing | None = None, *, tolerance: float = 1e-4) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.tolerance = tolerance
         self.modules: list[tuple[str, Counter[str]]] = []  # those that run, and how often each operator got numbers
         self.numbers: defaultdict[Key, list[tuple[float, ...]]] = defaultdict(list)  # by call of the module
         self.choices: defaultdict[Key, deque[Tensor]] = defaultdict(deque)
         self.told = {key: deque(those) for key, those in first.choices.items()} if first is not None else None
 
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # as in `Trace`
-
-    def __torch_dispatch__(
-        self, func: Operator, types: object, args: tuple[Value, ...] = (), kwargs: dict[str, Value] | None = None
-    ) -> Value:
+    def meet(self, func: Operator, args: tuple[Value, ...], kwargs: dict[str, Value]) -> Value:
         """Run the operator."""
-        del types
-        kwargs = kwargs or {}
         name, places, _ = _signature(func)
         given = numbers(func, args, kwargs) if places and self.modules else ()
         if given:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..labels.labels import core
 from ..labels.made_up import batches, hyperparameters
@@ -21,6 +20,7 @@ from ..labels.reason import Reason
 from ..labels.tracked import tensors
 from .caller import Caller
 from .copying import FAILURES
+from .dispatch import Mode
 from .flops import unconvolved
 from .shadow import train_branches, undisturbed, watched, whole_pass
 
@@ -194,25 +194,18 @@ def _reaching(twin: nn.Module, trace: Trace, shape: tuple[int, ...]) -> list[Pas
     return reaching
 
 
-class _Seen(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Seen(Mode):
     """Notes which weights are used, and convolves nothing: only the way matters that the code takes."""
 
     def __init__(self, weights: dict[int, str]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # PyTorch's own
+        super().__init__()
         self.weights = weights
         self.names: set[str] = set()
 
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # as in `trace`
-
-    def __torch_dispatch__(
-        self, func: Operator, types: object, args: tuple[Value, ...] = (), kwargs: dict[str, Value] | None = None
-    ) -> Value:
-        del types
+    def meet(self, func: Operator, args: tuple[Value, ...], kwargs: dict[str, Value]) -> Value:
         self.names |= {self.weights[id(arg)] for arg in args if id(arg) in self.weights}
         convolves = str(func).startswith("aten.convolution.")
-        return unconvolved(*args) if convolves else func(*args, **(kwargs or {}))
+        return unconvolved(*args) if convolves else func(*args, **kwargs)
 
 
 def _freeze_readable(trace: Trace) -> None:

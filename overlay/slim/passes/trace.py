@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Callable
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from ..labels.aliases import Aliases, in_place, overwritten
@@ -22,6 +21,7 @@ from ..labels.planes import Planes
 from ..labels.reason import Reason
 from ..labels.rescaling import Factors, Key, Rescaled
 from ..labels.tracked import LAYERS, Attention, Call, Cut, Mark, Plane, Tracked, UnknownOperatorError, Visit, tensors
+from .dispatch import Mode
 from .hearing import has_code, numbers, operator_name, unheard
 
 if TYPE_CHECKING:
@@ -46,13 +46,13 @@ def known(trace: Trace, tensor: object) -> Tensor:
     return labels
 
 
-class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's own __init_subclass__
+class Trace(Mode):
     """Follows labels; the rules map an operator's name to what it does to them, with a layer's weight or without."""
 
     def __init__(
         self, model: nn.Module, rules: dict[str, Rule], layer_rules: dict[str, Rule], *, named: bool = True
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.labels = Labels()
         self.rules, self.layer_rules = rules, layer_rules
         self.tracked: MutableMapping[Tensor, Tracked] = WeakTensorKeyDictionary()
@@ -94,16 +94,8 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's ow
                     if first != name:
                         self.tainted[first] = self.tainted[name] = Reason(f"weight shared by {first} and {name}")
 
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # PyTorch would import its compiler, two seconds, only to keep it away from this mode
-
-    def __torch_dispatch__(
-        self, func: Operator, types: object, args: tuple[Value, ...] = (), kwargs: dict[str, Value] | None = None
-    ) -> Value:
+    def meet(self, func: Operator, args: tuple[Value, ...], kwargs: dict[str, Value]) -> Value:
         """Run the operator, then say what it did to the labels."""
-        del types
-        kwargs = kwargs or {}
         result = func(*args, **kwargs)
         written = [args[place] for place in in_place(func)]
         before = [self.labels_of(tensor) for tensor in written]

@@ -1,7 +1,7 @@
 """Which channels go together, which may go, and why the others may not.
 
 Also of: `slim.groups.layer_groups`, `slim.groups.keep_counts`, `slim.groups.closure`, `slim.passes.passes`,
-`slim.passes.shadow`, `slim.passes.trace`.
+`slim.passes.dispatch`, `slim.passes.shadow`, `slim.passes.trace`.
 """
 
 from __future__ import annotations
