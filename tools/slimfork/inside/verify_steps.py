@@ -169,16 +169,16 @@ def step_masked() -> tuple[bool, str]:
     """The pruned model computes what the same model computes with the dropped channels masked."""
     from copy import deepcopy
 
-    channels, measure, plan, surgery = (
+    channels, measure, plan, apply = (
         importlib.import_module(f"{adapter.SLIM}.{name}")
-        for name in ("analysis.channels", "costs.measure", "pruning.plan", "pruning.surgery")
+        for name in ("analysis.channels", "costs.measure", "pruning.plan", "pruning.apply")
     )
     model = adapter.load(WORK / "sparse.pt").float().eval()
     chosen = plan.Plan.from_json((WORK / "sparse-pruned.json").read_text())
     graph = channels.analyse(model)
     pruned, masked = deepcopy(model), deepcopy(model)
-    surgery.apply_plan(pruned, chosen, graph, fold=False)
-    surgery.mask_plan(masked, chosen, graph)
+    apply.apply_plan(pruned, chosen, graph, fold=False)
+    apply.mask_plan(masked, chosen, graph)
     difference = apart(outputs(pruned, picture()), outputs(masked, picture()))
     size = [measure.count_parameters(m) for m in (model, pruned)]
     return difference <= 1e-4, f"apart {difference:.1e}; {size[0]:,} → {size[1]:,} parameters"
