@@ -1,6 +1,7 @@
 """The weights of one convolution with which it says, of what now reaches it, what it said of all that reached it.
 
-Weighted ridge regression towards the weights it has. Rows are places of the output, each with a patch of the input.
+Weighted ridge regression towards the weights it has. A row is a place of the output, with a patch of the input. Rows
+are added up a few thousand at a time: what is kept of them is as large as the square of what an output reads.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
 RIDGE = 1e-2  # of the mean variance of the inputs; a tenth of it gives as much accuracy, ten times less
-ROWS = 16  # for each unknown of an output
+ROWS = 4  # for each unknown of an output
 FEWEST = 16384  # rows
+CHUNK = 4096  # rows at a time
+EXACT = 1e-5  # of the mean square of the inputs: what is less is rounding, which must not pass for a variance
 
 
 @dataclass(frozen=True)
@@ -59,28 +62,86 @@ def patches(layer: nn.Conv2d, entering: Tensor, places: Tensor) -> Tensor:
     return taken.permute(0, 3, 1, 2).flatten(1)
 
 
-def solve(x: Tensor, rows: Rows, weight: Tensor, *, centred: bool) -> tuple[Tensor, Tensor]:
-    """Return the weights, in the shape of those that there are, and what is to be added to each output, (out,).
+@dataclass
+class Moments:
+    """Weighted sums over rows of patches x, (in · kh · kw), and of what is wanted y, (out), in float64.
 
-    Args:
-        x: The patches, (n, in · kh · kw).
-        rows: What is wanted of them.
-        weight: What to stay close to, (out, in, kh, kw).
-        centred: Whether anything can be added to the outputs.
+    Attributes:
+        count: Of the weights.
+        x: Of x.
+        y: Of y.
+        xx: Of x·xᵀ.
+        xy: Of x·yᵀ.
+        yy: Of y², by output.
     """
-    counts = (rows.weights / rows.weights.sum()).double()[:, None]
-    x, y = x.double(), rows.wanted.double()
-    x_mean, y_mean = ((side * counts).sum(0) * float(centred) for side in (x, y))
-    x, y = (x - x_mean) * counts.sqrt(), (y - y_mean) * counts.sqrt()
-    square, own = x.T @ x, weight.detach().flatten(1).double().T
-    square.diagonal().add_(RIDGE * float(square.diagonal().mean()) + torch.finfo(torch.float32).tiny)
-    fitted = own + torch.linalg.solve(square, x.T @ (y - x @ own))
-    return fitted.T.reshape(weight.shape).to(weight), (y_mean - x_mean @ fitted).to(weight)
+
+    count: float
+    x: Tensor
+    y: Tensor
+    xx: Tensor
+    xy: Tensor
+    yy: Tensor
+
+    @classmethod
+    def of(cls, layer: nn.Conv2d, entering: Tensor, rows: Rows) -> Moments:
+        """Add up the rows of a layer.
+
+        Args:
+            layer: The convolution.
+            entering: What reaches it, (b, in, h, w).
+            rows: What it is to say.
+        """
+        unknowns, outputs = layer.weight[0].numel(), rows.wanted.shape[1]
+        shapes = ((unknowns,), (outputs,), (unknowns, unknowns), (unknowns, outputs), (outputs,))
+        sums = [torch.zeros(shape, dtype=torch.float64, device=entering.device) for shape in shapes]
+        for start in range(0, len(rows.weights), CHUNK):
+            few = rows.where(torch.arange(start, min(start + CHUNK, len(rows.weights)), device=rows.weights.device))
+            x, y, weights = (
+                patches(layer, entering, few.places).double(),
+                few.wanted.double(),
+                few.weights[:, None].double(),
+            )
+            heavy = x * weights
+            parts = (heavy.sum(0), (y * weights).sum(0), x.T @ heavy, heavy.T @ y, (y.square() * weights).sum(0))
+            for total, part in zip(sums, parts):
+                total.add_(part)
+        return cls(float(rows.weights.sum()), *sums)
+
+    def __add__(self, other: Moments) -> Moments:
+        """Add the rows of another."""
+        return Moments(
+            self.count + other.count,
+            self.x + other.x,
+            self.y + other.y,
+            self.xx + other.xx,
+            self.xy + other.xy,
+            self.yy + other.yy,
+        )
+
+    def solve(self, weight: Tensor, *, centred: bool) -> tuple[Tensor, Tensor]:
+        """Return the weights, in the shape of those that there are, and what is to be added to each output, (out,).
+
+        Args:
+            weight: What to stay close to, (out, in, kh, kw).
+            centred: Whether anything can be added to the outputs.
+        """
+        x, y = (total / self.count * float(centred) for total in (self.x, self.y))
+        square = self.xx / self.count - torch.outer(x, x)
+        own = _matrix(weight)
+        missing = self.xy / self.count - torch.outer(x, y) - square @ own
+        noise = EXACT * float(self.xx.diagonal().mean()) / self.count + torch.finfo(torch.float32).tiny
+        square.diagonal().add_(RIDGE * float(square.diagonal().mean()) + noise)
+        fitted = own + torch.linalg.solve(square, missing)
+        return fitted.T.reshape(weight.shape).to(weight), (y - x @ fitted).to(weight)
+
+    def error(self, weight: Tensor, added: Tensor) -> float:
+        """Return the squared difference from what is wanted, as a share of its variance."""
+        own, added = _matrix(weight), added.double()
+        missed = (own * (self.xx @ own - 2 * self.xy)).sum(0) + 2 * added * (self.x @ own - self.y)
+        spread = (self.yy - self.y.square() / self.count).sum().clamp_min(1e-30)
+        return float((missed + self.count * added.square() + self.yy).sum() / spread)
 
 
-def error(x: Tensor, rows: Rows, weight: Tensor, added: Tensor) -> float:
-    """Return the weighted squared difference from what is wanted, as a share of its variance."""
-    counts, y = rows.weights.double()[:, None], rows.wanted.double()
-    missed = x.double() @ weight.detach().flatten(1).double().T + added.double() - y
-    spread = (counts * (y - (counts * y).sum(0) / counts.sum()).square()).sum()
-    return float((counts * missed.square()).sum() / spread.clamp_min(1e-30))
+def _matrix(weight: Tensor) -> Tensor:
+    """Return the weights as (in · kh · kw, out)."""
+    return weight.detach().flatten(1).double().T

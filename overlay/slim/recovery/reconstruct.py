@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..passes.shadow import held, one_thread, shadow, undisturbed
 from ..pruning.sensitivity import BATCH, signed_gradients
-from .least_squares import Rows, error, patches, rows_for, solve
+from .least_squares import Moments, Rows, rows_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,7 +133,8 @@ def _wanted(dense: nn.Module, channels: Channels, sites: dict[str, Site], images
     calls: Counter[str] = Counter()
     for start in range(0, len(images), BATCH):
         batch = images[start : start + BATCH]
-        for name, said, gradient in signed_gradients(dense, channels, list(sites), batch, chance):
+        (gradients,) = signed_gradients(dense, channels, list(sites), batch, chance)
+        for name, said, gradient in gradients:
             count = -(-rows_for(sites[name].slim) * len(batch) // len(images))
             rows = _sampled(said[:, sites[name].keep], gradient, count, chance)
             rows.places[:, 0] += start
@@ -160,13 +161,14 @@ def _joined(parts: list[Rows]) -> Rows:
 
 def _fit(site: Site, entering: Tensor, rows: Rows) -> list[Fitted]:
     """Fit a layer to what reaches it now, and keep the fit if it holds on other images."""
-    x, weight = patches(site.slim, entering, rows.places), site.slim.weight
-    apart = rows.places[:, 0] % TESTS == TESTS - 1 if len(entering) >= TESTS else rows.places[:, 0] == 0
-    fitted = solve(x[~apart], rows.where(~apart), weight, centred=site.centred)
-    before, after = (error(x[apart], rows.where(apart), *tried) for tried in ((weight, site.added), fitted))
+    weight, image = site.slim.weight, rows.places[:, 0]
+    apart = image % TESTS == TESTS - 1 if len(entering) >= TESTS else image == 0
+    shown, unseen = (Moments.of(site.slim, entering, rows.where(those)) for those in (~apart, apart))
+    before = unseen.error(weight, site.added)
+    after = unseen.error(*shown.solve(weight, centred=site.centred))
     if not after < before:
         return []
-    site.put(*solve(x, rows, weight, centred=site.centred))
+    site.put(*(shown + unseen).solve(weight, centred=site.centred))
     return [Fitted(site.name, before, after)]
 
 

@@ -17,7 +17,7 @@ from slim.analysis.channels import analyse
 from slim.pruning.apply import apply_plan
 from slim.pruning.plan import make_plan
 from slim.recovery.choice import output_error
-from slim.recovery.least_squares import Rows, error, patches, solve
+from slim.recovery.least_squares import Moments, Rows, patches
 from slim.recovery.reconstruct import reconstruct
 from tests.overlay import small
 from tests.overlay.networks import photo, randomise, run, stock
@@ -56,29 +56,41 @@ def test_patches_are_what_a_convolution_multiplies(geometry: dict[str, Any]) -> 
     torch.testing.assert_close(ours, said.permute(0, 2, 3, 1).reshape(-1, 5))
 
 
-class TestSolve:
-    def rows(self, x: Tensor, wanted: Tensor, weights: Tensor | None = None) -> Rows:
-        return Rows(
-            torch.zeros(len(x), 3, dtype=torch.long), wanted, torch.ones(len(x)) if weights is None else weights
-        )
+class TestMoments:
+    def moments(self, x: Tensor, wanted: Tensor, weights: Tensor | None = None) -> Moments:
+        """Return those of a convolution of one pixel, which reads each row of x at a place of its own."""
+        layer = nn.Conv2d(x.shape[1], wanted.shape[1], 1)
+        places = torch.stack((torch.zeros(len(x)), torch.zeros(len(x)), torch.arange(len(x))), 1).long()
+        rows = Rows(places, wanted, torch.ones(len(x)) if weights is None else weights)
+        return Moments.of(layer, x.T[None, :, None], rows)
 
     def test_finds_what_there_is_to_find(self) -> None:
         torch.manual_seed(0)
-        x, true = torch.randn(4000, 12), torch.randn(12, 5)
-        rows = self.rows(x, x @ true + 3)
-        weight, added = solve(x, rows, torch.zeros(5, 3, 2, 2), centred=True)
+        x, true = torch.randn(9000, 12), torch.randn(12, 5)  # in three parts
+        moments = self.moments(x, x @ true + 3)
+        weight, added = moments.solve(torch.zeros(5, 12, 1, 1), centred=True)
         torch.testing.assert_close(weight.flatten(1).T, true, atol=0.05, rtol=0.05)  # the ridge holds it back a little
         torch.testing.assert_close(added, torch.full((5,), 3.0), atol=0.05, rtol=0)
-        assert error(x, rows, weight, added) < 1e-3 < error(x, rows, torch.zeros(5, 12), torch.zeros(5))
+        assert moments.error(weight, added) < 1e-3 < moments.error(torch.zeros(5, 12), torch.zeros(5))
+
+    def test_the_error_is_that_of_the_rows(self) -> None:
+        torch.manual_seed(0)
+        x, y, weights = torch.randn(60, 4), torch.randn(60, 3) + 2, torch.rand(60)
+        weight, added = torch.randn(3, 4, 1, 1), torch.randn(3)
+        missed = (weights[:, None] * (x @ weight.flatten(1).T + added - y).square()).sum()
+        mean = (weights[:, None] * y).sum(0) / weights.sum()
+        spread = (weights[:, None] * (y - mean).square()).sum()
+        halves = self.moments(x[:20], y[:20], weights[:20]) + self.moments(x[20:], y[20:], weights[20:])
+        assert halves.error(weight, added) == pytest.approx(float(missed / spread), rel=1e-4)
 
     def test_adds_nothing_where_nothing_can_be_added(self) -> None:
         x = torch.randn(500, 4)
-        assert not solve(x, self.rows(x, x.sum(1, keepdim=True) + 1), torch.zeros(1, 4, 1, 1), centred=False)[1].any()
+        assert not self.moments(x, x.sum(1, keepdim=True) + 1).solve(torch.zeros(1, 4, 1, 1), centred=False)[1].any()
 
     def test_stays_with_what_it_has_where_rows_are_few_or_all_the_same(self) -> None:
         own = torch.randn(2, 6, 1, 1)
         for x in (torch.randn(3, 6), torch.zeros(9, 6), torch.ones(9, 6)):
-            weight, added = solve(x, self.rows(x, x @ own.flatten(1).T), own, centred=True)
+            weight, added = self.moments(x, x @ own.flatten(1).T).solve(own, centred=True)
             assert bool(weight.isfinite().all() & added.isfinite().all())
             torch.testing.assert_close(weight, own, atol=1e-4, rtol=1e-4)
 
@@ -87,7 +99,7 @@ class TestSolve:
         first, second = torch.tensor([[1.0], [0], [0]]), torch.tensor([[0.0], [1], [0]])
         wanted = torch.cat([x[:400] @ first, x[400:] @ second])
         weights = torch.cat([torch.ones(400), torch.full((400,), 1e-4)])
-        weight, _ = solve(x, self.rows(x, wanted, weights), torch.zeros(1, 3, 1, 1), centred=True)
+        weight, _ = self.moments(x, wanted, weights).solve(torch.zeros(1, 3, 1, 1), centred=True)
         torch.testing.assert_close(weight.flatten(), first.flatten(), atol=0.05, rtol=0)
 
 
