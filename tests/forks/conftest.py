@@ -105,8 +105,9 @@ class Fork(Tree):
     def report(self):
         """What `prune.py --json` said when it made `pruned`."""
         last, out = self.dense["last"], self.work / "pruned.pt"
-        amount = ("--ratio", 0.5, "--round-to", 4, "--data", self.one, "--images", 8)
-        done = self.run(self.root / "prune.py", "--weights", last, *amount, "--out", out, "--json")
+        amount = ("--ratio", 0.5, "--round-to", 4, "--importance", "gamma")  # half of the scales are half the weights
+        images = ("--data", self.one, "--images", 8)
+        done = self.run(self.root / "prune.py", "--weights", last, *amount, *images, "--out", out, "--json")
         assert done.returncode == 0, done.stderr[-3000:]
         return json.loads(done.stdout)
 
