@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..models.confidence import weights_of
 from ..passes.shadow import held, one_thread, shadow, train_branches, undisturbed
@@ -65,7 +66,8 @@ def losses(model: nn.Module, channels: Channels, batches: Iterable[Tensor]) -> d
         ValueError: The outputs are not finite.
     """
     twin, chance, images = shadow(model), torch.Generator().manual_seed(0), 0
-    widths = {name: len(module.weight) for name, module in twin.named_modules() if name in set(channels.norms)}
+    norms = {name: module for name, module in twin.named_modules() if isinstance(module, _BatchNorm)}
+    widths = {name: norms[name].num_features for name in _there(twin, channels.norms)}
     squares: dict[str, Tensor] = {}
     with one_thread(), undisturbed(twin):
         for small in (part for batch in batches for part in torch.split(batch, BATCH)):

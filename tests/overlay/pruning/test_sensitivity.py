@@ -97,6 +97,23 @@ def test_what_no_pass_reaches_stays():
     assert len(kept["first.1"]) < 12
 
 
+def test_a_batchnorm_without_scales_stays():
+    class Plain(small.Residual):
+        def build(self) -> None:
+            super().build()
+            self.plain = nn.BatchNorm2d(16, affine=False)
+
+        def body(self, x: Tensor) -> Tensor:
+            return self.plain(super().body(x))
+
+    torch.manual_seed(0)
+    model = Plain().eval()
+    channels = analyse(model)
+    plan = make_plan(model, channels, ratio=0.5, importance=by_images(model, channels, [images(4)]))
+    assert len(plan.keep["first.1"]) < 12
+    assert len(plan.keep.get("plain", range(16))) == 16
+
+
 def test_outputs_that_are_not_finite_are_refused():
     model = randomise(small.Residual())
     channels = analyse(model)
