@@ -46,6 +46,7 @@ print(json.dumps(found))
 """
 RESET = """
 import sys
+from pathlib import Path
 import torch
 from yolov5.slim.files.checkpoint import save_checkpoint
 source, out = sys.argv[1:]
@@ -54,7 +55,7 @@ torch.manual_seed(0)
 for module in checkpoint["model"].float().modules():
     if hasattr(module, "reset_parameters"):
         module.reset_parameters()
-from pathlib import Path
+checkpoint["model"]._initialize_biases()
 save_checkpoint(Path(out), checkpoint["model"], checkpoint)
 """
 

@@ -98,7 +98,7 @@ class Selector:
         fallen = drop_ratio(self.importance, ratio)
         threshold = max((self.importance.of_group[group] for group in fallen), default=0.0)
         including = threshold == 0 and ratio > 0  # equal scales must not condemn a block
-        norms = self._fallen_norms(threshold, including=including)
+        norms = fallen_norms(self.importance, self.channels, threshold, including=including)
         if threshold == 0:  # it may have left some of what is exactly zero
             channels = self.channels
             norms = [name for name in norms if fallen.issuperset(set(channels.outputs[name]) - channels.frozen.keys())]
@@ -115,10 +115,8 @@ class Selector:
                 f"threshold is {threshold}: it is compared with |gamma|, so it must be finite and at least 0"
             )
         fallen = drop_below(self.importance, threshold, strictly=strictly)
-        return self._selected(fallen, self._fallen_norms(threshold, including=not strictly), threshold, None)
-
-    def _fallen_norms(self, threshold: float, *, including: bool) -> list[str]:
-        return fallen_norms(self.importance, self.channels, threshold, including=including)
+        norms = fallen_norms(self.importance, self.channels, threshold, including=not strictly)
+        return self._selected(fallen, norms, threshold, None)
 
     def _selected(self, fallen: set[int], norms: list[str], threshold: float, ratio: float | None) -> Selection:
         removed = self._removable(tuple(norms))

@@ -67,14 +67,14 @@ def losses(model: nn.Module, channels: Channels, batches: Iterable[Tensor]) -> d
     """
     twin, chance, images = shadow(model), torch.Generator().manual_seed(0), 0
     norms = {name: module for name, module in twin.named_modules() if isinstance(module, _BatchNorm)}
-    widths = {name: norms[name].num_features for name in _there(twin, channels.norms)}
+    widths = {name: norms[name].num_features for name in channels.norms if name in norms}
     squares: dict[str, Tensor] = {}
     with one_thread(), undisturbed(twin):
         for small in (part for batch in batches for part in torch.split(batch, BATCH)):
-            changes = _changes(twin, channels, small, chance)
+            changes = _changes(twin, channels, widths, small, chance)
             if not images and len(changes[0]) < len(widths):
                 train_branches(twin)  # some heads have a branch for training alone
-                changes = _changes(twin, channels, small, chance)
+                changes = _changes(twin, channels, widths, small, chance)
             images += len(small)
             for name, change in chain.from_iterable(drawn.items() for drawn in changes):
                 squares[name] = squares.get(name, 0.0) + change.square().sum(0) / DRAWS
@@ -93,21 +93,36 @@ def raw_outputs(channels: Channels) -> list[str]:
     ]
 
 
-def _changes(twin: nn.Module, channels: Channels, images: Tensor, chance: torch.Generator) -> list[dict[str, Tensor]]:
+def said_by(model: nn.Module, names: Iterable[str], images: Tensor) -> list[tuple[str, Tensor]]:
+    """Return what layers say in one pass of a model, call by call.
+
+    Args:
+        model: It is run as it is, on its own device.
+        names: The layers.
+        images: (b, c, h, w).
+    """
+    said: list[tuple[str, Tensor]] = []
+    handles = [
+        model.get_submodule(name).register_forward_hook(lambda *passed, name=name: said.append((name, passed[-1])))
+        for name in names
+    ]
+    with held(handles), undisturbed(model):
+        model(images.to(next(model.parameters()).device))
+    return said
+
+
+def _changes(
+    twin: nn.Module, channels: Channels, norms: Iterable[str], images: Tensor, chance: torch.Generator
+) -> list[dict[str, Tensor]]:
     """Return for each draw by how much the signed sum of all outputs changes: BatchNorm -> (images, channels)."""
     drawn: list[dict[str, Tensor]] = []
-    for gradients in signed_gradients(twin, channels, _there(twin, channels.norms), images, chance, draws=DRAWS):
+    for gradients in signed_gradients(twin, channels, norms, images, chance, draws=DRAWS):
         changes: dict[str, Tensor] = {}
         for name, said, gradient in gradients:
             change = (said * gradient).reshape(*said.shape[:2], -1).sum(2).cpu()
             changes[name] = changes[name] + change if name in changes else change
         drawn.append(changes)
     return drawn
-
-
-def _there(twin: nn.Module, names: Iterable[str]) -> list[str]:
-    modules = dict(twin.named_modules())
-    return [name for name in names if name in modules]
 
 
 def signed_gradients(

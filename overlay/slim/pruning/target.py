@@ -127,8 +127,9 @@ def least(selector: Selector, price: Callable[[Selection], float], limit: float)
     while enough - short > 1:
         middle = (enough + short) // 2
         tried = dropping(middle)
-        if price(tried) <= limit:
-            chosen, cost, enough = tried, price(tried), middle
+        left = price(tried)
+        if left <= limit:
+            chosen, cost, enough = tried, left, middle
         else:
             short = middle
     return chosen, cost

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from ..calibration.calibrate import reestimate
 from ..models.confidence import weights_of
 from ..passes.shadow import held, one_thread, shadow, undisturbed
-from ..pruning.sensitivity import raw_outputs
-from .reconstruct import reconstruct
+from ..pruning.sensitivity import raw_outputs, said_by
+from .reconstruct import TESTS, reconstruct
 
 if TYPE_CHECKING:
     from ..analysis.channels import Channels
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 Way = Literal["best", "weights", "statistics", "none"]
 WAYS: tuple[Way, ...] = ("best", "weights", "statistics", "none")
 AS_CUT, STATISTICS, WEIGHTS = "as cut", "statistics", "weights"
-TESTS = 8  # of so many images one is only looked at to choose
 BATCH = 16  # images at a time
 
 
@@ -81,30 +80,16 @@ def output_error(dense: nn.Module, pruned: nn.Module, channels: Channels, images
 
     They count as `confidence` has them.
     """
+    names, twins = raw_outputs(channels), (shadow(dense), shadow(pruned))
     missed, spread = torch.zeros(2, dtype=torch.float64)
     for batch in torch.split(images, BATCH):
-        theirs, ours = _outputs(dense, channels, batch), _outputs(pruned, channels, batch)
+        with one_thread():
+            theirs, ours = (dict(said_by(twin, names, batch)) for twin in twins)
         for name, weight in weights_of(dense, theirs).items():
             mean = (weight * theirs[name]).sum() / weight.sum().clamp_min(1e-30)
             missed += (weight * (ours[name] - theirs[name]).square()).sum().double()
             spread += (weight * (theirs[name] - mean).square()).sum().double()
     return float(missed / spread.clamp_min(1e-30))
-
-
-def _outputs(model: nn.Module, channels: Channels, images: Tensor) -> dict[str, Tensor]:
-    seen: dict[str, Tensor] = {}
-    twin = shadow(model)
-
-    def keep(name: str, result: Tensor) -> None:
-        seen[name] = result.detach()
-
-    handles = [
-        twin.get_submodule(name).register_forward_hook(lambda _, __, result, name=name: keep(name, result))
-        for name in raw_outputs(channels)
-    ]
-    with held(handles), one_thread(), undisturbed(twin):
-        twin(images.to(next(twin.parameters()).device))
-    return seen
 
 
 def most_images(model: nn.Module, image: Tensor, memory: int = 2 << 30) -> int:

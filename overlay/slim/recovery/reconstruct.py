@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..analysis.channels import Channels
     from ..pruning.plan import Plan
 
-TESTS = 8  # of so many images one is kept apart, to tell whether a fit holds
+TESTS = 8  # of so many images one is kept apart, to tell whether what was made of the others holds
 FLOOR, CLIP = 0.01, 50.0  # the least and the most that a place counts, the mean being 1
 
 
@@ -96,7 +96,8 @@ def reconstruct(dense: nn.Module, pruned: nn.Module, plan: Plan, channels: Chann
     """
     twins = shadow(dense), shadow(pruned)
     images = images.to(next(twins[1].parameters()).device)
-    found = (_site(twins, name, plan, channels) for name in channels.inputs)
+    modules = [dict(twin.named_modules()) for twin in twins]
+    found = (_site(modules, name, plan, channels) for name in channels.inputs)
     sites = {site.name: site for site in found if site is not None}
     with one_thread(), undisturbed(twins[0]):
         wanted = _wanted(twins[0], channels, sites, images)
@@ -111,16 +112,16 @@ def reconstruct(dense: nn.Module, pruned: nn.Module, plan: Plan, channels: Chann
     return done
 
 
-def _site(twins: tuple[nn.Module, nn.Module], name: str, plan: Plan, channels: Channels) -> Site | None:
+def _site(modules: list[dict[str, nn.Module]], name: str, plan: Plan, channels: Channels) -> Site | None:
     """Return a plain convolution that means the same in both models."""
-    dense, slim = (dict(twin.named_modules()).get(name) for twin in twins)
+    dense, slim = (those.get(name) for those in modules)
     for layer in (dense, slim):
         if type(layer) is not nn.Conv2d or layer.groups > 1 or layer.padding_mode != "zeros":
             return None
         if isinstance(layer.padding, str) or name in {scaled for scaled, *_ in channels.rescaled}:
             return None
     behind = channels.followed_by.get(name, "")
-    norms: tuple[Any, ...] = tuple(twin.get_submodule(behind) for twin in twins) if behind else ()
+    norms: tuple[Any, ...] = tuple(those[behind] for those in modules) if behind else ()
     shifted = bool(norms) and all(norm.running_mean is not None for norm in norms)
     keep = plan.keep.get(name, list(range(plan.widths[name])))
     return Site(name, dense, slim, keep, norms if shifted else None)  # type: ignore[arg-type]
@@ -175,12 +176,6 @@ def _fit(site: Site, entering: Tensor, rows: Rows) -> list[Fitted]:
 def _take(pruned: nn.Module, twin: nn.Module, channels: Channels, done: list[Fitted]) -> None:
     """Give a model what was fitted on a copy of it, in its own precision."""
     for fit in done:
-        own, theirs = (model.get_submodule(fit.layer) for model in (pruned, twin))
-        with torch.no_grad():
-            for mine, new in zip(own.parameters(recurse=False), theirs.parameters(recurse=False)):
-                mine.copy_(new)
-        behind = channels.followed_by.get(fit.layer, "")
-        if behind:
-            norms: list[Any] = [model.get_submodule(behind) for model in (pruned, twin)]  # as in `Site`
-            if norms[0].running_mean is not None:
-                norms[0].running_mean.copy_(norms[1].running_mean)
+        for name in (fit.layer, channels.followed_by.get(fit.layer, "")):
+            if name:
+                pruned.get_submodule(name).load_state_dict(twin.get_submodule(name).state_dict())

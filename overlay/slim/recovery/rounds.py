@@ -31,9 +31,7 @@ SHRINK = 0.7  # of the cost is left by a round at least
 Reach = Callable[[Selector, float], Selection]
 
 
-def in_rounds(
-    selector: Selector, images: Tensor, share: float, reach: Reach, prices: Mapping[int, float] | None, by: str
-) -> Selector:
+def in_rounds(selector: Selector, images: Tensor, share: float, reach: Reach, prices: Mapping[int, float]) -> Selector:
     """Return a selector whose importance was measured on the model as it is shortly before the target.
 
     Args:
@@ -41,8 +39,7 @@ def in_rounds(
         images: As the model is given them, (b, c, h, w).
         share: Of the dense model's cost that is to be left in the end.
         reach: A selector and a share of the cost, to what must go for that.
-        prices: What importance is weighed with, if with anything.
-        by: The name of the price.
+        prices: What the selector's importance is weighed with; empty if with nothing.
     """
     for left in steps(share):
         chosen = reach(selector, left)
@@ -51,8 +48,8 @@ def in_rounds(
         lost = losses(current, selector.channels, [images])
         norms = {name: _widened(selector.channels, plan, name, lost.get(name, [])) for name in selector.channels.norms}
         importance = joined(selector.model, selector.channels, norms)
-        importance = importance.weighed(prices, by) if prices else importance
-        selector = replace(selector, importance=importance, tried={})
+        importance = importance.weighed(prices, selector.importance.by) if prices else importance
+        selector = replace(selector, importance=importance)
     return selector
 
 

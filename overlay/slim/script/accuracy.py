@@ -9,8 +9,7 @@ import torch
 
 from ..files.checkpoint import save_checkpoint
 from ..files.sealed import sealed
-from ..passes.shadow import held, undisturbed
-from ..pruning.sensitivity import raw_outputs
+from ..pruning.sensitivity import raw_outputs, said_by
 from ..writing.log import first_line, quiet
 from ..writing.whole_files import scratch
 
@@ -56,14 +55,7 @@ def folding_error(
 
 def _raw(model: nn.Module, channels: Channels, images: Tensor) -> list[Tensor]:
     """Return what the layers give out that nobody may narrow and no BatchNorm follows."""
-    seen: list[Tensor] = []
-    handles = [
-        model.get_submodule(name).register_forward_hook(lambda *passed: seen.append(passed[-1]))
-        for name in raw_outputs(channels)
-    ]
-    with held(handles), undisturbed(model):
-        model(images.to(next(model.parameters()).device))
-    return [tensor.detach().cpu().float() for tensor in seen]
+    return [tensor.cpu().float() for _, tensor in said_by(model, raw_outputs(channels), images)]
 
 
 def accuracies(

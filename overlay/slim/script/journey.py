@@ -224,7 +224,7 @@ def _recovered(run: Run, data: DataSet, plan: Plan, pruned: nn.Module) -> Recove
     one = image(run.dense, run.imgsz)
     most = min(len(data.images), most_images(run.dense, one))
     say(f"looking at {most} images of {data.source} for what pruning took")
-    shown = torch.cat(list(data.batches(most, most)))
+    shown = next(data.batches(most, most))
     recovered = recover(run.dense, pruned, plan, run.channels, shown, run.options.recover)
     errors = ", ".join(f"{name} {error:.1%}" for name, error in recovered.errors.items())
     print_lines(f"outputs off by: {errors}; kept: {recovered.way}", *(f"note: {text}" for text in recovered.notes))

@@ -119,9 +119,7 @@ class Planner:
             return least(selector, price, left * dense)[0]
 
         log_info(f"slim: choosing channels in {1 + len(list(steps(share)))} rounds, on {len(self.images)} images")
-        cost = self.prices or None
-        selector = in_rounds(self.selector, self.images, share, reached, cost, self.selector.importance.by)
-        return replace(self, selector=selector)
+        return replace(self, selector=in_rounds(self.selector, self.images, share, reached, self.prices))
 
     def _small(self, target: Target, kind: Counted) -> Plan:
         """Reach a target in parameters or FLOPs."""

@@ -54,7 +54,7 @@ def test_what_went_in_one_round_goes_in_the_end(case):
         gone.append(reached(selector, left).lost)
         return reached(selector, left)
 
-    last = in_rounds(first, shown, SHARE, noted, None, "gamma")
+    last = in_rounds(first, shown, SHARE, noted, {})
     lost = reached(last, SHARE).lost
     assert len(gone) == len(list(steps(SHARE))) == 3
     for one, other in zip(gone, [*gone[1:], lost], strict=True):
@@ -65,7 +65,7 @@ def test_the_outputs_lose_no_more_by_it(case):
     model, channels, shown, reached = case
     once = Selector(model, channels, by_images(model, channels, [shown]))
     errors = []
-    for selector in (once, in_rounds(once, shown, SHARE, reached, None, "gamma")):
+    for selector in (once, in_rounds(once, shown, SHARE, reached, {})):
         plan = plan_of(selector, reached(selector, SHARE))
         pruned = copy.deepcopy(model)
         apply_plan(pruned, plan, channels)
