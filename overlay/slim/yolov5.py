@@ -4,7 +4,8 @@
 the only thing upstream knows of the penalty. With `--sl` and the hyp file's `sl` at zero it hands the loss back.
 What the two modes do is in `penalty`: `decoupled`, the default, acts after each step of the optimizer; `loss` is the
 write-up's term, the mean over all BatchNorms of ‖γ‖₁, times sl, times the batch size. Its gradient on γ is that of a
-batch of 64 whatever the batch size, since upstream accumulates to that: sl·64 ÷ BatchNorms, before clipping.
+batch of 64 whatever the batch size, since upstream accumulates to that: sl·64 ÷ BatchNorms, before clipping. A pruned
+model that steps after each batch (`steps`) has that of a batch.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable
 
+from .steps import NOMINAL, gathered
 from .training.penalty import GammaPenalty
 from .training.schedule import AUTO, WEIGHTS, Settings, Spelling, Standing
 
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 MODES = ("decoupled", "loss")
 DECAY = {"decoupled": 0.9, "loss": 0.0}  # the write-up's strength is constant
 SPELLING = Spelling("--sl", "-", " ")
-NOMINAL = 64  # `nbs` in upstream's train.py: the batch size that it accumulates to
 FINAL = 0.01  # `lrf` where no hyp file says otherwise
 
 
@@ -109,7 +110,7 @@ def penalize(
         if settings.strength == 0:
             return loss
         _check(settings)
-        penalty = Penalty(model, optimizer, settings, _Run(opt, hyp, epoch, epochs, batches), images.shape[-1])
+        penalty = Penalty(model, optimizer, settings, _Run(opt, hyp, epoch, epochs, batches, model), images.shape[-1])
         optimizer.slim_penalty = penalty  # type: ignore[attr-defined]
     penalty.sees(epoch, epochs)
     if penalty.settings.mode == "decoupled":
@@ -141,13 +142,16 @@ def _check(settings: Settings) -> None:
 class _Run:
     """Where a run of upstream's stands: there is no trainer to ask."""
 
-    def __init__(self, opt: argparse.Namespace, hyp: Hyp, epoch: int, epochs: int, batches: int) -> None:
+    def __init__(
+        self, opt: argparse.Namespace, hyp: Hyp, epoch: int, epochs: int, batches: int, model: nn.Module
+    ) -> None:
         self.opt, self.hyp = opt, hyp
         self.epoch, self.epochs, self.batches = epoch, epochs, batches
+        self.accumulate = self._accumulate(model)
 
     def standing(self) -> Standing:
         """Return it; the learning rate's warm-up takes more steps, which are left out."""
-        steps = self.batches / self._accumulate()
+        steps = self.batches / self.accumulate
         return Standing(epoch=self.epoch, epochs=self.epochs, steps=steps, schedule=self._schedule())
 
     def folder(self) -> Path | None:
@@ -155,10 +159,10 @@ class _Run:
         folder = getattr(self.opt, "save_dir", None)
         return Path(folder) if folder else None
 
-    def _accumulate(self) -> int:
+    def _accumulate(self, model: nn.Module) -> int:
         """Return the batches a step; the classifier's trainer, which has no hyp file, accumulates none."""
         whole: int = getattr(self.opt, "total_batch_size", 0) or getattr(self.opt, "batch_size", NOMINAL)
-        return max(round(NOMINAL / max(whole, 1)), 1) if self.hyp else 1
+        return max(round(gathered(NOMINAL, model, self.opt, whole) / max(whole, 1)), 1) if self.hyp else 1
 
     def _schedule(self) -> Callable[[float], float]:
         """Return upstream's: a cosine unless `--linear-lr` up to v6.0, a line unless `--cos-lr` since v6.1."""

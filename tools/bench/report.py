@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,10 @@ COLUMNS = {
     "onnx_bytes": ("ONNX, MB", 1e6, 2),
     "1": ("ms, 1 thread", 1, 2),
     "2": ("ms, 2 threads", 1, 2),
+    "cut": ("right after pruning", 1, 3),
     "map50": ("mAP50", 1, 4),
     "map50_95": ("mAP50-95", 1, 4),
+    "test": ("on the test split", 1, 4),
 }
 
 
@@ -94,21 +97,23 @@ def _latency(arm: Arm, done: dict[str, dict[str, Any]]) -> dict[str, float]:
 
 
 def markdown(table: list[TableLine]) -> str:
-    """Return a table for each group."""
+    """Return a table for each group, of the columns that there is anything in."""
     parts = []
+    names = [name for name in COLUMNS if any(name in line.values for line in table)]
     for group in dict.fromkeys(line.group for line in table):
-        rows = [f"### {group}", "", _row(["method", "size", "seeds", *(name for name, _, _ in COLUMNS.values())])]
-        rows.append(_row(["---", "---", *["---:"] * (len(COLUMNS) + 1)]))
-        rows += [_row(_cells(line)) for line in table if line.group == group]
+        rows = [f"### {group}", "", _row(["method", "size", "seeds", *(COLUMNS[name][0] for name in names)])]
+        rows.append(_row(["---", "---", *["---:"] * (len(names) + 1)]))
+        rows += [_row(_cells(line, names)) for line in table if line.group == group]
         parts.append("\n".join(rows))
     return "\n\n".join(parts) + "\n"
 
 
-def _cells(line: TableLine) -> list[str]:
+def _cells(line: TableLine, names: list[str]) -> list[str]:
     if line.why:
-        return [line.method, line.target, "0", line.why, *[""] * (len(COLUMNS) - 1)]
+        return [line.method, line.target, "0", line.why, *[""] * (len(names) - 1)]
     cells = []
-    for name, (_, divisor, decimals) in COLUMNS.items():
+    for name in names:
+        _, divisor, decimals = COLUMNS[name]
         text = f"{line.values[name] / divisor:.{decimals}f}" if name in line.values else ""
         cells.append(f"{text} ± {line.spread:.4f}" if name == "map50_95" and line.spread is not None else text)
     return [line.method, line.target, str(line.seeds), *cells]
@@ -116,6 +121,15 @@ def _cells(line: TableLine) -> list[str]:
 
 def _row(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def write(out: Path, table: list[TableLine], *, across: str = "2") -> str:
+    """Write table.md, table.json and plot.png into a folder; return what is to be printed."""
+    text = markdown(table)
+    (out / "table.md").write_text(text, encoding="utf-8")
+    (out / "table.json").write_text(json.dumps([asdict(line) for line in table], indent=2), encoding="utf-8")
+    drawn = plot(out / "plot.png", table, across=across)
+    return f"{text}\n{out}: table.md, table.json{', plot.png' if drawn else ''}, results.jsonl"
 
 
 def plot(path: Path, table: list[TableLine], *, across: str = "2") -> Path | None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
-import json
 import os
 import signal
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,11 +137,7 @@ def conclude(arms: list[Arm], benchmark: Benchmark) -> None:
     if not table:
         say("nothing is measured yet")
         return
-    (benchmark.out / "table.md").write_text(report.markdown(table), encoding="utf-8")
-    (benchmark.out / "table.json").write_text(json.dumps([asdict(line) for line in table], indent=2), encoding="utf-8")
-    say(report.markdown(table))
-    drawn = report.plot(benchmark.out / "plot.png", table)
-    say(f"{benchmark.out}: table.md, table.json{', plot.png' if drawn else ''}, results.jsonl")
+    say(report.write(benchmark.out, table))
 
 
 def say(text: str) -> None:

@@ -85,7 +85,9 @@ class Runs:
             sys.exit(f"{name} failed; its log is {log}; start it again to go on")
         return log.read_text(encoding="utf-8")
 
-    def train(self, name: str, weights: Path, epochs: int, *more: object, program: tuple[object, ...] = TRAIN) -> Path:
+    def train(
+        self, name: str, weights: Path | str, epochs: int, *more: object, program: tuple[object, ...] = TRAIN
+    ) -> Path:
         """Train, or go on in the epoch that was cut off, and return the checkpoint."""
         run = self.out / "runs" / name
         last = run / "weights" / "last.pt"

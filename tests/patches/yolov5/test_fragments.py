@@ -90,6 +90,22 @@ from yolov5.slim.architecture import keep_architecture as slim_keep_architecture
     hub_model.load_state_dict(model.float().state_dict())  # load state_dict
 """,
     ),
+    ("step_each_batch", "5.0.5", "yolov5/train.py"): (
+        """
+    nbs = 64  # nominal batch size
+    nbs = slim_steps.nominal_batch(nbs, model, opt, total_batch_size)
+    accumulate = max(round(nbs / total_batch_size), 1)  # accumulate loss before optimizing
+""",
+        "    slim_steps.step_arguments(parser)\n",
+    ),
+    ("step_each_batch", "7.0.14", "yolov5/segment/train.py"): (
+        """
+    nbs = 64  # nominal batch size
+    nbs = slim_steps.nominal_batch(nbs, model, opt, batch_size)
+    accumulate = max(round(nbs / batch_size), 1)  # accumulate loss before optimizing
+""",
+        "from yolov5.slim import steps as slim_steps\n",
+    ),
     ("multi_scale", "7.0.7", "yolov5/segment/train.py"): (
         "sz = random.randrange(int(imgsz * 0.5), int(imgsz * 1.5) + gs) // gs * gs  # size\n",
     ),
