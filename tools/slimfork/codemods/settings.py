@@ -28,7 +28,21 @@ MUTATORS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class YamlKeys:
+class Setting:
+    """What these edits share: one place in a file, and nothing put in that reads a name."""
+
+    file: str
+    count: int = 1
+    within: tuple[str, ...] = ()
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """Nothing that reads a name."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class YamlKeys(Setting):
     """Add top-level lines to a YAML file after a given key; upstream's comments and order stay.
 
     Attributes:
@@ -36,11 +50,8 @@ class YamlKeys:
         lines: The new lines, each `key: value  # comment`, without line ends.
     """
 
-    file: str
     after: str
     lines: tuple[str, ...]
-    count: int = 1
-    within: tuple[str, ...] = ()
 
     @property
     def anchor(self) -> str:
@@ -51,11 +62,6 @@ class YamlKeys:
     def marks(self) -> tuple[str, ...]:
         """The new lines."""
         return self.lines
-
-    @property
-    def pieces(self) -> tuple[Piece, ...]:
-        """Nothing that reads a name."""
-        return ()
 
     def sites(self, source: Source) -> Sites:
         """Find the lines, or the key they go after."""
@@ -110,14 +116,11 @@ def _read(content: bytes) -> tuple[Entry, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Members:
+class Members(Setting):
     """Add string members to a module-level constant that is a tuple, set or frozenset of strings."""
 
-    file: str
     name: str
     members: tuple[str, ...]
-    count: int = 1
-    within: tuple[str, ...] = ()
 
     @property
     def anchor(self) -> str:
@@ -128,11 +131,6 @@ class Members:
     def marks(self) -> tuple[str, ...]:
         """The new members."""
         return self.members
-
-    @property
-    def pieces(self) -> tuple[Piece, ...]:
-        """Nothing that reads a name."""
-        return ()
 
     def sites(self, source: Source) -> Sites:
         """Find the constant, with or without the members."""
@@ -236,24 +234,16 @@ def _assigns(assign: cst.Assign, name: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LocalVersion:
+class LocalVersion(Setting):
     """Give `__version__` a local part (PEP 440), so that a fork says what it is."""
 
-    file: str
     local: str
-    count: int = 1
-    within: tuple[str, ...] = ()
     anchor: str = '__version__ = "..."'
 
     @property
     def marks(self) -> tuple[str, ...]:
         """The local part with its sign."""
         return (f"+{self.local}",)
-
-    @property
-    def pieces(self) -> tuple[Piece, ...]:
-        """Nothing that reads a name."""
-        return ()
 
     def sites(self, source: Source) -> Sites:
         """Find the version, with or without the local part."""
