@@ -5,7 +5,7 @@ the only thing upstream knows of the penalty. With `--sl` and the hyp file's `sl
 What the two modes do is in `penalty`: `decoupled`, the default, acts after each step of the optimizer; `loss` is the
 write-up's term, the mean over all BatchNorms of ‖γ‖₁, times sl, times the batch size. Its gradient on γ is that of a
 batch of 64 whatever the batch size, since upstream accumulates to that: sl·64 ÷ BatchNorms, before clipping. A pruned
-model that steps after each batch (`steps`) has that of a batch.
+model that steps after each batch (`few_steps`) has that of a batch.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable
 
-from .steps import NOMINAL, gathered
+from .few_steps import NOMINAL, gathered
 from .training.penalty import GammaPenalty
 from .training.schedule import AUTO, WEIGHTS, Settings, Spelling, Standing
 
@@ -162,7 +162,11 @@ class _Run:
     def _accumulate(self, model: nn.Module) -> int:
         """Return the batches a step; the classifier's trainer, which has no hyp file, accumulates none."""
         whole: int = getattr(self.opt, "total_batch_size", 0) or getattr(self.opt, "batch_size", NOMINAL)
-        return max(round(gathered(NOMINAL, model, self.opt, whole) / max(whole, 1)), 1) if self.hyp else 1
+        return (
+            max(round(gathered(model, self.opt, whole, self.batches * self.epochs) / max(whole, 1)), 1)
+            if self.hyp
+            else 1
+        )
 
     def _schedule(self) -> Callable[[float], float]:
         """Return upstream's: a cosine unless `--linear-lr` up to v6.0, a line unless `--cos-lr` since v6.1."""

@@ -90,21 +90,19 @@ from yolov5.slim.architecture import keep_architecture as slim_keep_architecture
     hub_model.load_state_dict(model.float().state_dict())  # load state_dict
 """,
     ),
-    ("step_each_batch", "5.0.5", "yolov5/train.py"): (
+    ("few_steps", "5.0.5", "yolov5/train.py"): (
         """
-    nbs = 64  # nominal batch size
-    nbs = slim_steps.nominal_batch(nbs, model, opt, total_batch_size)
-    accumulate = max(round(nbs / total_batch_size), 1)  # accumulate loss before optimizing
+    nw = max(round(hyp['warmup_epochs'] * nb), 1000)  # number of warmup iterations, max(3 epochs, 1k iterations)
+    nbs, accumulate, nw = slim_few_steps.prepared(nw, model, ema, hyp, opt, total_batch_size, nb, epochs)
 """,
-        "    slim_steps.step_arguments(parser)\n",
+        "    slim_few_steps.add_option(parser)\n",
     ),
-    ("step_each_batch", "7.0.14", "yolov5/segment/train.py"): (
+    ("few_steps", "7.0.14", "yolov5/segment/train.py"): (
         """
-    nbs = 64  # nominal batch size
-    nbs = slim_steps.nominal_batch(nbs, model, opt, batch_size)
-    accumulate = max(round(nbs / batch_size), 1)  # accumulate loss before optimizing
+    nw = max(round(hyp['warmup_epochs'] * nb), 100)  # number of warmup iterations, max(3 epochs, 100 iterations)
+    nbs, accumulate, nw = slim_few_steps.prepared(nw, model, ema, hyp, opt, batch_size, nb, epochs)
 """,
-        "from yolov5.slim import steps as slim_steps\n",
+        "from yolov5.slim import few_steps as slim_few_steps\n",
     ),
     ("multi_scale", "7.0.7", "yolov5/segment/train.py"): (
         "sz = random.randrange(int(imgsz * 0.5), int(imgsz * 1.5) + gs) // gs * gs  # size\n",

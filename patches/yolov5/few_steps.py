@@ -1,19 +1,25 @@
-"""A pruned model is fine-tuned with a step after each batch, where upstream would gather 64 images; or by `--nbs`."""
+"""A pruned model is fine-tuned so that few steps suffice: `--nbs`, and a call where the warm-up is counted."""
 
 from __future__ import annotations
 
 from slimfork.codemods import Insert, Patch, Variant
 
-OURS = "slim_steps"  # a name that cannot meet one of upstream's
+LOADS = "models.experimental import attempt_load"
+OURS = "slim_few_steps"  # a name that cannot meet one of upstream's
 
 
 def edits(*scripts: str, root: str = "", batch: str = "batch_size") -> tuple[Insert, ...]:
     """Return the edits of train scripts below a folder, given what they call the images of a batch on all devices."""
     package = root.replace("/", ".")
+    call = f"{OURS}.prepared(nw, model, ema, hyp, opt, {batch}, nb, epochs)"
     places = (
-        ((), f"from {package}models.experimental import attempt_load", f"from {package}slim import steps as {OURS}"),
-        ((), "parser = argparse.ArgumentParser(...)", f"{OURS}.step_arguments(parser)"),
-        (("train",), "nbs = 64", f"nbs = {OURS}.nominal_batch(nbs, model, opt, {batch})"),
+        (
+            (),
+            f"from {package}models.experimental import attempt_load",
+            f"from {package}slim import few_steps as {OURS}",
+        ),
+        ((), "parser = argparse.ArgumentParser(...)", f"{OURS}.add_option(parser)"),
+        (("train",), "nw = max(...)", f"nbs, accumulate, nw = {call}"),
     )
     return tuple(
         Insert(file=f"{root}{script}.py", within=within, anchor=anchor, code=code)
@@ -25,10 +31,10 @@ def edits(*scripts: str, root: str = "", batch: str = "batch_size") -> tuple[Ins
 TOTAL, BOTH, PYPI = "total_batch_size", ("train", "segment/train"), "yolov5/"
 
 PATCH = Patch(
-    id="step_each_batch",
-    title="Step after each batch when a pruned model is trained",
-    why="gathering 64 images leaves few steps on a small data set, too few for a pruned model to come back",
-    until="upstream takes the batches to a step from the length of the run",
+    id="few_steps",
+    title="Fine-tune a pruned model in few steps",
+    why="upstream's steps, average and warm-up are made for long runs; a pruned model's on a small data set is short",
+    until="upstream takes the batches to a step and the decay of its average from the length of the run",
     variants=(
         Variant(tags=("v5.0",), edits=edits("train", batch=TOTAL)),
         Variant(tags=("v6.0", "v6.1", "v6.2"), edits=edits("train")),

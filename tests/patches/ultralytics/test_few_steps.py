@@ -11,8 +11,8 @@ from tests.patches.cases import Case, all_ends, check_none_missed, patch_named
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PATCH = patch_named("step_each_batch")
-IMPORT = "from ultralytics.slim.steps import step_each_batch as slim_step_each_batch\n"
+PATCH = patch_named("few_steps")
+IMPORT = "from ultralytics.slim.few_steps import prepare as slim_prepare_for_few_steps\n"
 BEFORE = """\
 import math
 
@@ -26,7 +26,7 @@ class BaseTrainer:
         self.accumulate = max(1, int(np.interp(ni, xi, [1, self.args.nbs / self.batch_size]).round()))
 """
 COUNT = "        self.accumulate = max(round("
-AFTER = BEFORE.replace(COUNT, f"        slim_step_each_batch(self)\n{COUNT}").replace(
+AFTER = BEFORE.replace(COUNT, f"        slim_prepare_for_few_steps(self)\n{COUNT}").replace(
     "import math\n", f"import math\n{IMPORT}"
 )
 MOVED = [text.replace("_setup_train(self, world_size)", "_build_train_pipeline(self)") for text in (BEFORE, AFTER)]
