@@ -225,7 +225,7 @@ class TestSaid:
     def test_the_schedule_of_each_line(self, more, middle):
         from slim.yolov5 import _Run
 
-        run = _Run(SimpleNamespace(**more), {"lrf": 0.01}, 0, 10, 4)
+        run = _Run(SimpleNamespace(**more), {"lrf": 0.01}, 0, 10, 4, nn.Conv2d(3, 8, 1))
         schedule = run.standing().schedule
         assert (schedule(0), schedule(5), schedule(10)) == pytest.approx((1.0, middle, 0.01))
         cosine = more in ({"cos_lr": True}, {"linear_lr": False})
