@@ -40,6 +40,7 @@ Verdict = Literal["pass", "FAIL", "not run"]
 IMAGES, VAL = 32, 8
 STEPS_FILES = inside.steps("verify")
 HUB = "huggingface_hub.utils._errors"  # until 0.25
+DATA = {"ultralytics": "qr/data.yaml", "yolov5": "qr-1.yaml"}  # the latter has whole paths: v5.0 knows no `path:`
 PRUNE = {"ultralytics": ("--ratio", "0.5", "--round-to", "8"), "yolov5": ("--prob", "0.5", "--rate", "8")}
 
 
@@ -185,7 +186,7 @@ def _run(check: Check, upstream: str, tree: Path, work: Path, timeout: float) ->
     log = work / "logs" / f"{check.id}.log"
     command = inside.python("verify_steps.py", check.id if check.step is None else check.step)
     if check.step == "":
-        data = str(work / "qr" / "data.yaml")
+        data = str(work / DATA[upstream])
         files = ("--weights", "sparse.pt", "--out", "sparse-pruned.pt", "--data", data, "--imgsz", str(IMGSZ))
         command = inside.python(tree / "prune.py", *files, "--json", *PRUNE[upstream])
     start = time.monotonic()
