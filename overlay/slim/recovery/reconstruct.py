@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..pruning.plan import Plan
 
 TESTS = 8  # of so many images one is kept apart, to tell whether what was made of the others holds
+ROUNDING = 1e-10  # an error, as a share of the variance, that is float32's own
 FLOOR, CLIP = 0.01, 50.0  # the least and the most that a place counts, the mean being 1
 
 
@@ -167,7 +168,7 @@ def _fit(site: Site, entering: Tensor, rows: Rows) -> list[Fitted]:
     shown, unseen = (Moments.of(site.slim, entering, rows.where(those)) for those in (~apart, apart))
     before = unseen.error(weight, site.added)
     after = unseen.error(*shown.solve(weight, centred=site.centred))
-    if not after < before:
+    if not after < before or before < ROUNDING:
         return []
     site.put(*(shown + unseen).solve(weight, centred=site.centred))
     return [Fitted(site.name, before, after)]
