@@ -121,21 +121,25 @@ def prepared(
     Returns:
         Images that a step gathers, batches that it gathers, and batches of the warm-up.
     """
-    nbs = gathered(model, opt, batch, batches * epochs)
-    if getattr(opt, "nbs", None) is None and _few(model, batches * epochs):
+    asked: int | None = getattr(opt, "nbs", None)
+    few = asked is None and _few(model, batches * epochs)
+    if few:
         _say(f"--nbs {NOMINAL}")
         hyp["warmup_bias_lr"], nw = 0.0, min(nw, max(round(hyp["warmup_epochs"] * batches), WARMUP))
         if ema is not None:
             ema.decay = ramp
+    nbs = _nominal(asked, batch, few=few)
     return nbs, max(round(nbs / batch), 1), nw
 
 
 def gathered(model: nn.Module, opt: argparse.Namespace, batch: int, batches: int) -> int:
     """Return the images that a step of YOLOv5's trainer gathers, in a run of so many batches."""
     asked: int | None = getattr(opt, "nbs", None)
-    if asked is not None:
-        return asked
-    return min(NOMINAL, batch) if _few(model, batches) else NOMINAL
+    return _nominal(asked, batch, few=asked is None and _few(model, batches))
+
+
+def _nominal(asked: int | None, batch: int, *, few: bool) -> int:
+    return asked or (min(NOMINAL, batch) if few else NOMINAL)
 
 
 def _few(model: nn.Module, batches: int) -> bool:

@@ -161,12 +161,11 @@ class _Run:
 
     def _accumulate(self, model: nn.Module) -> int:
         """Return the batches a step; the classifier's trainer, which has no hyp file, accumulates none."""
+        if not self.hyp:
+            return 1
         whole: int = getattr(self.opt, "total_batch_size", 0) or getattr(self.opt, "batch_size", NOMINAL)
-        return (
-            max(round(gathered(model, self.opt, whole, self.batches * self.epochs) / max(whole, 1)), 1)
-            if self.hyp
-            else 1
-        )
+        nominal = gathered(model, self.opt, whole, self.batches * self.epochs)
+        return max(round(nominal / max(whole, 1)), 1)
 
     def _schedule(self) -> Callable[[float], float]:
         """Return upstream's: a cosine unless `--linear-lr` up to v6.0, a line unless `--cos-lr` since v6.1."""

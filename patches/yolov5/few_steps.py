@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from slimfork.codemods import Insert, Patch, Variant
 
-LOADS = "models.experimental import attempt_load"
 OURS = "slim_few_steps"  # a name that cannot meet one of upstream's
 
 

@@ -1,8 +1,8 @@
 """Slimming on the user's own pictures: `python tools/bench/real.py DATA.yaml --weights FILE.pt [--seeds 0 1 2]`.
 
 YOLOv5's package, from weights that know something. Every line of the table has the same epochs in all: the dense one
-spends them in one go after its parent's, as upstream does, and once more with a step after each batch, as a pruned
-model is trained; the others spend them on fine-tuning what was cut from that parent. Pruned is to shares of the dense
+spends them in one go after its parent's, as upstream does, and once more with a step after each batch; the
+others spend them on fine-tuning what was cut from that parent. Pruned is to shares of the dense
 model's FLOPs (`--targets`), by the fork's own `prune.py`: as it does by default with `--data`; by |γ| with nothing won
 back; by |γ| after sparse training, for which it spends a part of the epochs. From new weights are trained the shape of
 the default, and a narrower dense model. With `--tp PATH`, where `pip install --target PATH --no-deps torch-pruning` has
