@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Callable, Protocol
 
 from .models.admission import bare
 from .models.pruned import is_pruned
+from .training.callbacks import listen
 from .writing.log import log_info
 
 if TYPE_CHECKING:
@@ -67,13 +68,12 @@ def prepare(trainer: Trainer) -> None:
     is resumed has from here, is the user's own: nothing is changed.
     """
     args, batch = trainer.args, trainer.batch_size
-    listeners = trainer.callbacks.get(MADE, [])
-    if _average not in listeners:  # after out-of-memory, with a smaller batch, it is
+    if _average not in trainer.callbacks.get(MADE, []):  # after out-of-memory, with a smaller batch, it is
         loader: Sized = getattr(trainer, "train_loader", ())
         if args.nbs not in {NOMINAL, batch} or not _few(trainer.model, len(loader) * trainer.epochs):
             return
         _say(f"nbs={NOMINAL + 1}")
-        trainer.callbacks[MADE] = [*listeners, _average]  # a list of its own, since early releases share theirs
+        listen(trainer.callbacks, MADE, _average)
     args.nbs, args.warmup_bias_lr = min(NOMINAL, batch), 0.0
 
 

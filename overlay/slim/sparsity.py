@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Protocol
 
 from .models.admission import bare
+from .training.callbacks import listen
 from .training.penalty import GammaPenalty
 from .training.schedule import WEIGHTS, Settings, Spelling, Standing
 
@@ -92,10 +93,8 @@ class Penalty(GammaPenalty):
         if settings.mode == "decoupled":
             self.say_travel()
         self.record(trainer.epoch)
-        for event, listener in ((EPOCH_END, note_epoch), (TRAIN_END, note_end)):
-            listeners = trainer.callbacks.get(event, [])
-            if listener not in listeners:  # a list of its own, since early releases share theirs among all trainers
-                trainer.callbacks[event] = [*listeners, listener]
+        listen(trainer.callbacks, EPOCH_END, note_epoch)
+        listen(trainer.callbacks, TRAIN_END, note_end)
 
     def after_backward(self) -> None:
         """Say how the run stands once an epoch; in gradient mode, add the penalty's gradient."""
