@@ -32,7 +32,7 @@ from ..rules.layers import LAYER_RULES
 from ..rules.operators import RULES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from torch import Tensor, nn
 
@@ -87,6 +87,10 @@ class Channels:
     def prunable(self, layer: str) -> list[bool]:
         """Return for each output channel of a layer whether it may be dropped."""
         return [group not in self.frozen for group in self.outputs[layer]]
+
+    def free(self, groups: Iterable[int]) -> list[int]:
+        """Return those of some groups that may be dropped."""
+        return [group for group in groups if group not in self.frozen]
 
     def members(self, group: int) -> list[tuple[str, str, int]]:
         """Return every place of a group as (layer, "out" or "in", channel)."""

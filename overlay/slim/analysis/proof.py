@@ -12,15 +12,17 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from ..groups.blocks import within
+from ..groups.blocks import within, within_any
 from ..labels.kept import Kept, expected
 from ..labels.labels import FIXED
 from ..labels.reason import Reason
+from ..labels.tracked import planes_of
 from ..models.plan_data import PlanError
 from ..passes.passes import Pass
 from ..passes.shadow import one_thread
 from ..proving.probe import FLOAT32, UnfitError, probe
 from ..proving.walks import Drop
+from ..rules.slicing import kept_places
 from .channels import Channels, traced
 
 if TYPE_CHECKING:
@@ -114,7 +116,7 @@ def _found(model: nn.Module, channels: Channels, drop: Drop, known: tuple[Trace,
     in_flight = _in_flight(trace, channels)
 
     def wanted(name: str, call: int, side: str, place: int, masked: Tensor, ours: Tensor) -> list[Tensor]:
-        inside = any(within(name, block) for block in drop.removed)
+        inside = within_any(name, drop.removed)
         return [] if inside else expected(trace, kept, in_flight, name, call, side, place, masked, ours)
 
     for exact in (True, False):
@@ -145,7 +147,7 @@ def _wanted(
     del call, place
     if name == "" and side == "leaving":
         return [_end(masked, ours)]
-    if name not in channels.outputs or any(within(name, block) for block in drop.removed):
+    if name not in channels.outputs or within_any(name, drop.removed):
         return []
     if any(layer == name and (side == "leaving") == (name in channels.norms) for layer, *_ in channels.rescaled):
         return []
@@ -154,7 +156,7 @@ def _wanted(
     dim = 1 - layer.weight.ndim if isinstance(layer, _ConvNd) else 1 if isinstance(layer, _BatchNorm) else -1
     if masked.shape[dim] != len(row):
         return []
-    kept = [index for index, group in enumerate(row) if group not in drop.lost]
+    kept = kept_places(row, drop.lost)
     return [masked if len(kept) == len(row) else masked.index_select(dim, torch.tensor(kept, device=masked.device))]
 
 
@@ -172,15 +174,13 @@ def _end(masked: Tensor, ours: Tensor) -> Tensor:
 
 def _touched(trace: Trace, channels: Channels, lost: set[int], finding: Finding) -> set[int]:
     """Return the groups of what enters and leaves a module, or of its layers, or of more around it; some are lost."""
-    number = {
-        root: group
-        for name, row in channels.outputs.items()
-        for root, group in zip(trace.labels.find_all(trace.outputs[name].numpy()), row)
-    }
+    number: dict[int, int] = {}
+    for name, row in channels.outputs.items():
+        number.update(zip(trace.labels.find_all(trace.outputs[name].numpy()), row))
     module, step = finding.module, 0
     while True:
         visits = [] if step else trace.visits.get(module, [])
-        labels = [plane for visit in visits for mark in (*visit.entering, *visit.leaving) for plane in mark.planes]
+        labels = planes_of(mark for visit in visits for mark in visit.marks)
         labels += [row for name, row in trace.outputs.items() if step and within(name, module)]
         roots = {root for row in labels for root in trace.labels.find_all(row.flatten().numpy())}
         groups = {number[root] for root in roots if root in number} - {FIXED}

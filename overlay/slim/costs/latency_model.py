@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from ..groups.blocks import within
+from ..groups.blocks import within_any
 from ..passes.flops import operations
 from ..rules.slicing import is_depthwise
 from .layer_timer import Block, timed
@@ -144,7 +144,7 @@ class Latency:
         gone, blocks = set(lost), list(removed)
         total = 0.0
         for name, layer in self.layers.items():
-            if any(within(name, block) for block in blocks):
+            if within_any(name, blocks):
                 continue
             kept = [sum(g not in gone for g in side[name]) for side in (channels.inputs, channels.outputs)]
             total += layer.in_blocks(self.timings, *kept)
@@ -164,11 +164,8 @@ class Latency:
         return found
 
     def _missing(self) -> list[tuple[Block, int, int]]:
-        wanted = {
-            layer.block.key(*corner): (layer.block, *corner)
-            for layer in self.layers.values()
-            for corner in layer.corners()
-        }
+        corners = [(layer.block, *corner) for layer in self.layers.values() for corner in layer.corners()]
+        wanted = {block.key(ins, outs): (block, ins, outs) for block, ins, outs in corners}
         return [entry for key, entry in wanted.items() if key not in self.timings]
 
 

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from ..groups.blocks import within
+from ..groups.blocks import within_any
 from ..passes.flops import operations
 from ..pruning.importance import why_none
 from ..rules.slicing import is_depthwise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ..analysis.channels import Channels
     from ..labels.tracked import Product
@@ -143,17 +143,17 @@ class Costs:
         gone, blocks = set(lost), list(removed)
         total = self.fixed
         for name, work in self.layers.items():
-            if any(within(name, block) for block in blocks):
+            if within_any(name, blocks):
                 continue
             in_channels = channels.inputs.get(name, ())
             kept = sum(group not in gone for group in in_channels)
             out_channels = sum(group not in gone for group in channels.outputs[name])
             total += work.cost(kept, out_channels, lighter=fold and kept < len(in_channels))
         for name, numel in self.tensors.items():
-            if not any(within(name, block) for block in blocks):
+            if not within_any(name, blocks):
                 total += Totals(_kept_of(numel, [row for _, row in channels.tensors[name]], gone), 0)
         for row, each, name in self._rows(channels):
-            if not any(within(name, block) for block in blocks):
+            if not within_any(name, blocks):
                 number = sum(group not in gone for group in row)
                 total += Totals(number * each.params, number * each.flops)
         return total
@@ -167,23 +167,22 @@ class Costs:
     def of_groups(self, channels: Channels) -> dict[int, Totals]:
         """Return what each prunable group costs: what its channels cost as outputs and as inputs, at full width."""
         found: defaultdict[int, Totals] = defaultdict(lambda: Totals(0, 0))
-        for name, work in self.layers.items():
-            out_channels, in_channels = channels.outputs[name], channels.inputs.get(name, ())
-            for groups, each in (
-                (out_channels, work.an_output(len(in_channels))),
-                (in_channels, work.an_input(len(out_channels))),
-            ):
-                for group in groups:
-                    found[group] += each
-        tensors = [
-            (row, Totals(numel // len(row), 0), name)
-            for name, numel in self.tensors.items()
-            for _, row in channels.tensors[name]
-        ]
-        for row, each, _ in (*self._rows(channels), *tensors):
+        for row, each in self._at_full_width(channels):
             for group in row:
                 found[group] += each
-        return {group: total for group, total in found.items() if group not in channels.frozen}
+        return {group: found[group] for group in channels.free(found)}
+
+    def _at_full_width(self, channels: Channels) -> Iterator[tuple[tuple[int, ...], Totals]]:
+        """Yield rows of channels, with what each channel of a row costs where no other is gone."""
+        for name, work in self.layers.items():
+            out_channels, in_channels = channels.outputs[name], channels.inputs.get(name, ())
+            yield out_channels, work.an_output(len(in_channels))
+            yield in_channels, work.an_input(len(out_channels))
+        for row, each, _ in self._rows(channels):
+            yield row, each
+        for name, numel in self.tensors.items():
+            for _, row in channels.tensors[name]:
+                yield row, Totals(numel // len(row), 0)
 
 
 def _work(layer: Any, name: str, channels: Channels, calls: list[Operation]) -> Work:
@@ -259,7 +258,7 @@ def penalty_weights(model: nn.Module, channels: Channels, kind: str, *, imgsz: i
     Raises:
         ValueError: If the kind is not known, latency cannot be measured, or nothing can be pruned.
     """
-    members = {name: [g for g in channels.outputs[name] if g not in channels.frozen] for name in channels.norms}
+    members = {name: channels.free(channels.outputs[name]) for name in channels.norms}
     members = {name: groups for name, groups in members.items() if groups}
     scales: defaultdict[int, int] = defaultdict(int)
     for groups in members.values():

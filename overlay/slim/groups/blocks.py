@@ -9,6 +9,7 @@ there is tried (`serving`), for other parents may know their blocks better; else
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import torch
@@ -37,18 +38,7 @@ def removable_blocks(model: nn.Module, channels: Channels, fallen: Iterable[str]
         channels: Its channels; what `--keep` protects stays.
         fallen: BatchNorms all of whose scales fell under the threshold.
     """
-    spared = {
-        name
-        for name, row in channels.outputs.items()
-        if any(channels.frozen[g].kind == "asked" for g in row if g in channels.frozen)
-    }
-    fallen = [name for name in fallen if name not in spared]
-    around = dict.fromkeys(place for name in fallen for place in _around(name))
-    blocks = {
-        block: [name for name in fallen if within(name, block)]
-        for block in around
-        if not isinstance(model.get_submodule(block), LAYERS) and not any(within(name, block) for name in spared)
-    }
+    blocks = _blocks_around(model, channels, fallen)
     removed: list[str] = []
     carried = carried_on(model, channels, blocks) if blocks else set()
     while carried:  # what lies in a block that cannot go may go by itself
@@ -56,6 +46,23 @@ def removable_blocks(model: nn.Module, channels: Channels, fallen: Iterable[str]
         removed += serving(model, channels, outermost, remove_blocks, removed)
         carried = {block for block in carried - set(outermost) if not _inside(block, removed)}
     return {block: norms for block, norms in blocks.items() if block in removed}
+
+
+def _blocks_around(model: nn.Module, channels: Channels, fallen: Iterable[str]) -> dict[str, list[str]]:
+    """Return the blocks that hold fallen BatchNorms and nothing that `--keep` protects, each with those in it."""
+    stay = {place for name in _spared(channels) for place in (name, *_around(name))}
+    blocks: defaultdict[str, list[str]] = defaultdict(list)
+    for name in fallen:
+        for block in _around(name):
+            if block not in stay and not isinstance(model.get_submodule(block), LAYERS):
+                blocks[block].append(name)
+    return blocks
+
+
+def _spared(channels: Channels) -> set[str]:
+    """Return the layers of which `--keep` protects a channel."""
+    asked = {group for group, reason in channels.frozen.items() if reason.kind == "asked"}
+    return {name for name, row in channels.outputs.items() if not asked.isdisjoint(row)}
 
 
 def _inside(block: str, others: Iterable[str]) -> bool:
@@ -142,6 +149,11 @@ def remove_blocks(model: nn.Module, names: Iterable[str]) -> None:
 def within(name: str, block: str) -> bool:
     """Whether a module lies in a block, or is it."""
     return name == block or name.startswith(f"{block}.")
+
+
+def within_any(name: str, blocks: Iterable[str]) -> bool:
+    """Whether a module lies in any of these blocks, or is one of them."""
+    return any(within(name, block) for block in blocks)
 
 
 def _around(name: str) -> list[str]:

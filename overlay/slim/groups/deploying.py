@@ -31,7 +31,7 @@ from .blocks import within
 from .keep_counts import layer_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from types import FunctionType
 
     from torch import Tensor
@@ -190,12 +190,18 @@ def _guesses(
             sizes = {ModuleAttr(place, attribute): size for attribute, size in sizes_of(part)}
             choices.update({key: rows[size] for key, size in sizes.items() if size in rows})
     choices = {key: found for key, found in choices.items() if _full(block, key) not in channels.attributes}
-    sets = [keys for keys in known.get(type(module), []) if all(key in choices for key in keys)]
+    sets = [keys for keys in known.get(type(module), []) if choices.keys() >= set(keys)]
     for size in (1, 2, len(choices)):
         if size:
             sets += combinations(choices, size)
-    tries = (tuple(zip(keys, those)) for keys in sets for those in product(*(choices[key] for key in keys)))
-    yield from islice(tries, MOST_TRIES)
+    yield from islice(_numbers(sets, choices), MOST_TRIES)
+
+
+def _numbers(sets: Iterable[tuple[ModuleAttr, ...]], choices: Mapping[ModuleAttr, list[Row]]) -> Iterator[Numbers]:
+    """Give for each set of attributes every choice of rows that they may count."""
+    for keys in sets:
+        for rows in product(*(choices[key] for key in keys)):
+            yield tuple(zip(keys, rows))
 
 
 def _full(block: str, key: ModuleAttr) -> ModuleAttr:
@@ -207,7 +213,7 @@ def _some_of_each(channels: Channels, seed: int) -> set[int]:
     """Return some groups of each layer group, of each another number, where all that stay even can spare it."""
     chance = random.Random(seed)  # noqa: S311 - no secret
     counts = list(layer_groups(channels).values())
-    spare = {count.layer_group: [g for g in count.groups if g not in channels.frozen] for count in counts}
+    spare = {count.layer_group: channels.free(count.groups) for count in counts}
     room: dict[int, int] = {}
     for count in counts:
         room[id(count.even)] = min(room.get(id(count.even), count.even.size - 1), len(spare[count.layer_group]))

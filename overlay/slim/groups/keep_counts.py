@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..labels.labels import FIXED
-from .blocks import within
+from .blocks import within_any
 from .layer_groups import layer_group_of
 
 if TYPE_CHECKING:
@@ -58,9 +58,7 @@ def keep_counts(
     emptied = []
     for count in counts.values():
         wanted = sum(group not in dropped for group in count.groups)
-        if wanted == 0 and not all(
-            part >= 0 or any(within(n, block) for block in removed) for n, part in count.layer_group
-        ):
+        if wanted == 0 and not all(part >= 0 or within_any(name, removed) for name, part in count.layer_group):
             emptied.append(count)
         even = count.even
         even.keep = max(even.keep, min(even.size, _round_up(max(wanted, min_channels), even.step)))
@@ -116,7 +114,8 @@ def _round_layers(
             fixed = channels.outputs[name].count(FIXED)
             total = fixed + sum(counts[layer_group].even.keep * times for layer_group, times in parts.items())
             if total % round_to and total < len(channels.outputs[name]):
-                roomy = [even for even in (counts[layer_group].even for layer_group in parts) if even.keep < even.size]
+                evens = [counts[layer_group].even for layer_group in parts]
+                roomy = [even for even in evens if even.keep < even.size]
                 # The finest step first: a part that is a multiple for another layer's sake leaps.
                 even = min(roomy, key=lambda even: (even.step, -even.keep))
                 even.keep = min(even.size, even.keep + even.step)

@@ -15,6 +15,8 @@ from .labels import core
 from .reason import Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch._ops import OpOverload
 
     from .rescaling import Key
@@ -100,12 +102,22 @@ class Mark:
         return [row.core for row in self.rows]
 
 
+def planes_of(marks: Iterable[Mark]) -> list[Tensor]:
+    """Return the labels of all rows of channels of several tensors."""
+    return [plane for mark in marks for plane in mark.planes]
+
+
 @dataclass
 class Visit:
     """A call of a module: what is known of all tensors that enter it, and that leave it."""
 
     entering: list[Mark]
     leaving: list[Mark] = field(default_factory=list)
+
+    @property
+    def marks(self) -> list[Mark]:
+        """What is known of all of them, what enters first."""
+        return [*self.entering, *self.leaving]
 
 
 @dataclass

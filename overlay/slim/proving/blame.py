@@ -12,6 +12,7 @@ from ..groups.closure import link_width
 from ..labels.reason import Reason
 from ..labels.rescaling import POWERS, Rescaled
 from ..labels.sizes import Source
+from ..labels.tracked import planes_of
 from .walks import Finding
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from ..labels.kept import Kept
     from ..labels.rescaling import Key, Way
+    from ..labels.tracked import Cut
     from ..passes.trace import Trace
     from .probe import Outcome
 
@@ -39,7 +41,7 @@ class Blame:
 
     def guess(self) -> None:
         """Expect of numbers that are a power of a size the module holds that they change with it; drops tell."""
-        held = [(key, cut) for key, cut in self.trace.cuts.items() if isinstance(key, Source) and not key.row]
+        held = self._held()
         for key, use in self.trace.factors.uses.items():
             for source, cut in held if use.value and use.ways else ():
                 row = tuple(cut.parts[0] * cut.times)
@@ -48,6 +50,10 @@ class Blame:
                     self.ways[key] = use.ways
                     self.trace.rescaled[key] = Rescaled(use.ways[0], str(source.held), row, power * use.sign)
                     break
+
+    def _held(self) -> list[tuple[Source, Cut]]:
+        """Return the sizes that modules hold, with what they cut."""
+        return [(key, cut) for key, cut in self.trace.cuts.items() if isinstance(key, Source) and not key.row]
 
     def unexplained(self, outcome: Outcome, kept: Kept) -> dict[Key, float | None]:
         """Return the ratios of numbers that are not what is made up for."""
@@ -114,9 +120,7 @@ class Blame:
 
     def doubt(self, outcome: Outcome) -> bool:
         """Try another way to make up for the numbers that have to do with what was found; return whether there are."""
-        doubted = [
-            key for key in self.trace.rescaled if any(self._touches(finding, key) for finding in outcome.findings)
-        ]
+        doubted = [key for key in self.trace.rescaled if self._is_touched(key, outcome.findings)]
         for key in doubted:
             made_up = self.trace.rescaled.pop(key)
             self.ways[key] = self.ways[key][1:]
@@ -127,11 +131,15 @@ class Blame:
                 self._freeze([torch.tensor(made_up.row)], reason)
         return bool(doubted)
 
+    def _is_touched(self, key: Key, findings: Iterable[Finding]) -> bool:
+        """Whether a number has to do with anything that was found."""
+        return any(self._touches(finding, key) for finding in findings)
+
     def _touches(self, finding: Finding, key: Key) -> bool:
         way = [layer for layer, _ in self.trace.rescaled[key].way]
         if finding.module == key.module or any(finding.module == layer for layer in way):
             return True
-        marks = [m for visit in self.trace.visits[finding.module] for m in (*visit.entering, *visit.leaving)]
+        marks = (mark for visit in self.trace.visits[finding.module] for mark in visit.marks)
         return any(not mark.factors.isdisjoint({key, *way}) for mark in marks)
 
     def find(self, findings: list[Finding]) -> bool:
@@ -168,7 +176,7 @@ class Blame:
     def _freeze_passing(self, finding: Finding, module: str, reason: Reason) -> bool:
         """Freeze what enters a module and, where what it says differs, what leaves it."""
         visits = [] if finding.failed else self.trace.visits[module]
-        leaving = [labels for visit in visits for mark in visit.leaving for labels in mark.planes]
+        leaving = planes_of(mark for visit in visits for mark in visit.leaving)
         return self._freeze([*self._entering(module), *leaving], reason)
 
     def _freeze_call(self, finding: Finding, module: str, reason: Reason) -> bool:
@@ -176,13 +184,13 @@ class Blame:
         if finding.place is None or finding.place[0] != module:
             return False
         visits = self.trace.visits[module][finding.place[1] :][:1]
-        return self._freeze([p for v in visits for mark in (*v.entering, *v.leaving) for p in mark.planes], reason)
+        return self._freeze(planes_of(mark for visit in visits for mark in visit.marks), reason)
 
     def _freeze_made(self, _: Finding, module: str, reason: Reason) -> bool:
         return self._freeze(self._made(module), reason)
 
     def _entering(self, module: str) -> list[Tensor]:
-        return [labels for visit in self.trace.visits[module] for mark in visit.entering for labels in mark.planes]
+        return planes_of(mark for visit in self.trace.visits[module] for mark in visit.entering)
 
     def _made(self, module: str) -> list[Tensor]:
         """Return what the layers within a module make."""
@@ -206,8 +214,9 @@ class Blame:
 
     def _widths(self, module: str) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Yield the widths that the code of a module may know, the likelier first."""
-        held = [(key, cut) for key, cut in self.trace.cuts.items() if isinstance(key, Source) and not key.row]
-        near, far = ([i for i in held if (_far(i[0].module, module) > 1) == is_far] for is_far in (False, True))
+        held = self._held()
+        near = [(source, cut) for source, cut in held if _far(source.module, module) <= 1]
+        far = [(source, cut) for source, cut in held if _far(source.module, module) > 1]
         for source, cut in sorted(near, key=lambda item: (_far(item[0].module, module), item[1].times)):
             yield str(source.held), tuple(cut.parts[0] * cut.times)
         for what, side in (("out", self.trace.outputs), ("in", self.trace.inputs)):
@@ -217,9 +226,8 @@ class Blame:
         around = [name for name in self.trace.visits if within(name, module) or not module or within(module, name)]
         for name in sorted(around, key=lambda name: _far(name, module)):
             for visit in self.trace.visits[name]:
-                for mark in (*visit.entering, *visit.leaving):
-                    for labels in mark.planes:
-                        yield f"{name} passes", tuple(labels.abs().flatten().tolist())
+                for labels in planes_of(visit.marks):
+                    yield f"{name} passes", tuple(labels.abs().flatten().tolist())
         for source, cut in far:
             yield str(source.held), tuple(cut.parts[0] * cut.times)
 

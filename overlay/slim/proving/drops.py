@@ -27,7 +27,7 @@ def shares(channels: Channels, place: int) -> set[int]:
         place: 0 for the first drop, of a fifth to a half, or 1 for the second, of what that leaves.
     """
     counts = list(layer_groups(channels).values())
-    spare = {count.layer_group: [g for g in count.groups if g not in channels.frozen] for count in counts}
+    spare = {count.layer_group: channels.free(count.groups) for count in counts}
     room = {id(count.even): count.even.size - 1 for count in counts}
     for count in counts:
         room[id(count.even)] = min(room[id(count.even)], len(spare[count.layer_group]))

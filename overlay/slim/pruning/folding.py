@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvTransposeNd
 
-from ..groups.blocks import keep_constants, pads_with_zeros, remove_blocks, within
+from ..groups.blocks import keep_constants, pads_with_zeros, remove_blocks, within_any
 from ..groups.masking import silence_channels, silence_norms
 from ..passes.shadow import shadow, train_branches, undisturbed, whole_pass
 from ..rules.slicing import is_depthwise
@@ -105,7 +105,7 @@ def _missing(
         missing[name].append(lacking.reshape(*lacking.shape[:2], -1))
         return (wanted, *arguments[1:])
 
-    readers = [name for name in channels.inputs if not any(within(name, block) for block in removed)]
+    readers = [name for name in channels.inputs if not within_any(name, removed)]
     for name in readers:
         # Copied, for an activation may work in place on what a layer was given.
         speaking.get_submodule(name).register_forward_pre_hook(

@@ -7,11 +7,12 @@ from collections import Counter
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from ..groups.blocks import within
+from ..groups.blocks import within_any
 from ..groups.keep_counts import unrounded
 from ..labels.labels import FIXED
 from ..models.admission import bare
 from ..models.plan_data import FORMAT, PlanError, check_plan, read_json
+from ..rules.slicing import kept_places
 from .importance import Importance
 from .selection import Selector
 
@@ -119,7 +120,7 @@ def plan_of(selector: Selector, selection: Selection) -> Plan:
     """Write down what was selected, and what a reader should know of it."""
     channels = selector.channels
     prunable = [name for name in channels.outputs if any(channels.prunable(name))]
-    keep = {name: [i for i, g in enumerate(channels.outputs[name]) if g not in selection.lost] for name in prunable}
+    keep = {name: kept_places(channels.outputs[name], selection.lost) for name in prunable}
     odd = unrounded(channels, keep, selector.round_to)
     whole = [f"no multiple of {selector.round_to}, and so whole: {some(odd)}"] if odd else []
     return Plan(
@@ -138,11 +139,7 @@ def _summary(selector: Selector, selection: Selection) -> list[str]:
     channels, importance = selector.channels, selector.importance
     total = sum(importance.weight.values())
     below = sum(importance.weight[group] for group in selection.fallen)
-    gone = sum(
-        may and (group in selection.lost or any(within(name, block) for block in selection.removed))
-        for name in channels.norms
-        for group, may in zip(channels.outputs[name], channels.prunable(name))
-    )
+    gone = _dropped(channels, selection)
     notes = [f"{gone} of {total} prunable BatchNorm channels dropped ({gone / total:.1%})"]
     if importance.by != "gamma":
         notes.append(f"chosen by {importance.what} weighed with {importance.by}: what costs more goes sooner")
@@ -158,6 +155,16 @@ def _summary(selector: Selector, selection: Selection) -> list[str]:
     if channels.unreached:
         notes.append(f"no forward pass reached these layers, which stay as they are: {some(channels.unreached)}")
     return notes
+
+
+def _dropped(channels: Channels, selection: Selection) -> int:
+    """Count the prunable BatchNorm channels that go, by themselves or with a block."""
+    count = 0
+    for name in channels.norms:
+        prunable = channels.free(channels.outputs[name])
+        whole = within_any(name, selection.removed)
+        count += len(prunable) if whole else sum(group in selection.lost for group in prunable)
+    return count
 
 
 def stay(channels: Channels) -> str:

@@ -21,16 +21,16 @@ def slice_model(model: nn.Module, channels: Channels, lost: set[int]) -> None:
     """Take groups of channels out of a model, in place, and update the attributes that hold a part's size."""
     for name, indices, width, power in channels.rescaled:
         row = channels.counted[width]
-        if len(_kept(row, lost)) < len(row):
-            _rescale(model.get_submodule(name), indices, (len(row) / len(_kept(row, lost))) ** power)
+        if len(kept_places(row, lost)) < len(row):
+            _rescale(model.get_submodule(name), indices, (len(row) / len(kept_places(row, lost))) ** power)
     for name, groups in channels.outputs.items():
-        entering = channels.inputs.get(name)
-        slice_layer(model.get_submodule(name), _kept(groups, lost), None if entering is None else _kept(entering, lost))
+        entering = kept_places(channels.inputs[name], lost) if name in channels.inputs else None
+        slice_layer(model.get_submodule(name), kept_places(groups, lost), entering)
     for name, sides in channels.tensors.items():
         owner, _, own = name.rpartition(".")
-        _slice_tensor(model.get_submodule(owner), own, {dim: _kept(groups, lost) for dim, groups in sides})
+        _slice_tensor(model.get_submodule(owner), own, {dim: kept_places(groups, lost) for dim, groups in sides})
     for held, part in channels.attributes.items():
-        set_size(model.get_submodule(held.module), held.attribute, len(_kept(part, lost)))
+        set_size(model.get_submodule(held.module), held.attribute, len(kept_places(part, lost)))
 
 
 def slice_layer(layer: nn.Module, leaving: Sequence[int], entering: Sequence[int] | None = None) -> None:
@@ -64,7 +64,8 @@ def is_depthwise(layer: nn.Module) -> bool:
     return layer.groups == layer.in_channels > 1
 
 
-def _kept(groups: Sequence[int], lost: set[int]) -> list[int]:
+def kept_places(groups: Sequence[int], lost: set[int]) -> list[int]:
+    """Return at which places of a row are groups that stay."""
     return [index for index, group in enumerate(groups) if group not in lost]
 
 
@@ -139,12 +140,15 @@ def _grouped(layer: _ConvNd, leaving: Sequence[int], entering: Sequence[int]) ->
         return _taken(layer.weight, *rows)
     blocks = []
     for group, block in enumerate(layer.weight.chunk(layer.groups)):
-        mine = [
-            [index - group * (width // layer.groups) for index in kept if index * layer.groups // width == group]
-            for kept, width in zip(rows, columns)
-        ]
+        mine = [_of_group(kept, group, width // layer.groups) for kept, width in zip(rows, columns)]
         blocks.append(block[mine[0]][:, mine[1]])
     return torch.cat(blocks)
+
+
+def _of_group(kept: Sequence[int], group: int, size: int) -> list[int]:
+    """Return which channels of one group of a size are kept, counted from its first."""
+    start = group * size
+    return [index - start for index in kept if start <= index < start + size]
 
 
 def _taken(weight: Tensor, rows: Sequence[int], columns: Sequence[int]) -> Tensor:
