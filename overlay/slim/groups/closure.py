@@ -47,12 +47,17 @@ def _freeze_unscored(trace: Trace) -> None:
 
 def _stays(trace: Trace, cut: Cut) -> bool:
     """Whether nothing of a cut can go, so that it demands nothing."""
-    return all(trace.labels.reason(label) for part in cut.parts for label in part)
+    return all(_is_whole(trace, part) for part in cut.parts)
+
+
+def _is_whole(trace: Trace, part: Sequence[int]) -> bool:
+    """Whether a part can lose nothing."""
+    return all(trace.labels.reason(label) for label in part)
 
 
 def _freeze_siblings(trace: Trace, cut: Cut) -> bool:
     """A part that can lose nothing keeps the parts beside it whole; return whether that was news."""
-    whole = [part for part in cut.parts if all(trace.labels.reason(label) for label in part)]
+    whole = [part for part in cut.parts if _is_whole(trace, part)]
     if len(whole) in {0, len(cut.parts)}:
         return False
     first = trace.labels.reason(whole[0][0])

@@ -49,11 +49,16 @@ def matching(names: Sequence[str], patterns: Iterable[str], option: str) -> set[
     """Return the layers that match any of these patterns, by their own name or that of a module around them."""
     matched: set[str] = set()
     for pattern in patterns:
-        mine = {name for name in names if any(fnmatchcase(place, pattern) for place in _places(name))}
+        mine = {name for name in names if _answers(name, pattern)}
         if not mine:
             raise PatternError(f"{option} {pattern}: no layer is called so; {_nearest(names, pattern)}")
         matched |= mine
     return matched
+
+
+def _answers(name: str, pattern: str) -> bool:
+    """Whether a pattern is that of a layer, or of a module around it."""
+    return any(fnmatchcase(place, pattern) for place in _places(name))
 
 
 def _places(name: str) -> list[str]:

@@ -10,7 +10,7 @@ and leaves the others. A plane that meets an activation's channels is united wit
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -21,7 +21,7 @@ from .labels import FIXED, core, fit, varying
 from .reason import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, MutableMapping, Sequence
+    from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 
     from ..passes.trace import Trace
     from .tracked import Call
@@ -166,26 +166,41 @@ def along(row: Tensor, dim: int, shape: Sequence[int]) -> Tensor:
     return row.view([-1 if d == dim else 1 for d in range(len(shape))]).expand(tuple(shape))
 
 
+class _Lying(NamedTuple):
+    """A plane, the id of its tensor, and the dimensions of an operator's result along which it varies."""
+
+    key: int
+    plane: Tensor
+    dims: set[int]
+
+    @classmethod
+    def of(cls, tensor: Tensor, plane: Tensor, ndim: int) -> _Lying:
+        return cls(id(tensor), plane, {dim - tensor.ndim + ndim for dim in varying(plane)})
+
+    def crosses(self, across: Mapping[int, set[int]]) -> bool:
+        """Whether it varies along what another tensor's plane, by its id, varies along."""
+        return any(self.dims & dims for key, dims in across.items() if key != self.key)
+
+
 def _classes(trace: Trace, call: Call, inputs: list[Tensor]) -> Iterator[dict[int, Tensor]]:
     """Sort planes into those that an operator brings together; each class has at most one of each tensor, by its id."""
-    planes = [(tensor, plane) for tensor in _distinct(inputs) for plane in trace.planes.of(tensor)]
     ndim = max(output.ndim for output in call.outputs) if call.outputs else 0
-    waiting = [(id(tensor), plane, {dim - tensor.ndim + ndim for dim in varying(plane)}) for tensor, plane in planes]
+    waiting = [_Lying.of(tensor, plane, ndim) for tensor in _distinct(inputs) for plane in trace.planes.of(tensor)]
     while waiting:
         key, plane, dims = waiting.pop(0)
         chosen, across = {key: plane}, {key: dims}
         for other in list(waiting):
-            if other[2] & dims and other[0] not in chosen:
-                chosen[other[0]], across[other[0]] = other[1:]
+            if other.dims & dims and other.key not in chosen:
+                chosen[other.key], across[other.key] = other.plane, other.dims
                 waiting = [one for one in waiting if one is not other]
         # One that lies across two of another tensor would bring these together.
-        crossing = [o for o in waiting if any(o[2] & its for k, its in across.items() if k != o[0])]
+        crossing = [other for other in waiting if other.crosses(across)]
         if dims and not crossing:
             yield chosen
             continue
-        for one in (*chosen.values(), *(other[1] for other in crossing)):  # or a single channel, spread over all
+        for one in (*chosen.values(), *(other.plane for other in crossing)):  # or a single channel, spread over all
             trace.labels.freeze(one, call.reason)
-        waiting = [other for other in waiting if not any(other is one for one in crossing)]
+        waiting = [other for other in waiting if not other.crosses(across)]
 
 
 def _distinct(tensors: list[Tensor]) -> list[Tensor]:

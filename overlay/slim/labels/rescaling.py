@@ -16,7 +16,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from .labels import core
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Iterable, MutableMapping
 
     from torch import Tensor
 
@@ -151,10 +151,7 @@ class Factors:
         lines = [(n, self._channels(n, channels, t)) for t in factors for n, channels in self._lines(t)]
         carried = [item for tensor in factors for item in self._carried(tensor).items()]
         alone: list[Line] = [
-            (norm, channels)
-            for place, (norm, channels) in enumerate(lines)
-            if channels
-            and all(n != norm or p == place or set(f).isdisjoint(channels) for p, (n, f) in enumerate(lines))
+            line for place, line in enumerate(lines) if line[1] and _is_apart(line, lines[:place] + lines[place + 1 :])
         ]
         keys = [key for key, _ in carried]
         return alone, {key: labels for key, labels in carried if keys.count(key) == 1}
@@ -181,6 +178,12 @@ class Factors:
         """Return the BatchNorms in whose outputs a tensor is linear, and the numbers that it is times of."""
         known = self.known.get(tensor)
         return frozenset() if known is None else frozenset((*(norm for norm, _ in known[0]), *known[1]))
+
+
+def _is_apart(line: tuple[str, tuple[int, ...]], others: Iterable[tuple[str, tuple[int, ...]]]) -> bool:
+    """Whether no others are of the same outputs of the same BatchNorm."""
+    norm, outputs = line
+    return all(name != norm or set(outputs).isdisjoint(theirs) for name, theirs in others)
 
 
 def _sign(call: Call) -> int:

@@ -45,7 +45,11 @@ def carried_hooks(module: nn.Module, memo: Memo) -> dict[str, dict[int, Hook]]:
 
 def opaque_hooks(model: nn.Module, memo: Memo) -> list[str]:
     """Name the modules with a hook that may give back a value, and that cannot be tried without a trace."""
-    return [name for name, module in model.named_modules() if any(_opaque(hook, memo) for hook in _hooks(module))]
+    return [name for name, module in model.named_modules() if _has_opaque(module, memo)]
+
+
+def _has_opaque(module: nn.Module, memo: Memo) -> bool:
+    return any(_opaque(hook, memo) for hook in _hooks(module))
 
 
 def _hooks(module: nn.Module) -> Iterator[Hook]:
@@ -70,7 +74,7 @@ def drop_onlookers(twin: nn.Module, run: Callable[[], object]) -> list[str]:
         twin: A shadow of the model.
         run: Runs it.
     """
-    places = [(name, m, kind, number) for name, m in twin.named_modules() for kind in SETS for number in vars(m)[kind]]
+    places = list(_places(twin))
     watches = {(name, kind, number): _Watch(vars(m)[kind][number]) for name, m, kind, number in places}
     for name, module, kind, number in places:
         vars(module)[kind][number] = watches[name, kind, number]
@@ -82,6 +86,14 @@ def drop_onlookers(twin: nn.Module, run: Callable[[], object]) -> list[str]:
         if watch.failed or (watch.called and not watch.acted):
             del vars(module)[kind][number]
     return list(dict.fromkeys(name for name, _, kind, number in places if watches[name, kind, number].failed))
+
+
+def _places(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, int]]:
+    """Yield where each hook is: its module's name, the module, the set, and its number there."""
+    for name, module in model.named_modules():
+        for kind in SETS:
+            for number in vars(module)[kind]:
+                yield name, module, kind, number
 
 
 class _Watch:

@@ -23,7 +23,9 @@ from ..passes.shadow import held, one_thread, shadow, train_branches, undisturbe
 from .importance import Importance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    from torch.utils.hooks import RemovableHandle
 
     from ..analysis.channels import Channels
 
@@ -160,11 +162,11 @@ def signed_gradients(
     def keep(name: str, result: Tensor) -> None:
         outputs[name] = result
 
-    handles = [
-        twin.get_submodule(name).register_forward_hook(lambda _, __, result, name=name, do=do: do(name, result))
-        for do, those in ((keep, raw_outputs(channels)), (listen, names))
-        for name in those
-    ]
+    def told(name: str, do: Callable[[str, Tensor], Tensor | None]) -> RemovableHandle:
+        return twin.get_submodule(name).register_forward_hook(lambda _, __, result: do(name, result))
+
+    handles = [told(name, keep) for name in raw_outputs(channels)]
+    handles += [told(name, listen) for name in names]
     with held(handles), torch.enable_grad():
         twin(images.to(next(twin.parameters()).device).requires_grad_())
     if not outputs:

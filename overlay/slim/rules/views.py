@@ -44,12 +44,12 @@ def viewed(trace: Trace, call: Call) -> list[Tensor | None]:
     shape = call.outputs[0].shape
     asked = trace.asked.sizes(len(shape))
     for before, after in _regrouped(labels.shape, shape):
-        within = [dim for dim in varying(labels) if dim in before]
+        within = _varying_among(labels, before)
         if len(within) > 1 and len([dim for dim in after if shape[dim] > 1]) == 1:
             labels = _joined(trace, call, labels, within)
     result = labels.reshape(shape)
     for before, after in _regrouped(labels.shape, shape):
-        within, found = ([d for d in varying(t) if d in dims] for t, dims in ((labels, before), (result, after)))
+        within, found = _varying_among(labels, before), _varying_among(result, after)
         if len(found) > 1 and len(within) == 1:
             result = _split(trace, call, result, found, asked)
         elif len(found) == 1:
@@ -59,9 +59,15 @@ def viewed(trace: Trace, call: Call) -> list[Tensor | None]:
     return [result]
 
 
+def _varying_among(labels: Tensor, dims: Dims) -> Dims:
+    """Return those of some dimensions along which the labels differ."""
+    return [dim for dim in varying(labels) if dim in dims]
+
+
 def _regrouped(before: Sequence[int], after: Sequence[int]) -> Iterator[tuple[Dims, Dims]]:
     """Yield the dimensions of a view that hold the same values, before and after; those of size 1 are left out."""
-    old, new = ([dim for dim, size in enumerate(shape) if size > 1] for shape in (before, after))
+    old = [dim for dim, size in enumerate(before) if size > 1]
+    new = [dim for dim, size in enumerate(after) if size > 1]
     while old or new:
         mine, yours = [old.pop(0)], [new.pop(0)]
         sizes = [before[mine[0]], after[yours[0]]]
@@ -92,12 +98,15 @@ def _split(trace: Trace, call: Call, result: Tensor, dims: Dims, asked: list[int
 
 def _flexible(asked: list[int | None], dims: Dims) -> int | None:
     """Return the dimension whose size follows a width; else the last that is inferred or held by an attribute."""
-    sources = {dim: [source for source, _ in terms_of(asked[dim])] for dim in dims}
-    follows = [dim for dim in dims if any(source.row for source in sources[dim])]
+    follows = [dim for dim in dims if _follows_width(asked[dim])]
     if any(asked[dim] is FOLLOWED for dim in dims):
         raise UnknownOperatorError  # PyTorch's own code, which has its reasons
-    open_to = follows or [dim for dim in dims if sources[dim] or asked[dim] == INFERRED]
+    open_to = follows or [dim for dim in dims if terms_of(asked[dim]) or asked[dim] == INFERRED]
     return open_to[-1] if open_to else None
+
+
+def _follows_width(size: int | None) -> bool:
+    return any(source.row for source, _ in terms_of(size))
 
 
 def _joined(trace: Trace, call: Call, labels: Tensor, dims: Dims) -> Tensor:
@@ -115,7 +124,7 @@ def _bind_whole(
 ) -> None:
     """Bind the channels along one dimension, joined or not, to the size that was asked for."""
     (labels, dims), (result, dim) = before, after
-    within = [d for d in varying(labels) if d in dims]
+    within = _varying_among(labels, dims)
     flexible = flexible_dim(labels, trace.rows)
     if flexible is None or (len(within) > 1 and flexible not in within):
         flexible = within[-1]

@@ -90,11 +90,11 @@ def accuracies(
 
 def accuracy_table(found: Mapping[str, Mapping[str, float]]) -> list[str]:
     """Return the metrics as lines of text, a model each."""
-    names = list(dict.fromkeys(name for metrics in found.values() for name in metrics))
-    wide = [max(10, len(name) + 2) for name in names]
-    head = f"{'':<26}" + "".join(f"{name:>{w}}" for name, w in zip(names, wide))
-    rows = [
-        f"{model:<26}" + "".join(f"{metrics[name]:>{w}.4f}" for name, w in zip(names, wide))
-        for model, metrics in found.items()
-    ]
+    wide = {name: max(10, len(name) + 2) for metrics in found.values() for name in metrics}
+    head = f"{'':<26}" + "".join(f"{name:>{width}}" for name, width in wide.items())
+    rows = [f"{model:<26}{_cells(metrics, wide)}" for model, metrics in found.items()]
     return [head, *rows]
+
+
+def _cells(metrics: Mapping[str, float], wide: Mapping[str, int]) -> str:
+    return "".join(f"{metrics[name]:>{width}.4f}" for name, width in wide.items())

@@ -99,8 +99,7 @@ def export(path: Path, imgsz: int, package: str) -> Path:
         said = _called(spec.name, ["--weights", str(copy), "--img-size", str(imgsz), *more])
         written = copy.with_suffix(".onnx")
         if not written.is_file():
-            lines = [text.strip() for text in said.splitlines() if any(word in text.lower() for word in FAILED)]
-            raise RuntimeError(lines[-1] if lines else "upstream's export has written no ONNX file")
+            raise RuntimeError(_complaint(said) or "upstream's export has written no ONNX file")
         return Path(shutil.move(str(written), str(path.with_suffix(".onnx"))))
 
 
@@ -120,8 +119,7 @@ def validate(path: Path, data: Path, imgsz: int, package: str) -> dict[str, floa
         said = _called(_dotted(package, script), ["--weights", str(path), "--data", str(data), *size, *where])
     found = (TOPS if task == "classify" else ALL).findall(said)
     if not found:
-        lines = [text.strip() for text in said.splitlines() if any(word in text.lower() for word in FAILED)]
-        raise RuntimeError(lines[-1] if lines else "upstream's validator has printed no metrics")
+        raise RuntimeError(_complaint(said) or "upstream's validator has printed no metrics")
     names = ("top1", "top5") if task == "classify" else METRICS
     return dict(zip(names, map(float, found[-1].split())))
 
@@ -139,6 +137,14 @@ def _called(module: str, arguments: list[str]) -> str:
     finally:
         sys.argv = before
     return said.getvalue()
+
+
+def _complaint(said: str) -> str:
+    """Return the last line in which a script says that something has failed, or ""."""
+    for line in reversed(said.splitlines()):
+        if any(word in line.lower() for word in FAILED):
+            return line.strip()
+    return ""
 
 
 @contextlib.contextmanager
