@@ -70,13 +70,8 @@ PENALTIES = (
     SparseWay(name="gradient, no clipping", mode="gradient", more={"clip": False}),
     SparseWay(name="after clipping", mode="unclipped"),
     SparseWay(name="after clipping, flops", mode="unclipped", weight="flops"),
-    *(
-        SparseWay(
-            name=f"decoupled, {schedule}{'' if weight == 'none' else ', flops'}", weight=weight, schedule=schedule
-        )
-        for weight in ("none", "flops")
-        for schedule in SCHEDULES
-    ),
+    *(SparseWay(name=f"decoupled, {schedule}", schedule=schedule) for schedule in SCHEDULES),
+    *(SparseWay(name=f"decoupled, {schedule}, flops", weight="flops", schedule=schedule) for schedule in SCHEDULES),
     SparseWay(name="decoupled, params", weight="params"),
     SparseWay(name="decoupled, travel ÷ 2.5", travel=1 / 2.5),
     SparseWay(name="decoupled, travel ÷ 1.5", travel=1 / 1.5),

@@ -17,6 +17,7 @@ import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import product
 from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING
@@ -112,7 +113,7 @@ def phases(runs: Runs) -> Iterator[list[Callable[[], object]]]:
     options, seeds = runs.options, runs.options.seeds
     yield [partial(dense, runs, seed, epochs=options.parent) for seed in seeds]
     yield [partial(sparse, runs, seed) for seed in seeds if "sparse" in options.methods]
-    arms = [(method, target, seed) for target in options.targets for seed in seeds for method in options.methods]
+    arms = [(method, target, seed) for target, seed, method in product(options.targets, seeds, options.methods)]
     whole = [partial(dense, runs, seed, epochs=options.epochs) for seed in seeds]
     whole += [partial(dense_by_steps, runs, seed) for seed in seeds]
     yield [*whole, *(partial(arm, runs, *those) for those in arms if those[0] != "shape")]

@@ -72,10 +72,16 @@ def _line(key: tuple[str, str, str], alike: list[Arm], done: dict[str, dict[str,
             return None
         return TableLine(group=group, method=method, target=target, seeds=0, values={}, spread=None, why=why)
     rows = [{**result, **_latency(arm, done), "epochs": arm.epochs} for arm, result in measured]
-    values = {name: mean(row[name] for row in rows) for name in COLUMNS if all(name in row for row in rows)}
     scores = [row["map50_95"] for row in rows]
     spread = stdev(scores) if len(scores) > 1 else None
-    return TableLine(group=group, method=method, target=target, seeds=len(rows), values=values, spread=spread)
+    return TableLine(group=group, method=method, target=target, seeds=len(rows), values=_means(rows), spread=spread)
+
+
+def _means(rows: list[dict[str, float]]) -> dict[str, float]:
+    """Return the mean of each column that no row lacks."""
+    shared = set.intersection(*map(set, rows))
+    names = [name for name in COLUMNS if name in shared]
+    return {name: mean(row[name] for row in rows) for name in names}
 
 
 def _failure(arm: Arm, done: dict[str, dict[str, Any]]) -> str:
@@ -99,7 +105,8 @@ def _latency(arm: Arm, done: dict[str, dict[str, Any]]) -> dict[str, float]:
 def markdown(table: list[TableLine]) -> str:
     """Return a table for each group, of the columns that there is anything in."""
     parts = []
-    names = [name for name in COLUMNS if any(name in line.values for line in table)]
+    filled = {name for line in table for name in line.values}
+    names = [name for name in COLUMNS if name in filled]
     for group in dict.fromkeys(line.group for line in table):
         rows = [f"### {group}", "", _row(["method", "size", "seeds", *(COLUMNS[name][0] for name in names)])]
         rows.append(_row(["---", "---", *["---:"] * (len(names) + 1)]))

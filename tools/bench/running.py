@@ -56,9 +56,14 @@ def shares(text: str) -> tuple[float, ...]:
     return tuple(float(part) for part in text.split(",")) if text else ()
 
 
+def is_named(arm: Arm, patterns: Iterable[str]) -> bool:
+    """Whether any of these patterns is an arm's."""
+    return any(fnmatch.fnmatch(arm.name, pattern) for pattern in patterns)
+
+
 def main(arms: list[Arm], options: argparse.Namespace) -> int:
     """Do what the options say; returns the exit code."""
-    wanted = [arm for arm in arms if any(fnmatch.fnmatch(arm.name, pattern) for pattern in options.only.split(","))]
+    wanted = [arm for arm in arms if is_named(arm, options.only.split(","))]
     if not wanted:
         say(f"--only {options.only}: no arm of that name; --dry-run lists them")
         return 2
@@ -116,19 +121,14 @@ def timings(arms: list[Arm], done: dict[str, Any], runs: int) -> list[Stage]:
     for arm in arms:
         if "result" in done.get(arm.last.name, {}):
             ready.setdefault(f"{arm.group}-s{arm.seed}", []).append(arm)
-    return [
-        Stage(
-            name=f"{group}-latency",
-            step="latency",
-            arguments={
-                "weights": [arm.last.arguments["weights"] for arm in timed],
-                "imgsz": timed[0].last.arguments["imgsz"],
-                "threads": [1, 2],
-                "runs": runs,
-            },
-        )
-        for group, timed in ready.items()
-    ]
+    return [_timing(f"{group}-latency", timed, runs) for group, timed in ready.items()]
+
+
+def _timing(name: str, arms: list[Arm], runs: int) -> Stage:
+    weights = [arm.last.arguments["weights"] for arm in arms]
+    imgsz = arms[0].last.arguments["imgsz"]
+    arguments = {"weights": weights, "imgsz": imgsz, "threads": [1, 2], "runs": runs}
+    return Stage(name=name, step="latency", arguments=arguments)
 
 
 def conclude(arms: list[Arm], benchmark: Benchmark) -> None:

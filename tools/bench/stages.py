@@ -130,7 +130,7 @@ class Benchmark:
         with ThreadPoolExecutor(self.jobs) as pool:
             try:
                 while True:
-                    ready = [stage for stage in waiting if all(self._succeeded(need) for need in stage.needs)]
+                    ready = [stage for stage in waiting if self._is_ready(stage)]
                     for stage in ready[: self.jobs - len(running)]:
                         ui.note(f"{numbers[stage.name]} {stage.name}")
                         waiting.remove(stage)
@@ -154,6 +154,10 @@ class Benchmark:
             ui.note(str(error))
             return [str(error)]
         return []
+
+    def _is_ready(self, stage: Stage) -> bool:
+        """Whether all that a stage needs is there."""
+        return all(map(self._succeeded, stage.needs))
 
     def _succeeded(self, stage: Stage) -> bool:
         return "result" in self.done.get(stage.name, {})

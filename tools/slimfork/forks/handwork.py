@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from collections import ChainMap
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, cast
 
 from slimfork.git import commits
-from slimfork.handmade.handmade import find, without
+from slimfork.handmade.handmade import find, has_shape, without
 from slimfork.releases import pins
 from slimfork.releases.fetch import is_cached, release_files
 from slimfork.terminal import ui
@@ -81,7 +80,7 @@ def look(
         return Handwork()
     shapes = [shape for way in ways for shape in way.files]
     helpers = _holding(repository, commit, GREP_SEED) & _holding(repository, commit, GREP_ABOUT)
-    paths = [p for p in tree if p in helpers or any(fnmatchcase(p, shape) for shape in shapes)]
+    paths = [p for p in tree if p in helpers or has_shape(p, shapes)]
     files = {p: tree[p] for p in paths if not p.startswith(ours) and not _is_pristine(tree, pristine, p)}
     edits = find(series, files, pristine)
     if not edits:

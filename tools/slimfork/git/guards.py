@@ -123,8 +123,12 @@ def _links_above(root: Path, path: str) -> Iterator[PurePosixPath]:
 def _new_folders(repository: Repository, added: Sequence[str], old: str) -> list[str]:
     """Return the folders that a commit does not have and that would come with the added files, outermost only."""
     known = {folder for path in repository.entries(old) for folder in PurePosixPath(path).parents}
-    firsts = (next((f for f in reversed(PurePosixPath(path).parents) if f not in known), None) for path in added)
-    return sorted({str(folder) for folder in firsts if folder is not None})
+    new = set()
+    for path in added:
+        folders = [folder for folder in PurePosixPath(path).parents if folder not in known]
+        if folders:
+            new.add(str(folders[-1]))
+    return sorted(new)
 
 
 def _work_in(root: Path, folder: str) -> Iterator[str]:

@@ -52,19 +52,11 @@ KEPT_IN_YOLOV5: tuple[Handmade, ...] = (
     ),
 )
 
-TRAINS = tuple(
-    f"{root}{name}"
-    for root in ("", "yolov5/")
-    for name in (
-        "train.py",
-        "segment/train.py",
-        "classify/train.py",
-        "utils/*loss.py",
-        "utils/general.py",
-        "utils/torch_utils.py",
-        "models/yolo.py",
-    )
+_TRAINS = (
+    *("train.py", "segment/train.py", "classify/train.py", "utils/*loss.py"),
+    *("utils/general.py", "utils/torch_utils.py", "models/yolo.py"),
 )
+TRAINS = (*_TRAINS, *(f"yolov5/{name}" for name in _TRAINS))
 
 
 def penalty_in_yolov5(own: str) -> tuple[Handmade, ...]:

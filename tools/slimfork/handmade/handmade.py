@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ class Change:
     start: int
     end: int
     lines: tuple[bytes, ...] = ()
+
+    @property
+    def going(self) -> range:
+        """The numbers of the lines that go."""
+        return range(self.start, self.end)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +85,12 @@ class Handmade(Protocol):
 
 def shaped(files: Iterable[str], shapes: Sequence[str]) -> Iterator[str]:
     """Yield the paths that have one of the shapes."""
-    return (path for path in files if any(fnmatchcase(path, shape) for shape in shapes))
+    return (path for path in files if has_shape(path, shapes))
+
+
+def has_shape(path: str, shapes: Iterable[str]) -> bool:
+    """Tell whether a path has one of the shapes."""
+    return any(fnmatchcase(path, shape) for shape in shapes)
 
 
 def without(files: Files, findings: Iterable[HandEdit], pristine: Files | None = None) -> dict[str, bytes]:
@@ -100,7 +111,7 @@ def edited(content: bytes, changes: Sequence[Change], original: bytes | None = N
     """Return a file with changes made, and with the comments and blank lines that came with what goes gone, too."""
     lines = split(content)
     known = {line.strip() for line in split(original)} if original is not None else None
-    outer = [c for c in changes if not any(o is not c and _inside(c, o) for o in changes)]
+    outer = [change for change in changes if not _inside_any(change, changes)]
     for change in sorted({(c.start, c.end, c.lines) for c in outer}, reverse=True):
         start, end, new = change
         restored = {c.start for c in outer if c.lines}
@@ -120,6 +131,11 @@ def split(content: bytes) -> list[bytes]:
 def _inside(inner: Change, outer: Change) -> bool:
     same = (inner.start, inner.end) == (outer.start, outer.end)
     return outer.start <= inner.start and inner.end <= outer.end and not same and outer.start < outer.end
+
+
+def _inside_any(change: Change, changes: Iterable[Change]) -> bool:
+    """Tell whether a change lies inside another one."""
+    return any(other is not change and _inside(change, other) for other in changes)
 
 
 def _with_frame(
@@ -197,5 +213,5 @@ def _gaps(original: Sequence[bytes], first: bytes, last: bytes) -> set[int]:
 
 def find(series: Iterable[Patch], files: Files, pristine: Files | None = None) -> tuple[HandEdit, ...]:
     """Return all edits made by hand, by file and line."""
-    edits = [edit for p in series for way in p.handmade for edit in way.find(p.id, files, pristine)]
-    return tuple(sorted(edits, key=lambda edit: (edit.path, edit.line, edit.patch)))
+    found = [way.find(patch.id, files, pristine) for patch in series for way in patch.handmade]
+    return tuple(sorted(chain.from_iterable(found), key=lambda edit: (edit.path, edit.line, edit.patch)))

@@ -10,10 +10,12 @@ import ast
 import re
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from slimfork.handmade.handmade import Change, HandEdit, split
 from slimfork.handmade.script import Script, key, read, read_shaped, statements, target
+from slimfork.syntax.scopes import names_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -85,9 +87,15 @@ class OwnModel:
         if re.search(self.taken, text):
             return True
         name = key(node.value)
-        makers = (s for s in statements(function) if isinstance(s, ast.Assign) and name)
-        loaded = (s for s in makers if name in {key(n) for t in s.targets for n in ast.walk(t)})
-        return any(LOADED.search(ast.unparse(s.value)) and not re.search(self.other, ast.unparse(s)) for s in loaded)
+        if not name:
+            return False
+        makers = (s for s in statements(function) if isinstance(s, ast.Assign) and _assigns(s, name))
+        return any(LOADED.search(ast.unparse(s.value)) and not re.search(self.other, ast.unparse(s)) for s in makers)
+
+
+def _assigns(statement: ast.Assign, name: str) -> bool:
+    """Tell whether a statement assigns to a key, be it one of several, or to a part of what it names."""
+    return any(key(node) == name for part in statement.targets for node in ast.walk(part))
 
 
 def _root(script: Script, node: ast.stmt, taken: Sequence[ast.stmt]) -> ast.stmt:
@@ -132,7 +140,7 @@ def _published(
     start = function.lineno - 1
     old = list(published.lines[theirs.lineno - 1 : theirs.end_lineno])
     mine = list(script.lines[start : function.end_lineno])
-    gone = {i - start for c in changes for i in range(c.start, c.end)}
+    gone = {i - start for c in changes for i in c.going}
     for kind, i, j, k, m in SequenceMatcher(None, old, mine, autojunk=False).get_opcodes():
         rest = [line for n, line in enumerate(mine[k:m], k) if n not in gone and line.strip()[:1] not in {b"", b"#"}]
         if kind == "replace" and gone & set(range(k, m)) and not rest and re.search(built.encode(), b"".join(old[i:j])):
@@ -168,14 +176,17 @@ class Unfrozen:
                     yield replace(edit, changes=(change,))
 
 
-def _loops(script: Script, functions: Iterable[str]) -> list[ast.stmt]:
-    loops: list[ast.stmt] = []
-    for node in (s for name in functions for f in script.functions(name) for s in statements(f)):
-        if isinstance(node, ast.For) and re.search(r"parameters\(\)$", ast.unparse(node.iter)) and len(node.body) == 1:
-            text = ast.unparse(node.body[0])
-            if re.fullmatch(r"\w+\.requires_grad(_\(True\)|_\(\)| = True)", text):
-                loops.append(node)
-    return loops
+def _loops(script: Script, functions: Iterable[str]) -> Iterator[ast.stmt]:
+    for function in chain.from_iterable(map(script.functions, functions)):
+        yield from filter(_unfreezes, statements(function))
+
+
+def _unfreezes(node: ast.stmt) -> bool:
+    """Tell whether a statement is a loop over parameters that only sets them to train."""
+    if not isinstance(node, ast.For) or len(node.body) != 1:
+        return False
+    over, body = ast.unparse(node.iter), ast.unparse(node.body[0])
+    return over.endswith("parameters()") and bool(re.fullmatch(r"\w+\.requires_grad(_\(True\)|_\(\)| = True)", body))
 
 
 def _is_known(script: Script, node: ast.stmt, original: bytes | None) -> bool:
@@ -204,13 +215,7 @@ class Moved:
         moves = [s for s in inside if target(s) == "self.proj" and re.search(r"\.(to|cuda)\(", ast.unparse(s))]
         if not moves or [ast.unparse(s) for s in moves] == [self.own]:
             return
-        devices = [s for s in inside if isinstance(s, ast.Assign) and re.search(r"\.device$", ast.unparse(s.value))]
-        rest = [s for s in inside if s not in moves]
-        free = [
-            s for s in devices if not any(target(s) in _names(o) for o in rest if o is not s and not hasattr(o, "body"))
-        ]
-        used = [s for s in free if any(target(s) in _names(m) for m in moves)]
-        going = [*used, *moves]
+        going = [*_devices(inside, moves), *moves]
         cuts = [script.cut(s) for s in going]
         what = f"`self.proj` moved ({self.section})"
         edit = HandEdit(patch=patch, path=script.path, line=going[0].lineno, what=what)
@@ -220,5 +225,15 @@ class Moved:
             yield replace(edit, changes=tuple(c for c in cuts if c is not None))
 
 
-def _names(node: ast.stmt) -> set[str]:
-    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+def _devices(inside: Sequence[ast.stmt], moves: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield the statements that name a device for these moves alone."""
+    others = [s for s in inside if s not in moves and not hasattr(s, "body")]
+    for statement in inside:
+        if isinstance(statement, ast.Assign) and re.search(r"\.device$", ast.unparse(statement.value)):
+            name = target(statement)
+            if _is_read(name, moves) and not _is_read(name, [s for s in others if s is not statement]):
+                yield statement
+
+
+def _is_read(name: str, nodes: Iterable[ast.stmt]) -> bool:
+    return any(name in names_read(node) for node in nodes)

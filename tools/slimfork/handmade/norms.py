@@ -103,9 +103,10 @@ def _is_batch_norm(script: Script, node: ast.AST) -> bool:
     over = loop.iter if isinstance(loop, ast.For) else getattr(loop, "generators")[0].iter  # noqa: B009
     names = {text for n in ast.walk(over) if (text := key(n)) and not text.startswith(("torch", "self.model"))}
     makers = (n for n in script.parents if isinstance(n, (ast.Assign, ast.For)) and not _is_training_loop(n))
-    texts = (ast.unparse(n) for n in makers if n is not loop)
-    return any(
-        BATCH_NORM.search(text) and re.search(rf"(?<![\w.]){re.escape(name)}(\.append|\s*[+]?=)", text)
-        for text in texts
-        for name in names
-    )
+    texts = filter(BATCH_NORM.search, (ast.unparse(n) for n in makers if n is not loop))
+    return any(_fills(text, name) for text in texts for name in names)
+
+
+def _fills(text: str, name: str) -> bool:
+    """Tell whether code assigns to a name, adds to it, or appends to it."""
+    return re.search(rf"(?<![\w.]){re.escape(name)}(\.append|\s*[+]?=)", text) is not None

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from slimfork.handmade.handmade import Change, HandEdit, shaped
+from slimfork.handmade.handmade import Change, HandEdit, has_shape
 from slimfork.handmade.keys import HandmadeKey, members
 from slimfork.handmade.script import Function, Script, key, loads, read, statements, target
 from slimfork.handmade.tracing import Flow, HelperKind, helper_kind, trace
@@ -52,7 +52,8 @@ class HandmadePenalty:
                 continue
             edits = list(self._in(script, own, patch, (pristine or {}).get(script.path)))
             yield from edits
-            gone = {i for f in edits for c in f.changes for i in range(c.start, c.end)}
+            changes = [change for edit in edits for change in edit.changes]
+            gone = {number for change in changes for number in change.going}
             for name in _settings(script, gone):
                 yield from self._keys(name, patch, files, pristine)
 
@@ -67,7 +68,7 @@ class HandmadePenalty:
             yield from members(patch, path, files[path], name, self.section)
 
     def _trains(self, path: str) -> bool:
-        return any(shaped([path], self.files))
+        return has_shape(path, self.files)
 
     def _in(
         self, script: Script, helpers: Mapping[str, HelperKind], patch: str, original: bytes | None
@@ -151,7 +152,7 @@ def _is_seeded(content: bytes) -> bool:
 def _takes_upstreams(script: Script, changes: Iterable[Change], original: bytes) -> bool:
     """Tell whether what would go is the release's own, a blank line or a closing bracket aside."""
     known = {line.strip() for line in original.split(b"\n")}
-    lines = [script.lines[i].strip() for c in changes for i in range(c.start, c.end)]
+    lines = [script.lines[i].strip() for c in changes for i in c.going]
     said = [line for line in lines if re.search(rb"\w", line) and line not in {b"continue", b"pass", b"else:"}]
     return bool(said) and all(line in known for line in said)
 
@@ -187,9 +188,8 @@ def _knows(script: Script, name: str, path: str) -> bool:
                 return True
         if isinstance(node, ast.Import) and any(a.name.rpartition(".")[2] == stem for a in node.names):
             return True
-    return any(
-        isinstance(n, ast.ImportFrom) and any(a.name == name for a in n.names) for n in script.parents
-    )  # through a package that passes it on
+    imports = [node for node in script.parents if isinstance(node, ast.ImportFrom)]
+    return name in {alias.name for node in imports for alias in node.names}  # through a package that passes it on
 
 
 def _imports(

@@ -117,7 +117,8 @@ def _keep_what_reaches(flow: Flow) -> None:
     live += [s for s in flow.simple() if isinstance(s, ast.Return) and flow.carries(s)]
     needed: set[str] = set()
     while True:
-        needed |= {name for s in live for node in (s, *around.get(s, ())) for name in loads(node)}
+        for statement in live:
+            needed.update(*map(loads, (statement, *around.get(statement, ()))))
         more = [s for s in gone if s not in live and ({target(s), _receiver(s)} & needed)]
         if not more:
             break

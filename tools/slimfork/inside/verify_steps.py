@@ -245,12 +245,14 @@ def step_predict() -> tuple[bool, str]:
     return bool(raw), f"{adapter.identity()[1]}, {len(raw)} outputs"
 
 
+def _predicted(role: str) -> list[np.ndarray]:
+    """Return what the tree of a role has predicted, in the order of `np.savez`'s names."""
+    return [array for _, array in sorted(np.load(WORK / f"predict-{role}.npz").items())]
+
+
 def step_stock() -> tuple[bool, str]:
     """Unpatched upstream of the same release predicts the same."""
-    fork, pristine = (
-        [array for _, array in sorted(np.load(WORK / f"predict-{role}.npz").items())] for role in ("fork", "pristine")
-    )
-    difference = apart(fork, pristine)
+    difference = apart(_predicted("fork"), _predicted("pristine"))
     return difference <= 1e-6, f"apart {difference:.1e}"
 
 

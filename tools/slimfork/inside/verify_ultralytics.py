@@ -137,8 +137,9 @@ def few() -> str:
 def losses(run: Path) -> list[dict[str, float]]:
     """Return the training losses of each epoch by name."""
     with (run / "results.csv").open() as file:
-        rows = [{k.strip(): v for k, v in row.items()} for row in csv.DictReader(file)]
-    return [{k: float(v) for k, v in row.items() if k.startswith("train/") and "loss" in k} for row in rows]
+        rows = csv.DictReader(file)
+        names = [name for name in rows.fieldnames or () if name.strip().startswith("train/") and "loss" in name]
+        return [{name.strip(): float(row[name]) for name in names} for row in rows]
 
 
 def resume(weights: Path) -> tuple[Path, bool]:

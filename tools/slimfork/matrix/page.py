@@ -152,15 +152,12 @@ def _lines(releases: Sequence[ReleaseFacts]) -> list[ReleaseLine]:
     lines: dict[str, list[str]] = {}
     for release in releases:
         lines.setdefault(_line(release), []).append(release["verdict"])
-    return [
-        ReleaseLine(
-            name=name,
-            count=len(verdicts),
-            failed=verdicts.count("failed"),
-            runs=tuple((verdict, len(list(run))) for verdict, run in groupby(verdicts)),
-        )
-        for name, verdicts in lines.items()
-    ]
+    return [_counted(name, verdicts) for name, verdicts in lines.items()]
+
+
+def _counted(name: str, verdicts: Sequence[str]) -> ReleaseLine:
+    runs = tuple((verdict, len(list(run))) for verdict, run in groupby(verdicts))
+    return ReleaseLine(name=name, count=len(verdicts), failed=verdicts.count("failed"), runs=runs)
 
 
 def _patches(releases: Sequence[ReleaseFacts]) -> list[PatchStates]:
@@ -169,10 +166,12 @@ def _patches(releases: Sequence[ReleaseFacts]) -> list[PatchStates]:
     for index, release in enumerate(releases):
         for patch, state in release["patches"].items():
             where.setdefault(patch, {}).setdefault(state, []).append(index)
-    return [
-        PatchStates(id=patch, states=tuple((state, _spans(releases, by[state])) for state in STATES if state in by))
-        for patch, by in sorted(where.items())
-    ]
+    return [_states(patch, by, releases) for patch, by in sorted(where.items())]
+
+
+def _states(patch: str, where: Mapping[str, Sequence[int]], releases: Sequence[ReleaseFacts]) -> PatchStates:
+    spans = tuple((state, _spans(releases, where[state])) for state in STATES if state in where)
+    return PatchStates(id=patch, states=spans)
 
 
 def _patch_sets(releases: Sequence[ReleaseFacts]) -> tuple[list[dict[str, str]], list[tuple[ReleaseFacts, int]]]:

@@ -16,7 +16,7 @@ from slimfork.codemods.patch_plan import plan_patches
 from slimfork.git.merge import hunks, merge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from slimfork.codemods.codemod import Edit
     from slimfork.codemods.patch import Patch
@@ -115,11 +115,15 @@ def _outside(old: bytes, new: bytes, edits: Sequence[Edit]) -> str:
     lines = _ended(old)
     for hunk in hunks(lines, _ended(new)):
         gone, come = lines[hunk.start : hunk.end], hunk.lines
-        stray = [line for line in come if not any(mark in line for mark in marks)]
+        stray = [line for line in come if not _is_marked(line, marks)]
         if len(gone) not in {0, len(come)} or stray:  # lines come, or change one by one
             line = (stray or gone)[0].decode("utf-8", "replace").strip()
             return f"a line that no edit names has changed: {line[:80]!r}"
     return ""
+
+
+def _is_marked(line: bytes, marks: Iterable[bytes]) -> bool:
+    return any(mark in line for mark in marks)
 
 
 def _ended(content: bytes) -> list[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -79,8 +80,10 @@ def fold(releases: Sequence[ReleaseFacts], columns: Sequence[str]) -> list[Relea
 
 def kinds(document: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     """Return the kinds of checks that were asked for, each with its checks."""
-    ids = {kind: [c["id"] for c in document["checks"] if c["kind"] == kind] for kind in KIND_TITLES}
-    return [(kind, columns) for kind, columns in ids.items() if columns]
+    ids: defaultdict[str, list[str]] = defaultdict(list)
+    for check in document["checks"]:
+        ids[check["kind"]].append(check["id"])
+    return [(kind, ids[kind]) for kind in KIND_TITLES if kind in ids]
 
 
 def runs_of(document: Mapping[str, Any], kind: str, columns: Sequence[str]) -> list[ReleaseRun]:

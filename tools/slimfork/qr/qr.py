@@ -104,11 +104,8 @@ def _prepare(part: Path, settings: QrSettings) -> None:
 
 def _fill(part: Path, settings: QrSettings) -> None:
     """Draw every picture that is not there yet; a label, written last, says that its picture is whole."""
-    todo = [
-        (split, index)
-        for split, count in zip(SPLITS, (settings.images, settings.val), strict=True)
-        for index in range(count)
-    ]
+    counts = zip(SPLITS, (settings.images, settings.val), strict=True)
+    todo = [(split, index) for split, count in counts for index in range(count)]
     with ui.steps(f"drawing {len(todo)} pictures with QR codes", len(todo)) as progress:
         for split, index in todo:
             label = part / "labels" / split / f"{index:05d}.txt"

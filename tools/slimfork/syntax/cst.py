@@ -10,6 +10,7 @@ import ast
 import warnings
 from dataclasses import fields
 from functools import cache, lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import libcst as cst
@@ -113,10 +114,10 @@ class NodeSwap(cst.CSTTransformer):
 
     def rewrite(self, statements: Statements) -> Statements:
         """Return the statements of one block with the change made."""
-        return [
-            cast("cst.BaseStatement", s.visit(self)) if any(matches(self.pattern, n) for n in nodes(s)) else s
-            for s in statements
-        ]
+        return [cast("cst.BaseStatement", s.visit(self)) if self._matches_in(s) else s for s in statements]
+
+    def _matches_in(self, statement: cst.CSTNode) -> bool:
+        return any(matches(self.pattern, node) for node in nodes(statement))
 
     def visit_IndentedBlock(self, node: cst.IndentedBlock) -> bool:  # noqa: N802 - LibCST's name
         """Leave out the blocks of compound statements: they come by themselves."""
@@ -162,7 +163,7 @@ def blocks(node: cst.CSTNode, within: Sequence[str]) -> Iterator[Statements]:
 
 def nodes_of(node: cst.CSTNode, within: Sequence[str]) -> Iterator[cst.CSTNode]:
     """Yield all that the statements of the scopes at a path are made of."""
-    return (part for block in blocks(node, within) for statement in block for part in nodes(statement))
+    return chain.from_iterable(map(nodes, chain.from_iterable(blocks(node, within))))
 
 
 def _body(node: cst.CSTNode) -> Statements:

@@ -52,14 +52,14 @@ def _own(part: ast.AST) -> Iterator[str]:
 def binders(scope: ast.AST, name: str) -> list[ast.AST]:
     """Return the statements and parameters of a scope that bind a name there, take it away or declare it."""
     if isinstance(scope, COMPREHENSIONS):
-        return [loop.target for loop in scope.generators if name in {n.id for n in _names(loop.target)}]
+        return [loop.target for loop in scope.generators if name in _names(loop.target)]
     body = [scope.body] if isinstance(scope, ast.Lambda) else getattr(scope, "body", [])
     parameters = [scope.args] if isinstance(scope, (*FUNCTIONS, ast.Lambda)) else []
     return [each for node in [*parameters, *body] for each in _binders(node, name)]
 
 
-def _names(target: ast.expr) -> Iterator[ast.Name]:
-    return (part for part in ast.walk(target) if isinstance(part, ast.Name))
+def _names(target: ast.expr) -> set[str]:
+    return {part.id for part in ast.walk(target) if isinstance(part, ast.Name)}
 
 
 def _binders(node: ast.AST, name: str) -> Iterator[ast.AST]:

@@ -176,8 +176,12 @@ def _refuse_expression(results: Mapping[str, Result], expression: str | None) ->
 
 def _differ(one: Path, other: Path) -> bool:
     """Tell whether two trees hold other files, or the same with other content."""
-    ours, theirs = ({p.relative_to(root): p for p in root.rglob("*") if p.is_file()} for root in (one, other))
-    return ours.keys() != theirs.keys() or any(ours[p].read_bytes() != theirs[p].read_bytes() for p in ours)
+    ours, theirs = _paths(one), _paths(other)
+    return ours != theirs or any((one / path).read_bytes() != (other / path).read_bytes() for path in ours)
+
+
+def _paths(tree: Path) -> set[Path]:
+    return {path.relative_to(tree) for path in tree.rglob("*") if path.is_file()}
 
 
 def _copy(tree: Path, target: Path, *, tests: Path) -> None:
