@@ -39,13 +39,12 @@ def others():
 
 
 def cases(versions):
-    return [
-        pytest.param(
-            version, cfg, id=f"{version}-{Path(cfg).stem}", marks=() if Path(cfg).stem in SAMPLE else pytest.mark.slow
-        )
-        for version in versions
-        for cfg in models(version)
-    ]
+    return [case(version, cfg) for version in versions for cfg in models(version)]
+
+
+def case(version, cfg):
+    name = Path(cfg).stem
+    return pytest.param(version, cfg, id=f"{version}-{name}", marks=() if name in SAMPLE else pytest.mark.slow)
 
 
 def check(tree, cfg, tmp_path, make="build"):

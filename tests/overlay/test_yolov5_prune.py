@@ -18,7 +18,16 @@ from tests.overlay.yolov5_forks import names
 def below(fork, weights, threshold):
     """Name the scales that lie below a threshold, by layer."""
     every = fork.call("scales", path=str(weights))
-    return {name: {i for i, value in enumerate(values) if value < threshold} for name, values in every.items()}
+    return {name: places_below(values, threshold) for name, values in every.items()}
+
+
+def places_below(values, threshold):
+    return {place for place, value in enumerate(values) if value < threshold}
+
+
+def widths(fork, weights):
+    """Count the scales of each layer."""
+    return {name: len(values) for name, values in fork.call("scales", path=str(weights)).items()}
 
 
 def dropped(plan, every):
@@ -74,8 +83,7 @@ class TestTheWriteUpsExamples:
         )
         assert new.prune("--weights", last, "--thres", 0.01, "--rate", 8, "--no-onnx")["code"] == 0
         dense, plain, rounded = (
-            {name: len(values) for name, values in new.call("scales", path=str(last.with_name(name))).items()}
-            for name in ("last.pt", "plain.pt", "pruned_auto.pt")
+            widths(new, last.with_name(name)) for name in ("last.pt", "plain.pt", "pruned_auto.pt")
         )
         assert sum(rounded.values()) < sum(dense.values())
         assert all(width % 8 == 0 or width == dense[name] for name, width in rounded.items()), rounded
@@ -198,11 +206,7 @@ class TestScales:
     def test_prob_zero_drops_nothing(self, new, weights):
         last = weights(new, zeros=0.3)
         assert new.prune("--weights", last, "--prob", 0, "--no-onnx")["code"] == 0
-        widths = [
-            {k: len(v) for k, v in new.call("scales", path=str(last.with_name(n))).items()}
-            for n in ("last.pt", "pruned_0.pt")
-        ]
-        assert widths[0] == widths[1]
+        assert widths(new, last) == widths(new, last.with_name("pruned_0.pt"))
 
     def test_a_dense_model_is_doubted(self, new, weights):
         last = weights(new)

@@ -34,7 +34,8 @@ def backbone_of(name: str) -> Any:
     torch.manual_seed(0)
     found = TorchVision(name, None, True, 2, True).eval()(torch.rand(1, 3, 64, 64))
     maps = [(index, tuple(t.shape)) for index, t in enumerate(found) if index and t.ndim == 4]
-    (a, low), (b, high) = (next(m for m in reversed(maps) if m[1][2] == side) for side in (8, 4))
+    last = {shape[2]: (index, shape) for index, shape in maps}  # of each size
+    (a, low), (b, high) = last[8], last[4]
     backbone = [[-1, 1, "TorchVision", [high[1], name, None, True, 2, True]]]
     backbone += [[0, 1, "Index", [shape[1], index]] for index, shape in ((a, low), (b, high))]
     head = [

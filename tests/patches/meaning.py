@@ -29,13 +29,18 @@ VALUES = ("CFG_FLOAT_KEYS", "CFG_FRACTION_KEYS", "CFG_INT_KEYS", "CFG_BOOL_KEYS"
 
 def added_lines_only(before: bytes, after: bytes, names: Sequence[str]) -> Iterator[str]:
     """Complain of any byte that is not of a line with one of our names."""
-    lines = after.splitlines(keepends=True)
-    rest = b"".join(line for line in lines if not any(name.encode() in line for name in names))
-    old = b"".join(
-        line for line in before.splitlines(keepends=True) if not any(name.encode() in line for name in names)
-    )
-    if rest.rstrip(b"\r\n") != old.rstrip(b"\r\n"):
+    if _without(after, names) != _without(before, names):
         yield "bytes outside of the edit have changed"
+
+
+def _without(content: bytes, names: Sequence[str]) -> bytes:
+    """Return a file without the lines that have one of these names, and without line ends at its end."""
+    lines = content.splitlines(keepends=True)
+    return b"".join(line for line in lines if not _has_any(line, names)).rstrip(b"\r\n")
+
+
+def _has_any(line: bytes, names: Sequence[str]) -> bool:
+    return any(name.encode() in line for name in names)
 
 
 def trainer(before: bytes, after: bytes) -> Iterator[str]:
@@ -195,9 +200,12 @@ def version(before: bytes, after: bytes) -> Iterator[str]:
         yield f"the version is {new['__version__']!r}"
     if after.replace(b"+slim1", b"") != before:
         yield "bytes outside of the edit have changed"
-    texts = [{k: v for k, v in space.items() if isinstance(v, str) and k != "__version__"} for space in (old, new)]
-    if texts[0] != texts[1]:
+    if _other_texts(old) != _other_texts(new):
         yield "another text has changed"
+
+
+def _other_texts(space: dict[str, Any]) -> dict[str, str]:
+    return {name: value for name, value in space.items() if isinstance(value, str) and name != "__version__"}
 
 
 def members(before: bytes, after: bytes) -> Iterator[str]:

@@ -49,12 +49,10 @@ class TestDeepPCB:
         code, said = convert(clone, "--into", tmp_path / "pcb")
         assert (code, "train 18, val 2, test 3" in said) == (0, True)
         data = yaml.safe_load((tmp_path / "pcb" / "data.yaml").read_text())
-        names = {
-            split: {file.stem for file in (Path(data["path"]) / data[split]).iterdir()}
-            for split in ("train", "val", "test")
-        }
-        assert [len(found) for found in names.values()] == [18, 2, 3]
-        assert len(set.union(*names.values())) == 23
+        folders = [Path(data["path"]) / data[split] for split in ("train", "val", "test")]
+        names = [{file.stem for file in folder.iterdir()} for folder in folders]
+        assert [len(found) for found in names] == [18, 2, 3]
+        assert len(set.union(*names)) == 23
         assert len(data["names"]) == data["nc"] == 6
 
     def test_boxes_are_shares_of_the_picture(self, clone, tmp_path):

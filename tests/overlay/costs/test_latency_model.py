@@ -150,9 +150,7 @@ class TestTotals:
         lost = lost_groups(make_plan(model, channels, ratio=0.5, round_to=16), channels)
         expected = 0.0
         for layer_name, layer in latency.layers.items():
-            kept = [
-                sum(group not in lost for group in side[layer_name]) for side in (channels.inputs, channels.outputs)
-            ]
+            kept = [sum(g not in lost for g in side[layer_name]) for side in (channels.inputs, channels.outputs)]
             whole = [
                 width if width <= 16 else min(full, -(-width // 16) * 16)
                 for width, full in zip(kept, (layer.in_channels, layer.out_channels), strict=True)

@@ -43,14 +43,15 @@ def start(cfg, ckpt, nc, *, exclude=(), **changed):
     """Build, keep, and load the weights that fit, as upstream does."""
     built = build(cfg, nc, **changed)
     model = keep_architecture(built, ckpt)
-    csd = ckpt["model"].float().state_dict()
-    csd = {
-        k: v
-        for k, v in csd.items()
-        if k in model.state_dict() and v.shape == model.state_dict()[k].shape and not any(x in k for x in exclude)
-    }
-    model.load_state_dict(csd, strict=False)
+    theirs, ours = ckpt["model"].float().state_dict(), model.state_dict()
+    shared = [name for name in theirs if name in ours and theirs[name].shape == ours[name].shape]
+    wanted = [name for name in shared if not is_excluded(name, exclude)]
+    model.load_state_dict({name: theirs[name] for name in wanted}, strict=False)
     return built, model
+
+
+def is_excluded(name, parts):
+    return any(part in name for part in parts)
 
 
 def differences(ours, theirs):

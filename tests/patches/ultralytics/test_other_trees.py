@@ -22,10 +22,16 @@ VERSIONS = ("8.0.0", "8.0.100", "8.2.63", "8.4.190")
 
 every_version = pytest.mark.parametrize("version", VERSIONS)
 PAIRS = [(patch, version) for version in VERSIONS for patch in SERIES]
+
+
+def is_of_several_files(patch: Patch, version: str) -> bool:
+    return len({edit.file for edit in patch.edits(version)}) > 1
+
+
 OF_SEVERAL_FILES = [
     pytest.param(patch, version, id=f"{patch.id}-{version}")
     for patch, version in PAIRS
-    if len({edit.file for edit in patch.edits(version)}) > 1
+    if is_of_several_files(patch, version)
 ]
 
 

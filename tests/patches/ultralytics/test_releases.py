@@ -33,11 +33,16 @@ JOURNEYS = ("8.0.100", "8.4.190")  # the releases that the whole journey was fir
 def sample() -> list[str]:
     """Return the journeys, and first or last releases of ranges until every variant of every patch has one."""
     candidates = list(dict.fromkeys(end for patch in SERIES for end in all_ends(patch)))
-    of = {end: {(p.id, v.versions) for p in SERIES if (v := p.variant(end))} for end in (*candidates, *JOURNEYS)}
+    of = {version: variants(version) for version in (*candidates, *JOURNEYS)}
     chosen = list(JOURNEYS)
     while missing := set[tuple[str, str]]().union(*of.values()).difference(*(of[version] for version in chosen)):
         chosen.append(max(candidates, key=lambda end: len(of[end] & missing)))
     return chosen
+
+
+def variants(version: str) -> set[tuple[str, str]]:
+    """Return the patches of a release, each with the range of its variant."""
+    return {(patch.id, variant.versions) for patch in SERIES if (variant := patch.variant(version))}
 
 
 SAMPLE = sample()

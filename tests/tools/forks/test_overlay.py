@@ -18,6 +18,9 @@ from slimfork.terminal.naming import is_tag
 from tests.tools.conftest import write
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from slimfork.codemods.patch import Patch
     from tests.tools.conftest import Upstream
 
 VERSIONS = ("8.0.100", "8.4.190")
@@ -133,6 +136,14 @@ def inside(line: Path, upstream: str) -> list[str]:
     return releases(upstream)[first : last + 1]
 
 
+def file_names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.is_file()}
+
+
+def is_patched(version: str, series: Sequence[Patch]) -> bool:
+    return any(patch.variant(version) for patch in series)
+
+
 @pytest.mark.parametrize("upstream", ["ultralytics", "yolov5"])
 def test_lines_are_closed_ranges_with_pinned_ends_of_one_kind(upstream: str) -> None:
     for line in lines(upstream):
@@ -145,15 +156,14 @@ def test_lines_are_closed_ranges_with_pinned_ends_of_one_kind(upstream: str) -> 
 def test_no_release_gets_a_file_from_two_lines(upstream: str) -> None:
     for one, other in combinations(lines(upstream), 2):
         if set(inside(one, upstream)) & set(inside(other, upstream)):
-            names = [{path.name for path in line.iterdir() if path.is_file()} for line in (one, other)]
-            assert not names[0] & names[1], (one.name, other.name)
+            assert not file_names(one) & file_names(other), (one.name, other.name)
 
 
 @pytest.mark.parametrize("upstream", ["ultralytics", "yolov5"])
 def test_every_release_with_patches_has_one_prune_script(upstream: str) -> None:
     series = [patch for patch in load_series(upstream) if not patch.compat]
     scripts = {line: inside(line, upstream) for line in lines(upstream) if (line / "prune.py").is_file()}
-    patched = [version for version in releases(upstream) if any(patch.variant(version) for patch in series)]
+    patched = [version for version in releases(upstream) if is_patched(version, series)]
     assert patched
     for version in patched:
         having = [line for line, found in scripts.items() if version in found]

@@ -103,7 +103,8 @@ def test_every_edit_of_a_release_is_in_the_part_of_its_file():
         own = [p for p in pieces if p.id == patch.id]
         there = [e for p in own for e in p.variants[0].edits]
         assert sorted(map(repr, there)) == sorted(map(repr, variant.edits if variant else ()))
-    assert all(edit.file == path for path, part in parts.items() for p in part for edit in p.variants[0].edits)
+    for path, part in parts.items():
+        assert all(edit.file == path for piece in part for edit in piece.variants[0].edits)
 
 
 def test_a_newer_release_has_the_parts_of_the_newest():

@@ -23,10 +23,11 @@ def body(code: str) -> object:
 
 def names(module: cst.Module, *within: str) -> list[list[str]]:
     """Return the blocks of a scope, each as the code of its simple statements."""
-    return [
-        [module.code_for_node(s).strip() for s in block if isinstance(s, cst.SimpleStatementLine)]
-        for block in blocks(module, within)
-    ]
+    return [simple_statements(module, block) for block in blocks(module, within)]
+
+
+def simple_statements(module: cst.Module, block: Statements) -> list[str]:
+    return [module.code_for_node(s).strip() for s in block if isinstance(s, cst.SimpleStatementLine)]
 
 
 @pytest.mark.parametrize(
@@ -252,15 +253,17 @@ def test_rewriting_reaches_every_kind_of_block(block: str) -> None:
     assert code == NESTED.replace(f"{indent}{block}\n", f"{indent}pass\n")
 
 
-def test_nodes_cover_heads_and_one_line_suites_but_no_blocks() -> None:
-    code = "@deco(a)\ndef f(b=c):\n    d\n"
-    one_line = "if e: f\nelif g: h\nelse: i\n"
-    loop = "for j in k(l):\n    m\nelse:\n    n\n"
-    found = [
-        {node.value for node in nodes(cst.parse_statement(text)) if isinstance(node, cst.Name)}
-        for text in (code, one_line, loop)
-    ]
-    assert found == [{"deco", "a", "f", "b", "c"}, {"e", "f", "g", "h", "i"}, {"j", "k", "l"}]
+@pytest.mark.parametrize(
+    ("code", "wanted"),
+    [
+        ("@deco(a)\ndef f(b=c):\n    d\n", {"deco", "a", "f", "b", "c"}),
+        ("if e: f\nelif g: h\nelse: i\n", {"e", "f", "g", "h", "i"}),
+        ("for j in k(l):\n    m\nelse:\n    n\n", {"j", "k", "l"}),
+    ],
+)
+def test_nodes_cover_heads_and_one_line_suites_but_no_blocks(code: str, wanted: set[str]) -> None:
+    found = nodes(cst.parse_statement(code))
+    assert {node.value for node in found if isinstance(node, cst.Name)} == wanted
 
 
 def test_swap_changes_what_matches_and_copies_no_other_statement() -> None:
