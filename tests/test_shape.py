@@ -43,13 +43,42 @@ def having_several(owners):
     return {name: where for name, where in owners.items() if len(where) > 1}
 
 
+def fors_of(comprehension):
+    """Return the `for`s of a comprehension and of those in it, such as what it hands to `any`."""
+    inside = [node for node in ast.walk(comprehension) if isinstance(node, COMPREHENSIONS)]
+    return [part for node in inside for part in node.generators]
+
+
+def is_crowded(fors):
+    """Tell whether a comprehension does three things: it has three `for`s, or two and a condition."""
+    return len(fors) > 2 or (len(fors) == 2 and any(part.ifs for part in fors))
+
+
 @pytest.mark.parametrize("root", ROOTS)
-def test_a_comprehension_with_two_fors_has_no_condition(root):
-    crowded = []
-    for place, node in places(*COMPREHENSIONS, root=root):
-        if len(node.generators) > 1 and any(part.ifs for part in node.generators):
-            crowded.append(place)
-    assert crowded == []
+def test_a_comprehension_has_two_fors_at_most_and_with_two_no_condition(root):
+    found = places(*COMPREHENSIONS, root=root)
+    assert [place for place, node in found if is_crowded(fors_of(node))] == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "[y for x in xs for y in x if y]",
+        "[x for x in xs if any(x in y for y in ys)]",
+        "{x: [y for y in ys if y] for x in xs}",
+        "{x for x in (y for y in ys if y)}",
+        "[x for x in xs if x in {y for y in ys}]",
+        "[z for x in xs for y in x for z in y]",
+        "[[f(z) for z in y] for x in xs for y in x]",
+    ],
+)
+def test_comprehensions_in_a_comprehension_count_as_its_own(code):
+    assert is_crowded(fors_of(ast.parse(code, mode="eval").body))
+
+
+@pytest.mark.parametrize("code", ["[x for x in xs if x]", "[y for x in xs for y in x]", "[[y for y in x] for x in xs]"])
+def test_two_things_are_none_too_many(code):
+    assert not is_crowded(fors_of(ast.parse(code, mode="eval").body))
 
 
 @pytest.mark.parametrize("root", ROOTS)
