@@ -82,7 +82,8 @@ def short(reach: Reach, travel: float, standing: Standing, settings: Settings) -
     return (
         f"slim: {spelling.name}{spelling.equals}{AUTO} takes steps of at most {STEP:.0%} of the median scale, which a "
         f"model can follow: {travel:.2g} of {TRAVEL * reach.distance:.2g} in the {standing.epochs - standing.epoch} "
-        f"epochs of this run; the whole way takes {spelling.epochs(needed)}"
+        f"epochs of this run, after which images say more than scales (prune.py --data); the whole way takes "
+        f"{spelling.epochs(needed)}"
     )
 
 
