@@ -160,7 +160,7 @@ class TestArguments:
         assert "sparsity_decay: 0.5\n" in written
         said = done.stdout + done.stderr
         assert "slim: sparsity " in said
-        assert "slim: sparsity=auto takes steps of at most 1% of the median scale" in said
+        assert "slim: sparsity=auto trains without a penalty, and prune.py --data then chooses by images" in said
         assert "the whole way takes epochs=" in said
         assert "too short" not in said
 
@@ -174,12 +174,25 @@ def table(path):
 class TestRunFolder:
     """What is seen of the scales while they are trained, and that a run which is resumed goes on with the same λ."""
 
-    def test_auto_with_an_interruption(self, fork):
-        arguments = {"sparsity": "auto", "sparsity_decay": 0.0, "epochs": 4, "sparsity_weight": "flops"}
-        run = Path(fork.train(fork.dense["last"], "auto", stop_after=1, **arguments)["run"])
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            {
+                "sparsity": "auto",
+                "lrf": 1.0,
+                "batch": 1,
+                "nbs": 1,
+                "epochs": 9,
+            },  # steps enough, all of them the largest
+            {"sparsity": STRENGTH, "sparsity_weight": "flops", "epochs": 4},
+        ],
+    )
+    def test_with_an_interruption(self, fork, arguments):
+        name = f"interrupted-{arguments['sparsity']}"
+        run = Path(fork.train(fork.dense["last"], name, stop_after=1, sparsity_decay=0.0, **arguments)["run"])
         fork.call("resume", weights=str(run / "weights" / "last.pt"))
         rows = table(run / "gamma.csv")
-        assert [row["epoch"] for row in rows] == [0, 1, 2, 3, 4]
+        assert [row["epoch"] for row in rows] == list(range(arguments["epochs"] + 1))
         assert len({row["lambda"] for row in rows[1:]}) == 1
         assert rows[1]["lambda"] > 0
         assert rows[-1]["median"] < rows[0]["median"]

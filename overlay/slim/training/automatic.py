@@ -1,4 +1,4 @@
-"""What `auto` takes for λ: as far as the scales need to go, in steps no larger than a model can follow."""
+"""What `auto` takes for λ: as far as the scales need to go, in steps that a model can follow, or nothing."""
 
 from __future__ import annotations
 
@@ -38,8 +38,13 @@ class Reach:
 
     @property
     def strength(self) -> float:
-        """The λ that is taken, as one would type it."""
-        return _typed(min(self.wanted, STEP * self.distance / self.largest))
+        """The λ that is taken, as one would type it: none at all where no such λ takes half of the channels to zero."""
+        return _typed(min(self.wanted, self.bound)) if self.bound * self.budget >= self.distance else 0.0
+
+    @property
+    def bound(self) -> float:
+        """The λ whose largest step is the largest that a model can follow."""
+        return STEP * self.distance / self.largest
 
     def epochs(self, standing: Standing, settings: Settings) -> int:
         """Return how many epochs, of the same steps and a schedule of the same form, the whole way takes."""
@@ -59,31 +64,24 @@ class Reach:
 
 def begun(rows: Sequence[Row], standing: Standing, settings: Settings) -> float | None:
     """Return the strength that a resumed run began with, from what it has noted; None where it has not begun."""
-    before = [row for row in rows if 0 < row["epoch"] <= standing.epoch and row["lambda"] > 0]
+    before = [row for row in rows if 0 < row["epoch"] <= standing.epoch]
     if not before:
         return None
     last = before[-1]
     return last["lambda"] / settings.shape(int(last["epoch"]) - 1, standing.epochs)
 
 
-def short(reach: Reach, travel: float, standing: Standing, settings: Settings) -> str:
-    """Say that a run goes but a part of the way, and how many epochs the whole way takes; empty where it goes it all.
-
-    Args:
-        reach: Of the run.
-        travel: How far it takes a scale.
-        standing: Where it stands.
-        settings: What the user asked for.
-    """
+def short(reach: Reach, standing: Standing, settings: Settings) -> str:
+    """Say that a run goes a part of the way, or none of it, and how many epochs the whole way takes; else empty."""
     needed = reach.epochs(standing, settings)
     if needed == standing.epochs:
         return ""
-    spelling = settings.spelling
+    spelling, travel = settings.spelling, reach.bound * reach.budget
+    none = "" if reach.strength else " trains without a penalty, and prune.py --data then chooses by images"
     return (
-        f"slim: {spelling.name}{spelling.equals}{AUTO} takes steps of at most {STEP:.0%} of the median scale, which a "
-        f"model can follow: {travel:.2g} of {TRAVEL * reach.distance:.2g} in the {standing.epochs - standing.epoch} "
-        f"epochs of this run, after which images say more than scales (prune.py --data); the whole way takes "
-        f"{spelling.epochs(needed)}"
+        f"slim: {spelling.name}{spelling.equals}{AUTO}{none}: steps of at most {STEP:.0%} of the median scale, which a "
+        f"model can follow, go {travel:.2g} of {TRAVEL * reach.distance:.2g} in the {standing.epochs - standing.epoch} "
+        f"epochs of this run; the whole way takes {spelling.epochs(needed)}"
     )
 
 

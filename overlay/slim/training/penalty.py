@@ -135,17 +135,12 @@ class GammaPenalty:
     def say_travel(self) -> None:
         """Say how far the run can take the scales, and warn when that is not to zero."""
         travel, distance, settings = self.travel(), self.distance(), self.settings
-        if settings.weight == "none":
-            log_info(
-                f"slim: the penalty can move each scale by {travel:.3g} in this run; their median is {distance:.3g}"
-            )
-        else:
-            way = f"{travel:.3g} times its weight by {settings.weight}"
-            log_info(
-                f"slim: the penalty can move each scale by {way} in this run; {distance:.3g} takes half of them to zero"
-            )
+        if travel:
+            weighed = "" if settings.weight == "none" else f" times its weight by {settings.weight}"
+            goal = f"their median is {distance:.3g}" if not weighed else f"{distance:.3g} takes half of them to zero"
+            log_info(f"slim: the penalty can move each scale by {travel:.3g}{weighed} in this run; {goal}")
         if settings.strength is None:
-            self._say_short(travel)
+            self._say_short()
         elif 0 < travel < distance:
             self._say_too_short(self.strength * 1.5 * distance / travel)  # half again: the loss pulls the other way
 
@@ -157,10 +152,10 @@ class GammaPenalty:
         else:
             warn(f"slim: too short to reach zero; more epochs, or {option} for this length")
 
-    def _say_short(self, travel: float) -> None:
-        """Say how long the whole way takes where `auto` goes a part of it; a resumed run cannot be made longer."""
+    def _say_short(self) -> None:
+        """Say how long the whole way takes where `auto` goes less than it; a resumed run cannot be made longer."""
         standing = self.standing()
-        text = "" if standing.epoch else short(self._reach(), travel, standing, self.settings)
+        text = "" if standing.epoch else short(self._reach(), standing, self.settings)
         if text:
             warn(text)
 

@@ -56,16 +56,17 @@ class TestAuto:
     def test_it_goes_by_the_median_of_the_scales(self):
         strengths = []
         for size in (1.0, 3.0):
-            run = Run(sparsity="auto")
+            run = Run(epochs=90, sparsity="auto")
             for norm in (run.model.norm1, run.model.norm2):
                 norm.weight.data.fill_(size)
             strengths.append(Penalty(run).strength)
         assert strengths[1] == pytest.approx(3 * strengths[0], rel=1e-2)
 
     def test_a_resumed_run_goes_on_with_the_strength_it_began_with(self, tmp_path):
-        whole = Run(epochs=4, sparsity="auto", sparsity_warmup=1.0, folder=tmp_path).train(stop=2)
-        rest = Run(whole.model, epochs=4, sparsity="auto", sparsity_warmup=1.0, folder=tmp_path)
+        whole = Run(epochs=90, sparsity="auto", sparsity_warmup=1.0, folder=tmp_path).train(stop=2)
+        rest = Run(whole.model, epochs=90, sparsity="auto", sparsity_warmup=1.0, folder=tmp_path)
         rest.epoch = 2
+        assert whole.slim_penalty.strength > 0
         assert Penalty(rest).strength == pytest.approx(whole.slim_penalty.strength, rel=1e-6)
 
     def test_without_what_it_left_it_begins_anew_with_what_is_left(self):
