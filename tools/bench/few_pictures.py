@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 INSIDE = """
 import runpy, sys
 from yolov5.slim.training import automatic
-automatic.STEP = float(sys.argv.pop(1))
+automatic.STEP, automatic.LEAST = float(sys.argv.pop(1)), 0.0
 runpy.run_module("yolov5.train", run_name="__main__", alter_sys=True)
 """
 SCORE = "metrics/mAP_0.5:0.95"

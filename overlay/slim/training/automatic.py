@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from .schedule import AUTO, STEP, TRAVEL
+from .schedule import AUTO, LEAST, STEP, TRAVEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ class Reach:
     @property
     def strength(self) -> float:
         """The λ that is taken, as one would type it: none at all where no such λ takes half of the channels to zero."""
-        return _typed(min(self.wanted, self.bound)) if self.bound * self.budget >= self.distance else 0.0
+        return _typed(min(self.wanted, self.bound)) if self.bound * self.budget >= LEAST * self.distance else 0.0
 
     @property
     def bound(self) -> float:

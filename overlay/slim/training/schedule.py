@@ -24,6 +24,8 @@ TRAVEL = 1.2
 # Of the median scale. On few images the pruned model has 0.360 of mAP50-95 so, and 0.307 with steps of 0.05; smaller
 # ones gain no more than one seed can tell, and would cut short runs of a few hundred: `tools/bench/README.md`.
 STEP = 0.01
+# Of the way to zero of the median scale: what goes less far costs accuracy, and leaves nothing to prune by; there too.
+LEAST = 1.0
 WEIGHTS = ("none", "flops", "params")
 
 
