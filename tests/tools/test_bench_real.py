@@ -99,7 +99,7 @@ save_checkpoint(Path({str(weights)!r}), Model("yolov5/models/yolov5n.yaml"), {{}
         done = subprocess.run([*map(str, words)], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-2000:]
     table = json.loads((tmp_path / "out" / "table.json").read_text())
-    methods = {"dense", "dense-by-steps", "images", "gamma", "sparse", "shape", "narrow"}
+    methods = {"dense", "dense-by-steps", "images", "auto", "gamma", "shape", "narrow"}
     assert {line["method"] for line in table} == methods
     dense = next(line for line in table if line["method"] == "dense")
     for line in table:

@@ -1,14 +1,14 @@
 """Slimming on the user's own pictures: `python tools/bench/real.py DATA.yaml --weights FILE.pt [--seeds 0 1 2]`.
 
 YOLOv5's package, from weights that know something. Every line of the table has the same epochs in all: the dense one
-spends them in one go after its parent's, as upstream does, and once more with a step after each batch; the
-others spend them on fine-tuning what was cut from that parent. Pruned is to shares of the dense
-model's FLOPs (`--targets`), by the fork's own `prune.py`: as it does by default with `--data`; by |γ| with nothing won
-back; by |γ| after sparse training, for which it spends a part of the epochs. From new weights are trained the shape of
-the default, and a narrower dense model. With `--tp PATH`, where `pip install --target PATH --no-deps torch-pruning` has
-put it, Torch-Pruning prunes the same parent. mAP50-95 of the last epoch's weights on the val and the test split,
-latency of ONNX files in turns. Goes on where it was interrupted, in the epoch that it was in. Made are results.jsonl,
-table.md, table.json and plot.png.
+spends them in one go after its parent's, as upstream does, and once more with a step after each batch; the others spend
+them on fine-tuning what was cut from that parent. Pruned is to shares of the dense model's FLOPs (`--targets`), by the
+fork's own `prune.py`: as it does by default with `--data`; likewise after training with `--sl auto`, for which it
+spends a part of the epochs; by |γ| with nothing won back. From new weights are trained the shape of the default, and a
+narrower dense model. With `--tp PATH`, where `pip install --target PATH --no-deps torch-pruning` has put it,
+Torch-Pruning prunes the same parent. mAP50-95 of the last epoch's weights on the val and the test split, latency of
+ONNX files in turns. Goes on where it was interrupted, in the epoch that it was in. Made are results.jsonl, table.md,
+table.json and plot.png.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 RIVALS = {"torch-pruning-norm": "norm", "torch-pruning-bn": "bn"}
-METHODS = ("images", "gamma", "sparse", "shape", "narrow")
+METHODS = ("images", "auto", "gamma", "shape", "narrow")
 INSIDE = Path(__file__).with_name("real_inside.py")
 
 
@@ -48,7 +48,7 @@ def dense_by_steps(runs: Runs, seed: int) -> None:
 
 
 def sparse(runs: Runs, seed: int) -> Path:
-    """Train the parent on with the penalty."""
+    """Train the parent on with the penalty of `auto`, if there is any."""
     parent = dense(runs, seed, epochs=runs.options.parent)
     return runs.train(f"s{seed}-sparse", parent, runs.options.sparse, "--sl", "auto", "--seed", seed)
 
@@ -66,7 +66,7 @@ def arm(runs: Runs, method: str, target: str, seed: int) -> None:
     """Prune in one way to one size, and spend what epochs are left."""
     options, name = runs.options, f"{method}-{target}"
     parent, left = dense(runs, seed, epochs=options.parent), options.epochs - options.parent
-    if method == "sparse":
+    if method == "auto":
         parent, left = sparse(runs, seed), left - options.sparse
     if method == "narrow":
         narrow(runs, target, seed, parent)
@@ -74,8 +74,7 @@ def arm(runs: Runs, method: str, target: str, seed: int) -> None:
     if method in RIVALS:
         pruned = made(runs, f"s{seed}-{name}.pt", "rival", parent, share(target), RIVALS[method], options.tp)
     else:
-        plain = ("--importance", "gamma", "--recover", "statistics" if method == "sparse" else "none")
-        how = plain if method in {"gamma", "sparse"} else ()
+        how = ("--importance", "gamma", "--recover", "none") if method == "gamma" else ()
         cut = f"s{seed}-{'images' if method == 'shape' else method}-{target}"
         pruned = runs.prune(cut, parent, "--target", target, *how)
     if method == "shape":
@@ -112,7 +111,7 @@ def phases(runs: Runs) -> Iterator[list[Callable[[], object]]]:
     """Yield what can be run side by side, in order."""
     options, seeds = runs.options, runs.options.seeds
     yield [partial(dense, runs, seed, epochs=options.parent) for seed in seeds]
-    yield [partial(sparse, runs, seed) for seed in seeds if "sparse" in options.methods]
+    yield [partial(sparse, runs, seed) for seed in seeds if "auto" in options.methods]
     arms = [(method, target, seed) for target, seed, method in product(options.targets, seeds, options.methods)]
     whole = [partial(dense, runs, seed, epochs=options.epochs) for seed in seeds]
     whole += [partial(dense_by_steps, runs, seed) for seed in seeds]
@@ -160,7 +159,7 @@ def main() -> None:
     add = made.add_argument
     add("--epochs", type=int, default=80, help="in all, for every line (default: 80)")
     add("--parent", type=int, default=30, help="of these for the dense parent (default: 30)")
-    add("--sparse", type=int, default=20, help="and for sparse training, where there is any (default: 20)")
+    add("--sparse", type=int, default=20, help="and for training with --sl auto (default: 20)")
     add("--targets", nargs="+", default=("flops=0.4", "flops=0.25", "flops=0.15"))
     add("--methods", nargs="+", default=METHODS, choices=METHODS)
     add("--tp", type=Path, help="where Torch-Pruning lies")
