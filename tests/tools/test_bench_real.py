@@ -76,6 +76,7 @@ class TestDeepPCB:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_whole_of_real_on_a_few_pictures(tmp_path):
     qr.draw(tmp_path / "qr", images=8, val=4, imgsz=64)
     images = tmp_path / "qr" / "images"
