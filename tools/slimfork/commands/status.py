@@ -12,6 +12,8 @@ from slimfork.forks import handwork
 from slimfork.forks.fork import Fork, read_fork, refuse_unpinned
 from slimfork.git.recovery import heal
 from slimfork.git.repo import open_repository
+from slimfork.series import tell_proof
+from slimfork.series.proving import prove
 from slimfork.terminal import ui
 from slimfork.terminal.errors import CheckFailed
 from slimfork.terminal.paths import PATH
@@ -30,14 +32,20 @@ STATE_COLOURS = {"applied": "green", "pending": "yellow", "upstreamed": "cyan", 
 
 @click.command()
 @click.argument("path", type=PATH)
+@click.option("--verify-tree", is_flag=True, help="Make import, patches and overlay anew, and compare every file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(path: Path, as_json: bool) -> None:
-    """Show the patches of the fork at PATH; exit with 1 if something is pending or broken."""
+def command(path: Path, verify_tree: bool, as_json: bool) -> None:
+    """Show the patches of the fork at PATH; exit with 1 if something is pending or broken, or not as its lock."""
     with open_repository(path) as repository:
         heal(repository)
         fork = read_fork(repository)
         facts = describe(repository, fork, path)
+        proof = prove(fork, path) if verify_tree else None
+    if proof:
+        facts["proof"] = tell_proof.facts(proof)
     ui.result_json(facts) if as_json else show(facts)
+    if proof and not as_json:
+        tell_proof.show(proof)
     if not facts["complete"]:
         states = [patch["state"] for patch in facts["patches"]]
         counts = [f"{states.count(s)} {s}" for s in ("pending", "broken") if s in states]
@@ -47,6 +55,8 @@ def command(path: Path, as_json: bool) -> None:
             *([f"overlay: {fork.overlay.state}"] if fork.overlay.changes or fork.foreign else []),
         ]
         raise CheckFailed(f"{path} is not complete ({', '.join(words)})", hint=next_command(fork, path))
+    if proof and not proof.exact:
+        raise CheckFailed(f"{path} is not exactly its lock", hint=tell_proof.hint(proof, path))
 
 
 def next_command(fork: Fork, path: Path) -> str:

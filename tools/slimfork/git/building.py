@@ -16,8 +16,10 @@ from slimfork.terminal.errors import UsageError, busy
 from slimfork.terminal.words import typed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from slimfork.git.repo import Repository
 
 LONGEST_NAME = 200  # bytes; a name has 255 at most, and some file systems give fewer
 ELSEWHERE = "--into a folder that is not there yet"
@@ -32,12 +34,17 @@ def build(target: Path, made: Sequence[commits.Draft], *, version: str) -> list[
         made: The import, then the patches and the overlay.
         version: The release, for the tag of the import.
     """
+    return build_with(target, lambda repository: repository.write_refs(_stream(made, version), len(made)))
+
+
+def build_with(target: Path, write: Callable[[Repository], list[str]]) -> list[str]:
+    """Make a fork at `target` of the commits that a function writes, refs and all; its last one is checked out."""
     with _workshop(target) as folder:
         if target.exists() and any(target.iterdir()):  # another run was faster
             raise busy(target)
         fork = folder / "fork"
         with new_repository(fork) as repository:
-            shas = repository.write_refs(_stream(made, version), len(made))
+            shas = write(repository)
             repository.git("read-tree", "-m", "-u", shas[-1])
         if os.name == "nt" and target.exists():  # pragma: no cover - only POSIX renames onto an empty folder
             target.rmdir()

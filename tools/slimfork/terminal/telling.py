@@ -42,10 +42,15 @@ def say_commits(first: str, result: dict[str, Any]) -> None:
     verb = "would make" if result["dry_run"] else "made"
     ui.result(f"{first}, {verb} {count} commit{'' if count == 1 else 's'}")
     for commit in result["commits"]:
-        files = len(commit["files"])
-        ui.result(
-            f"  {(commit['sha'] or '-')[:10]:<10}  {commit['subject']}  ({files} file{'' if files == 1 else 's'})"
-        )
+        ui.result(f"  {(commit['sha'] or '-')[:10]:<10}  {commit['subject']}{_counted(commit)}")
+
+
+def _counted(commit: dict[str, Any]) -> str:
+    """Return how many files a commit changes, where that is known."""
+    if "files" not in commit:
+        return ""
+    files = len(commit["files"])
+    return f"  ({files} file{'' if files == 1 else 's'})"
 
 
 def say_next(path: Path, result: dict[str, Any]) -> None:

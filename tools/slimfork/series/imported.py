@@ -1,0 +1,71 @@
+"""The import that a fork stands on, made again from its pin: a release is named by its hash, and fetched anew."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from slimfork.git import commits
+from slimfork.git.gitout import EXECUTABLE, REGULAR
+from slimfork.releases import pins
+from slimfork.series.scratch import tree_of
+from slimfork.terminal.errors import CheckFailed, UsageError
+from slimfork.terminal.naming import spec_of
+from slimfork.terminal.words import typed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from slimfork.forks.fork import Fork
+    from slimfork.forks.history import PristineImport
+    from slimfork.git.repo import Repository
+    from slimfork.releases.archive import File
+    from slimfork.releases.pins import Pin
+    from slimfork.series.raw_commits import RawCommit
+
+
+def import_of(fork: Fork) -> PristineImport:
+    """Return the import of a fork.
+
+    Raises:
+        UsageError: It has a history of its own, or stands on another release than its import by now.
+    """
+    imported, place = fork.history.imported, fork.repository.root
+    spec = spec_of(fork.release.upstream, fork.release.version)
+    hint = f"apply-patches vendor {spec} --into new, and bring your commits there: git -C new fetch {typed(place)} ..."
+    if imported is None:
+        what = f"{place} has a history of its own: no import commit that a pin could give again"
+        raise UsageError(what, hint=hint)
+    if (imported.upstream, imported.version) != (fork.release.upstream, fork.release.version):
+        was = spec_of(imported.upstream, imported.version)
+        raise UsageError(f"{place} is {spec} by its files, but stands on an import of {was}", hint=hint)
+    return imported
+
+
+def pin_of(imported: PristineImport) -> Pin:
+    """Return the pin of an import.
+
+    Raises:
+        NotPinnedError: There is none any more.
+        CheckFailed: It names another hash than the import does.
+    """
+    pin = pins.find(spec_of(imported.upstream, imported.version))
+    proof = imported.sha256 or imported.commit
+    if proof and proof != pin.proof:
+        what = f"the import {imported.sha[:10]} is of {pin.spec} with hash {proof[:16]}, and {pin.proof[:16]} is pinned"
+        raise CheckFailed(what, hint=f"git log -p -- patches/{pin.upstream}.lock, in slimfork, says since when")
+    return pin
+
+
+def import_draft(raw: RawCommit, files: Mapping[str, File]) -> commits.Draft:
+    """Return an import commit to be written: the message and date of one, and the files of a release."""
+    return commits.Draft(
+        message=raw.message,
+        when=max(raw.when, 0),
+        files={name: (EXECUTABLE if file.executable else REGULAR, file.content) for name, file in files.items()},
+    )
+
+
+def write_import(repository: Repository, raw: RawCommit, files: Mapping[str, File], ref: str) -> str:
+    """Write an import to a new repository, and return the tree that it has: the caller compares it."""
+    made = repository.write_refs(commits.stream([import_draft(raw, files)], start=None, ref=ref), 1)
+    return tree_of(repository, made[0])

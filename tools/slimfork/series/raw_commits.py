@@ -1,0 +1,81 @@
+"""A commit as git keeps it, byte for byte: its name is the hash of that text, so that the text proves itself. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from slimfork.releases.objects import object_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawCommit:
+    """A commit, with everything that its hash is made of: dates, signatures and unknown headers are in `text`.
+
+    Attributes:
+        text: What `git cat-file commit` prints.
+        author: `Name <mail> seconds zone`.
+        when: The committer's time in seconds since 1970.
+        message: Decoded as its `encoding` says, what cannot be decoded replaced; `text` has it exactly.
+    """
+
+    text: bytes
+    tree: str
+    parents: tuple[str, ...]
+    author: str
+    when: int
+    message: str
+
+    @property
+    def sha(self) -> str:
+        """Its hash."""
+        return object_hash("commit", self.text)
+
+    @property
+    def subject(self) -> str:
+        """The first line of the message, without space around it."""
+        return self.message.strip().partition("\n")[0].strip()
+
+
+def parse_commit(text: bytes) -> RawCommit:
+    """Parse the text of a commit.
+
+    Raises:
+        ValueError: It is none, or one that says no time.
+    """
+    head, _, message = text.partition(b"\n\n")
+    fields: dict[bytes, list[bytes]] = {}
+    for line in head.split(b"\n"):
+        key, _, value = line.partition(b" ")
+        fields.setdefault(key, []).append(value)  # the lines of a signature have an empty key
+    committer = fields.get(b"committer", [b""])[0].split()
+    if not (len(fields.get(b"tree", ())) == 1 and fields.get(b"author") and len(committer) > 1):
+        raise ValueError("not the text of a commit")
+    kind = fields.get(b"encoding", [b"utf-8"])[0].decode("ascii", "replace")
+    return RawCommit(
+        text=text,
+        tree=fields[b"tree"][0].decode("ascii"),
+        parents=tuple(parent.decode("ascii") for parent in fields.get(b"parent", ())),
+        author=_decoded(fields[b"author"][0], kind),
+        when=int(committer[-2]),
+        message=_decoded(message, kind),
+    )
+
+
+def first_parents(raws: Sequence[RawCommit]) -> list[RawCommit]:
+    """Return the commits that lead to the last one by first parents, oldest first: what `git am` can follow."""
+    known = {raw.sha: raw for raw in raws}
+    line = [raws[-1]]
+    while line[-1].parents:
+        line.append(known[line[-1].parents[0]])
+    return line[::-1]
+
+
+def _decoded(text: bytes, kind: str) -> str:
+    try:
+        return text.decode(kind, "replace")
+    except LookupError:
+        return text.decode("utf-8", "replace")
