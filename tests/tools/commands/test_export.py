@@ -14,9 +14,10 @@ import pytest
 
 from slimfork.git import swap
 from slimfork.releases import pins
-from slimfork.series import exporting, scratch
+from slimfork.series import exporting, workbench
 from tests.sampling import sampled
 from tests.tools.conftest import in_child, write
+from tests.tools.exports import am, check, commit, odd_work, on_disk, tip
 from tests.tools.small_release import TRAINER, VERSION
 from tests.tools.users_work import KEPT
 
@@ -24,47 +25,7 @@ from tests.tools.users_work import KEPT
 NO_EXPORT = {"fixup of the import": "holds other files than ultralytics==8.9.0 as published"}
 
 
-def on_disk(folder):
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-
-def commit(git, path, message="mine", *more):
-    git(path, "add", "-A", "-f")
-    git(path, "commit", "-q", "-m", message, *more)
-
-
-def tip(git, path):
-    return git(path, "rev-parse", "HEAD")
-
-
-def tree(git, path, name="HEAD"):
-    return git(path, "rev-parse", f"{name}^{{tree}}")
-
-
-def am(git, fork, out, tmp_path):
-    """Apply an export to a pristine checkout, with git as it comes; return the tree."""
-    plain = tmp_path / "plain"
-    shutil.rmtree(plain, ignore_errors=True)
-    git(tmp_path, "clone", "-q", "--no-checkout", str(fork), "plain")
-    (plain / ".git/info/attributes").write_text("* -text -filter -ident\n")  # as the release has it, for any upstream
-    git(plain, "checkout", "-q", "-B", "plain", f"upstream/{VERSION}")
-    patches = [str(path) for path in sorted(out.glob("*.patch"))]
-    git(plain, "am", "-q", *patches)
-    return tree(git, plain)
-
-
-def check(call, git, fork, tmp_path):
-    """Export a fork, and make it again both ways."""
-    out, again = tmp_path / "out", tmp_path / "again"
-    told = call("export", fork, "--out", out, "--json")
-    assert told.code == 0, told.err
-    assert am(git, fork, out, tmp_path) == tree(git, fork)
-    made = call("vendor", "--from", out, "--into", again)
-    assert made.code == 0, made.err
-    assert tip(git, again) == tip(git, fork)
-    assert git(again, "status", "--porcelain", "--ignored", "--ignore-submodules") == ""
-    git(again, "fsck", "--strict", "--no-dangling")
-    return told.json
+FIVE = 5  # three patches, the overlay, and one of the user's
 
 
 def test_a_new_fork_is_exported_and_made_again(fork, call, git, tmp_path):
@@ -74,34 +35,6 @@ def test_a_new_fork_is_exported_and_made_again(fork, call, git, tmp_path):
     refs = "for-each-ref", "--format=%(refname) %(objectname)"
     assert git(tmp_path / "again", *refs) == git(fork, *refs)
     assert call("status", tmp_path / "again", "--verify-tree").code == 0
-
-
-def odd_work(git, fork):
-    """Commit all that patches and mails are bad at."""
-    trainer = (fork / TRAINER).read_bytes()
-    write(fork, {TRAINER: trainer.replace(b"os.getcwd()", b"os.getcwd()  # mine")})
-    commit(
-        git, fork, "[ENH] größer: über `x`\n\n---\nIndex: x\ndiff --git a/x b/x\nFrom: Eve <e@v>\n\nFrom me 8< cut\n"
-    )
-    binary = bytes(range(256)) * 9
-    files = {"w.bin": binary, "crlf.txt": b"one\r\ntwo\rthree\r\n$Id$\r\n", "late.txt": b"a\n" * 9000 + b"\0mine\n"}
-    write(
-        fork, {**files, "latin.txt": "grün\n".encode("latin-1"), "long.txt": b"x" * 3000, "From here.txt": b"From a\n"}
-    )
-    (fork / "link").symlink_to("../no where")
-    (fork / os.fsdecode(b'gr\xfcn "q" \t.txt')).write_bytes(b"mine\n")
-    commit(git, fork, "From x Mon Sep 17 00:00:00 2001")
-    (fork / "crlf.txt").chmod(0o755)
-    (fork / "run.sh").chmod(0o644)
-    (fork / "link").unlink()
-    (fork / "link").write_bytes(b"a file now\n")
-    (fork / "w.bin").unlink()
-    write(fork, {"crlf.txt": b"one\r\ntwo\rfour", "late.txt": b"a\n" * 9000 + b"\0mine too", "empty.txt": b""})
-    commit(git, fork, "Subject: a header\nof two lines\n\nSubject: again\n")
-    git(fork, "commit", "-q", "--allow-empty", "-m", "empty")
-    git(fork, "commit", "-q", "--allow-empty", "--allow-empty-message", "-m", "")
-    write(fork, {"more.txt": b"1\n"})
-    commit(git, fork, "", "--allow-empty-message", '--author=(X) "Y" <not a mail>')
 
 
 def test_what_mails_are_bad_at_comes_through(fork, call, git, tmp_path):
@@ -264,6 +197,36 @@ def test_a_merged_history_of_its_own_is_refused(fork, call, git, tmp_path):
     assert "'another beginning', which was merged" in refused.err
 
 
+@pytest.mark.parametrize("first", ["the new one", "the old one"])
+def test_a_fork_that_moved_to_another_release_is_made_again_with_its_past(fork, call, git, tmp_path, first):
+    """As an upgrade leaves it that moves the branch forward: the new series, joined with the old one, which is past."""
+    write(fork, {"mine.txt": b"mine\n"})
+    commit(git, fork)
+    old = tip(git, fork)
+    assert call("vendor", "ultralytics==8.9.1", "--into", tmp_path / "newer").code == 0
+    git(fork, "fetch", "-q", "--tags", str(tmp_path / "newer"), "slim")
+    git(fork, "reset", "-q", "--hard", "FETCH_HEAD")
+    git(fork, "cherry-pick", old)
+    new = tip(git, fork)
+    parents = (new, old) if first == "the new one" else (old, new)
+    arguments = [word for parent in parents for word in ("-p", parent)]
+    git(fork, "reset", "-q", "--hard", git(fork, "commit-tree", *arguments, "-m", "moved", f"{new}^{{tree}}"))
+    told = call("export", fork, "--out", tmp_path / "out", "--json")
+    if first == "the new one":  # whose import git lists after the other, and `status`, too, takes that for its own
+        assert (told.code, "stands on an import of ultralytics==8.9.0" in told.err) == (2, True)
+        return
+    files = [c["file"] for c in told.json["commits"]]
+    assert sum(file is None for file in files) == 3  # two imports, and the joint
+    assert sum(str(file).startswith("merged/") for file in files) == FIVE == len([*(tmp_path / "out").glob("*.patch")])
+    assert am(git, fork, tmp_path / "out", tmp_path, "upstream/8.9.1") == git(fork, "rev-parse", "HEAD^{tree}")
+    assert call("vendor", "--from", tmp_path / "out", "--into", tmp_path / "again").code == 0
+    assert tip(git, tmp_path / "again") == tip(git, fork)
+    assert git(tmp_path / "again", "tag") == "upstream/8.9.0\nupstream/8.9.1"
+    assert git(tmp_path / "again", "log", "-1", "--format=%s", "upstream") == "Import ultralytics 8.9.1"
+    proof = call("status", fork, "--verify-tree", "--json").json["proof"]
+    assert (proof["exact"], proof["same_commit"]) == (True, True)
+
+
 def test_a_release_that_is_not_pinned_any_more_is_refused(fork, call, tmp_path):
     out = tmp_path / "out"
     assert call("export", fork, "--out", out).code == 0
@@ -316,7 +279,18 @@ TAMPERED = {
     "a patch more": (lambda d: (d / "0006-x.patch").write_bytes(b""), "does not list: 0006-x.patch"),
     "no fork.json": (lambda d: (d / "fork.json").unlink(), "has no fork.json"),
     "no JSON": (lambda d: (d / "fork.json").write_bytes(b"\xff{"), "is not what `apply-patches export` writes"),
-    "another hash": (lambda d: edited(d, lambda f: f["release"].update(sha256="0" * 64)), "and "),
+    "another hash": (
+        lambda d: edited(d, lambda f: f["commits"][0]["release"].update(sha256="0" * 64)),
+        "with hash 0000000000000000, and ",
+    ),
+    "another release": (
+        lambda d: edited(d, lambda f: f["release"].update(spec="ultralytics==8.9.1")),
+        "has no import of ultralytics==8.9.1",
+    ),
+    "an import of another release": (
+        lambda d: edited(d, lambda f: f["commits"][0]["release"].update(spec="ultralytics==8.9.1")),
+        "is damaged: it has no import of ultralytics==8.9.0",
+    ),
     "another message": (
         lambda d: edited(d, lambda f: f["commits"][-1].update(text=f["commits"][-1]["text"] + "x")),
         "has the hash",
@@ -394,13 +368,13 @@ def test_ctrl_c_leaves_nothing(fork, exported, call, tmp_path, monkeypatch):
     def interrupted(*_):
         os.kill(os.getpid(), signal.SIGINT)
 
-    for place, name in ((exporting, "_land"), (scratch.Workbench, "apply_mail")):
+    for place, name in ((exporting, "_land"), (workbench.Workbench, "apply_mail")):
         with monkeypatch.context() as patched:
             patched.setattr(place, name, interrupted)
             before = {path.name for path in tmp_path.iterdir()}
             assert call("export", fork, "--out", tmp_path / "other").code == 130
             assert {path.name for path in tmp_path.iterdir()} == before
-    monkeypatch.setattr(scratch.Workbench, "apply_mail", interrupted)
+    monkeypatch.setattr(workbench.Workbench, "apply_mail", interrupted)
     assert call("vendor", "--from", exported, "--into", tmp_path / "again").code == 130
     assert {path.name for path in tmp_path.iterdir()} == before
 

@@ -1,6 +1,6 @@
 """`status --verify-tree`: a fork is exactly what its lock makes, or what differs is named; the user's is the user's.
 
-Also of: `slimfork.series.tell_proof`, `slimfork.series.scratch`.
+Also of: `slimfork.series.tell_proof`, `slimfork.series.workbench`.
 """
 
 from __future__ import annotations

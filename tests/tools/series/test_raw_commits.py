@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from slimfork.series.raw_commits import first_parents, parse_commit
+from slimfork.series.raw_commits import main_line, parse_commit
 
 TREE, ONE, TWO = "4b825dc642cb6eb9a060e54bf8d69288fbee4904", "1" * 40, "2" * 40
 WHO = "Ann <ann@example.org> 1700000000 +0100"
@@ -41,9 +41,12 @@ def test_what_is_no_commit_is_refused(content):
         parse_commit(content)
 
 
-def test_first_parents_lead_back_to_the_beginning():
+def test_the_main_line_goes_by_the_parent_that_has_the_same_files_or_else_the_first():
     root = parse_commit(text(parents=()))
-    side = parse_commit(text(parents=(root.sha,), message="side"))
-    line = parse_commit(text(parents=(root.sha,), message="line"))
-    head = parse_commit(text(parents=(line.sha, side.sha), message="head"))
-    assert [raw.message for raw in first_parents([root, side, line, head])] == ["mine\n\nbody", "line", "head"]
+    side = parse_commit(text(parents=(root.sha,), message="side").replace(b"tree 4", b"tree 5"))
+    line = parse_commit(text(parents=(root.sha,), message="line").replace(b"tree 4", b"tree 6"))
+    for files, way in ((b"tree 7", "line"), (b"tree 5", "side"), (b"tree 6", "line")):
+        head = parse_commit(text(parents=(line.sha, side.sha), message="head").replace(b"tree 4", files))
+        raws = [root, side, line, head]
+        assert [raw.message for raw in main_line(raws, root.sha)] == ["mine\n\nbody", way, "head"]
+    assert [raw.message for raw in main_line(raws, line.sha)] == ["line", "head"]

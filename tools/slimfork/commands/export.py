@@ -13,7 +13,7 @@ from slimfork.git.repo import open_repository
 from slimfork.series.exporting import KEEP_BYTES, KEEP_BYTES_CONTENT, is_there, put, refuse_out, tidy_out
 from slimfork.series.fork_file import FORK_FILE, fork_file
 from slimfork.series.reading import MERGED, read_series
-from slimfork.series.scratch import beside
+from slimfork.series.workbench import beside
 from slimfork.terminal import telling, ui
 from slimfork.terminal.paths import PATH
 from slimfork.terminal.words import one_line, typed
@@ -81,9 +81,9 @@ def describe(path: Path, out: Path, series: Series, *, changed: bool, dry_run: b
 def show(result: dict[str, Any]) -> None:
     """Print the result for a person."""
     out, name = typed(result["out"]), f"{result['upstream']} {result['version']}"
-    commits = result["commits"][1:]
+    commits = [commit for commit in result["commits"] if commit["kind"] != "import"]
     own = sum(commit["kind"] == "own" for commit in commits)
-    whose = f"{len(commits)} commit{'' if len(commits) == 1 else 's'} after the import, {own} of your own"
+    whose = f"{len(commits)} commit{'' if len(commits) == 1 else 's'} beside the import, {own} of your own"
     verb = "would write" if result["dry_run"] else "wrote"
     verb = verb if result["changed"] else "nothing to do,"
     ui.result(f"{result['path']}: {name}, {verb} {result['out']}: {whose}")

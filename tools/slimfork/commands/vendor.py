@@ -122,7 +122,7 @@ def again(folder: Path, path: Path, *, index_url: str | None, git: str | None, d
         tidy(_place(path))
         refuse_other_head(path, head)
     else:
-        files = release_files(export.pin, index_url=index_url, git=git)
+        files = {spec: release_files(pin, index_url=index_url, git=git) for spec, pin in export.pins.items()}
         if not dry_run:
             remake(export, files, _place(path))
     result = described(export, path, there=there, dry_run=dry_run)

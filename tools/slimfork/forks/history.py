@@ -121,13 +121,22 @@ class History:
 
 def read_history(repository: Repository, head: str) -> History:
     """Read the history of a fork from its trailers."""
-    marked = repository.log(head, grep=f"^({'|'.join(commits.ANY)}): ")
+    marked = _marked(repository, head)
     imported = next(filter(None, map(_import, marked)), None)
     ours = list(filter(_is_ours, marked))
     first = imported.sha if imported else _before(ours[-1]) if ours else None
     since = repository.log(head, f"^{first}") if first else []
     base = imported.sha if imported else _base(ours[::-1])
     return History(imported=imported, base=base, commits=tuple(reversed(since)))
+
+
+def read_imports(repository: Repository, head: str) -> list[PristineImport]:
+    """Return all imports in a history, newest first: a fork that moved to another release stands on the newest."""
+    return [found for commit in _marked(repository, head) if (found := _import(commit))]
+
+
+def _marked(repository: Repository, head: str) -> list[LoggedCommit]:
+    return repository.log(head, grep=f"^({'|'.join(commits.ANY)}): ")
 
 
 def _base(ours: Sequence[LoggedCommit]) -> str | None:

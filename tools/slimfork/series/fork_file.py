@@ -21,7 +21,7 @@ from slimfork.terminal.errors import UsageError
 if TYPE_CHECKING:
     from slimfork.forks.fork import Fork
     from slimfork.releases.pins import Pin
-    from slimfork.series.reading import Entry, Series
+    from slimfork.series.reading import Series, SeriesCommit
 
 FORK_FILE = "fork.json"
 FORMAT = 1
@@ -31,12 +31,21 @@ EXPORT_AGAIN = "export it again: apply-patches export FORK --out DIR"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """A commit as `fork.json` lists it; `file` and `sha256` of its mail are empty where it has none."""
+    """A commit as `fork.json` lists it.
+
+    Attributes:
+        raw: The commit.
+        kind: Whose it is, as `SeriesCommit` has it.
+        file: The name of its mail, empty where it has none; `sha256` is the hash of that.
+        spec: The release of an import, else empty; `proof` is its hash, of the source distribution or the commit.
+    """
 
     raw: RawCommit
     kind: str
     file: str
     sha256: str
+    spec: str = ""
+    proof: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,15 +53,13 @@ class ForkFile:
     """What `fork.json` says.
 
     Attributes:
-        spec: The release, `ultralytics==8.4.190` or `yolov5@v7.0`.
-        proof: The hash of the source distribution, or the commit.
+        spec: The release that it stands on, `ultralytics==8.4.190` or `yolov5@v7.0`.
         tool: The version of slimfork that wrote it.
         head: The commit that the series leads to.
-        commits: The import, then all others, parents first.
+        commits: All commits, parents first.
     """
 
     spec: str
-    proof: str
     tool: str
     head: str
     commits: tuple[Listed, ...]
@@ -74,7 +81,7 @@ def fork_file(fork: Fork, series: Series) -> bytes:
         "slimfork": {
             "format": FORMAT,
             "version": __version__,
-            "release": {"spec": pin.spec, "sha256": pin.sha256 or None, "commit": pin.commit or None},
+            "release": _release(pin),
             "head": head.sha,
             "tree": head.tree,
             "patches": _patches(fork),
@@ -84,6 +91,10 @@ def fork_file(fork: Fork, series: Series) -> bytes:
         },
     }
     return (json.dumps(document, indent=2, ensure_ascii=True) + "\n").encode("ascii")
+
+
+def _release(pin: Pin) -> dict[str, str | None]:
+    return {"spec": pin.spec, "sha256": pin.sha256 or None, "commit": pin.commit or None}
 
 
 def _moment(seconds: int) -> str:
@@ -112,7 +123,7 @@ def _packages(fork: Fork, pin: Pin, head: RawCommit) -> list[dict[str, Any]]:
     return [made | here, release, *([overlay | here | sums] if sums else [])]
 
 
-def _spdx_file(entry: Entry) -> dict[str, Any]:
+def _spdx_file(entry: SeriesCommit) -> dict[str, Any]:
     sha1 = hashlib.sha1(entry.content, usedforsecurity=False).hexdigest()
     sums = [("SHA1", sha1), ("SHA256", digest(entry.content))]
     return {
@@ -124,7 +135,7 @@ def _spdx_file(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _spdx_id(entry: Entry) -> str:
+def _spdx_id(entry: SeriesCommit) -> str:
     return f"SPDXRef-commit-{entry.raw.sha}"
 
 
@@ -153,9 +164,10 @@ def _overlay(fork: Fork) -> dict[str, Any]:
     return {"manifest": path, "sha256": digest(content) if content else None, "state": fork.overlay.state}
 
 
-def _commit(entry: Entry) -> dict[str, Any]:
+def _commit(entry: SeriesCommit) -> dict[str, Any]:
     sha256 = digest(entry.content) if entry.file else None
-    facts = {"sha": entry.raw.sha, "kind": entry.kind, "patches": list(entry.patches)}
+    facts: dict[str, Any] = {"sha": entry.raw.sha, "kind": entry.kind, "patches": list(entry.patches)}
+    facts |= {"release": _release(entry.pin)} if entry.pin else {}
     return {**facts, "file": entry.file or None, "sha256": sha256, **_text(entry.raw.text)}
 
 
@@ -183,7 +195,6 @@ def read_fork_file(content: bytes, where: str) -> ForkFile:
     try:
         made = ForkFile(
             spec=str(facts["release"]["spec"]),
-            proof=str(facts["release"]["commit"] or facts["release"]["sha256"]),
             tool=tool,
             head=str(facts["head"]),
             commits=tuple(map(_listed, facts["commits"])),
@@ -206,16 +217,26 @@ def _listed(facts: dict[str, Any]) -> Listed:
     file = facts["file"] or ""
     if file and not SERIES_FILE.fullmatch(file):
         raise ValueError(f"{file!r} is no name of a patch file")
-    return Listed(raw=raw, kind=str(facts["kind"]), file=file, sha256=facts["sha256"] or "")
+    release = facts.get("release") or {"spec": "", "commit": "", "sha256": ""}
+    return Listed(
+        raw=raw,
+        kind=str(facts["kind"]),
+        file=file,
+        sha256=facts["sha256"] or "",
+        spec=str(release["spec"]),
+        proof=str(release["commit"] or release["sha256"]),
+    )
 
 
 def _check(made: ForkFile) -> None:
-    """Raise when the commits are no history that begins with one import and leads to the head."""
+    """Raise when the commits are no history that begins with imports and leads to the head."""
     known: set[str] = set()
-    for number, listed in enumerate(made.commits):
+    for listed in made.commits:
         sha, parents = listed.raw.sha, listed.raw.parents
-        if bool(parents) != bool(number) or not known.issuperset(parents):
+        if not (parents or listed.spec) or not known.issuperset(parents):
             raise ValueError(f"commit {sha} does not stand on those before it")
         known.add(sha)
     if not made.commits or made.commits[-1].raw.sha != made.head:
         raise ValueError(f"its commits do not lead to {made.head}")
+    if made.spec not in {listed.spec for listed in made.commits}:
+        raise ValueError(f"it has no import of {made.spec}")

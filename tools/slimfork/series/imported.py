@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 from slimfork.git import commits
 from slimfork.git.gitout import EXECUTABLE, REGULAR
 from slimfork.releases import pins
-from slimfork.series.scratch import tree_of
+from slimfork.series.workbench import tree_of
 from slimfork.terminal.errors import CheckFailed, UsageError
 from slimfork.terminal.naming import spec_of
-from slimfork.terminal.words import typed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +30,7 @@ def import_of(fork: Fork) -> PristineImport:
     """
     imported, place = fork.history.imported, fork.repository.root
     spec = spec_of(fork.release.upstream, fork.release.version)
-    hint = f"apply-patches vendor {spec} --into new, and bring your commits there: git -C new fetch {typed(place)} ..."
+    hint = f"apply-patches vendor {spec} --into new, and cherry-pick your commits there"
     if imported is None:
         what = f"{place} has a history of its own: no import commit that a pin could give again"
         raise UsageError(what, hint=hint)
@@ -65,7 +64,9 @@ def import_draft(raw: RawCommit, files: Mapping[str, File]) -> commits.Draft:
     )
 
 
-def write_import(repository: Repository, raw: RawCommit, files: Mapping[str, File], ref: str) -> str:
-    """Write an import to a new repository, and return the tree that it has: the caller compares it."""
+def write_import(repository: Repository, raw: RawCommit, files: Mapping[str, File]) -> str:
+    """Write the files of an import to a repository of our own, and return their tree: the caller compares it."""
+    ref = "refs/heads/slimfork-import"
     made = repository.write_refs(commits.stream([import_draft(raw, files)], start=None, ref=ref), 1)
+    repository.git("update-ref", "-d", ref)
     return tree_of(repository, made[0])

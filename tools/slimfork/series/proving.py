@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from slimfork.forks.making import draft
 from slimfork.git import commits
 from slimfork.releases.fetch import release_files
 from slimfork.series.imported import import_of, pin_of
-from slimfork.series.raw_commits import first_parents
-from slimfork.series.scratch import MisfitError, beside, commits_of, diff_of, refuse_partial, tree_of, workbench
+from slimfork.series.raw_commits import contributing, main_line
+from slimfork.series.workbench import MisfitError, beside, commits_of, diff_of, refuse_partial, tree_of, workbench
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from slimfork.forks.fork import Fork
     from slimfork.git.gitout import FileChange
     from slimfork.git.repo import Repository
+    from slimfork.series.raw_commits import RawCommit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +69,12 @@ def prove(fork: Fork, path: Path) -> Proof:
     with beside(fork.repository) as scratch:
         shas = scratch.write_refs(commits.stream(made, start=None, ref="refs/heads/made"), len(made))
         first = scratch.changes(shas[0], imported.sha)
-        tree, compared, unclear = tree_of(scratch, shas[-1]), _last_of_ours(fork, imported.sha), ""
+        raws = commits_of(scratch, fork.head)
+        line = main_line(raws, imported.sha)
+        tree, compared, unclear = tree_of(scratch, shas[-1]), _last_of_ours(fork, raws, imported.sha), ""
         if compared is None:
             compared = fork.head
-            tree, unclear = _with_own(scratch, fork, tree)
+            tree, unclear = _with_own(scratch, fork, line, tree)
         differences = scratch.changes(tree, tree_of(scratch, compared))
     return Proof(
         spec=pin.spec,
@@ -81,29 +86,27 @@ def prove(fork: Fork, path: Path) -> Proof:
     )
 
 
-def _last_of_ours(fork: Fork, imported: str) -> str | None:
-    """Return the last of our commits when they stand on the import and on each other, else None."""
+def _last_of_ours(fork: Fork, raws: Sequence[RawCommit], imported: str) -> str | None:
+    """Return the last of our commits when all that count stand on the import and on each other, else None."""
     own = {commit.sha for commit in fork.history.own}
+    counted = {*contributing(raws, imported)} - own
     last = imported
-    for commit in fork.history.commits:
-        if commit.sha not in own:
-            if commit.parents != (last,):
+    for raw in raws:
+        if raw.sha in counted:
+            if raw.parents != (last,):
                 return None
-            last = commit.sha
+            last = raw.sha
     return last
 
 
-def _with_own(scratch: Repository, fork: Fork, tree: str) -> tuple[str, str]:
+def _with_own(scratch: Repository, fork: Fork, line: Sequence[RawCommit], tree: str) -> tuple[str, str]:
     """Apply what the user's commits change to a tree, in their order; return it, and the commit that does not fit."""
     own = {commit.sha for commit in fork.history.own}
-    raws = commits_of(scratch, fork.head)
-    trees = {raw.sha: raw.tree for raw in raws}
     with workbench(scratch) as bench:
-        for raw in first_parents(raws)[1:]:
-            before = trees[raw.parents[0]]
-            if raw.sha in own and raw.tree != before:
+        for before, raw in pairwise(line):
+            if raw.sha in own and raw.tree != before.tree:
                 try:
-                    tree = bench.apply(tree, diff_of(scratch, before, raw.tree))
+                    tree = bench.apply(tree, diff_of(scratch, before.tree, raw.tree))
                 except MisfitError as error:
                     return tree, f"{raw.sha[:10]} {raw.subject}: {error.message}"
     return tree, ""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from slimfork.releases.objects import object_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,13 +65,45 @@ def parse_commit(text: bytes) -> RawCommit:
     )
 
 
-def first_parents(raws: Sequence[RawCommit]) -> list[RawCommit]:
-    """Return the commits that lead to the last one by first parents, oldest first: what `git am` can follow."""
+def base_of(raw: RawCommit, trees: Mapping[str, str]) -> str:
+    """Return the parent that a commit is a patch on: the one whose files it has, else the first.
+
+    Args:
+        raw: A commit with a parent.
+        trees: The trees of its parents.
+    """
+    return next((parent for parent in raw.parents if trees[parent] == raw.tree), raw.parents[0])
+
+
+def main_line(raws: Sequence[RawCommit], start: str) -> list[RawCommit]:
+    """Return the commits from one to the last by the parents that they are patches on: what `git am` can follow.
+
+    It begins where there is no parent, should it not come by `start`.
+    """
     known = {raw.sha: raw for raw in raws}
+    trees = {raw.sha: raw.tree for raw in raws}
     line = [raws[-1]]
-    while line[-1].parents:
-        line.append(known[line[-1].parents[0]])
+    while line[-1].parents and line[-1].sha != start:
+        line.append(known[base_of(line[-1], trees)])
     return line[::-1]
+
+
+def contributing(raws: Sequence[RawCommit], start: str) -> list[str]:
+    """Return the commits after one that the files of the last one come from, oldest first.
+
+    A merge that has the files of one of its parents has nothing from the others: they are its past, and no more.
+    """
+    known = {raw.sha: raw for raw in raws}
+    trees = {raw.sha: raw.tree for raw in raws}
+    found, waiting = set[str](), [raws[-1].sha]
+    while waiting:
+        raw = known[waiting.pop()]
+        if raw.sha in found or raw.sha == start:
+            continue
+        found.add(raw.sha)
+        same = [parent for parent in raw.parents if trees[parent] == raw.tree]
+        waiting += same[:1] or raw.parents
+    return [raw.sha for raw in raws if raw.sha in found]
 
 
 def _decoded(text: bytes, kind: str) -> str:

@@ -13,7 +13,8 @@ from slimfork.git.repo import open_repository
 from slimfork.releases import pins
 from slimfork.series.fork_file import EXPORT_AGAIN, FORK_FILE, ForkFile, Listed, read_fork_file
 from slimfork.series.imported import write_import
-from slimfork.series.scratch import MisfitError, workbench
+from slimfork.series.raw_commits import base_of
+from slimfork.series.workbench import MisfitError, workbench
 from slimfork.terminal import ui
 from slimfork.terminal.errors import UsageError
 from slimfork.terminal.words import typed
@@ -25,16 +26,29 @@ if TYPE_CHECKING:
     from slimfork.git.repo import Repository
     from slimfork.releases.archive import File
     from slimfork.releases.pins import Pin
+    from slimfork.series.workbench import Workbench
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
-    """An export that was read: what it lists, its mails by file name, and the pin of its release."""
+    """An export that was read.
+
+    Attributes:
+        folder: Where it lies.
+        listed: What its `fork.json` lists.
+        mails: Its mails by file name.
+        pins: The pins of its imports by their specs.
+    """
 
     folder: Path
     listed: ForkFile
     mails: Mapping[str, bytes]
-    pin: Pin
+    pins: Mapping[str, Pin]
+
+    @property
+    def pin(self) -> Pin:
+        """The release that it stands on."""
+        return self.pins[self.listed.spec]
 
 
 def read_export(folder: Path) -> Export:
@@ -53,11 +67,16 @@ def read_export(folder: Path) -> Export:
     if unknown := sorted(there - mails.keys()):
         what = f"{folder} holds patches that {FORK_FILE} does not list: {named(unknown, ', ')}"
         raise UsageError(what, hint="make the fork without them, then git am them there")
-    pin = pins.find(listed.spec)
-    if pin.proof != listed.proof:
-        what = f"{folder} is of {listed.spec} with hash {listed.proof[:16]}, and {pin.proof[:16]} is pinned"
+    found = {one.spec: _pin(folder, one) for one in listed.commits if one.spec}
+    return Export(folder=folder, listed=listed, mails=mails, pins=found)
+
+
+def _pin(folder: Path, one: Listed) -> Pin:
+    pin = pins.find(one.spec)
+    if pin.proof != one.proof:
+        what = f"{folder} is of {one.spec} with hash {one.proof[:16]}, and {pin.proof[:16]} is pinned"
         raise UsageError(what, hint=f"apply-patches pins list {pin.upstream}, and see which is right")
-    return Export(folder=folder, listed=listed, mails=mails, pin=pin)
+    return pin
 
 
 def _mail(folder: Path, one: Listed) -> bytes:
@@ -71,8 +90,13 @@ def _mail(folder: Path, one: Listed) -> bytes:
     return content
 
 
-def remake(export: Export, files: Mapping[str, File], target: Path) -> list[str]:
-    """Make the fork of an export at a path, and return its commits, the import first.
+def remake(export: Export, files: Mapping[str, Mapping[str, File]], target: Path) -> list[str]:
+    """Make the fork of an export at a path, and return its commits, parents first.
+
+    Args:
+        export: The export.
+        files: The files of each release that it imports, by its spec.
+        target: A path at which there is nothing yet, or an empty folder.
 
     Raises:
         UsageError: A commit does not come out as it was; nothing is left at the path then.
@@ -80,32 +104,40 @@ def remake(export: Export, files: Mapping[str, File], target: Path) -> list[str]
 
     def write(repository: Repository) -> list[str]:
         shas = _write(repository, export, files)
-        for ref, sha in ((f"refs/tags/upstream/{export.pin.version}", shas[0]), (PRISTINE, shas[0]), (MAIN, shas[-1])):
-            repository.git("update-ref", ref, sha)
+        for one in export.listed.commits:
+            if one.spec:
+                repository.git("update-ref", f"refs/tags/upstream/{export.pins[one.spec].version}", one.raw.sha)
+            if one.spec == export.listed.spec:
+                repository.git("update-ref", PRISTINE, one.raw.sha)
+        repository.git("update-ref", MAIN, shas[-1])
         return shas
 
     return build_with(target, write)
 
 
-def _write(repository: Repository, export: Export, files: Mapping[str, File]) -> list[str]:
-    first, *others = export.listed.commits
-    if write_import(repository, first.raw, files, PRISTINE) != first.raw.tree:
-        raise _wrong(export, first, f"{export.pin.spec} as published has other files")
-    trees = {first.raw.sha: first.raw.tree}
-    shas = [_write_commit(repository, first)]
-    with workbench(repository) as bench, ui.steps("commits", total=len(others)) as progress:
-        for one in others:
-            tree = trees[one.raw.parents[0]]
-            try:
-                tree = bench.apply_mail(tree, export.mails[one.file]) if one.file else tree
-            except MisfitError as error:
-                raise _wrong(export, one, error.message) from None
+def _write(repository: Repository, export: Export, files: Mapping[str, Mapping[str, File]]) -> list[str]:
+    trees: dict[str, str] = {}
+    commits = export.listed.commits
+    with workbench(repository) as bench, ui.steps("commits", total=len(commits)) as progress:
+        for one in commits:
+            if one.spec:
+                tree = write_import(repository, one.raw, files[one.spec])
+            else:
+                tree = _patched(bench, export, one, trees)
             if tree != one.raw.tree:
-                raise _wrong(export, one, f"it makes tree {tree[:10]}, not {one.raw.tree[:10]}")
-            trees[one.raw.sha] = tree
-            shas.append(_write_commit(repository, one))
+                raise _wrong(one, f"it makes tree {tree[:10]}, not {one.raw.tree[:10]}")
+            trees[_write_commit(repository, one)] = tree
             progress.advance(progress.task_ids[0])
-    return shas
+    return list(trees)
+
+
+def _patched(bench: Workbench, export: Export, one: Listed, trees: Mapping[str, str]) -> str:
+    """Return the tree that the mail of a commit makes of the files of the parent that it is a patch on."""
+    before = trees[base_of(one.raw, trees)]
+    try:
+        return bench.apply_mail(before, export.mails[one.file]) if one.file else before
+    except MisfitError as error:
+        raise _wrong(one, error.message) from None
 
 
 def _write_commit(repository: Repository, one: Listed) -> str:
@@ -113,8 +145,8 @@ def _write_commit(repository: Repository, one: Listed) -> str:
     return repository.git(*command, stdin=one.raw.text).decode("ascii").strip()
 
 
-def _wrong(export: Export, one: Listed, why: str) -> UsageError:
-    what = f"{one.file or export.pin.spec} does not make commit {one.raw.sha[:10]} {one.raw.subject!r}: {why}"
+def _wrong(one: Listed, why: str) -> UsageError:
+    what = f"{one.file or one.spec or 'nothing'} does not make commit {one.raw.sha[:10]} {one.raw.subject!r}: {why}"
     return UsageError(what, hint=EXPORT_AGAIN)
 
 
