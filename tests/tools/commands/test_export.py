@@ -185,6 +185,18 @@ def test_what_has_no_import_is_refused(clone, call, git, tmp_path):
     assert "fetch --unshallow" in call("export", tmp_path / "shallow", "--out", tmp_path / "out").err
 
 
+def test_a_clone_without_all_files_is_refused(fork, call, git, tmp_path):
+    git(fork, "config", "uploadpack.allowFilter", "true")
+    git(tmp_path, "clone", "-q", "--filter=blob:none", f"file://{fork}", "partial")
+    for verb in (
+        ("export", tmp_path / "partial", "--out", tmp_path / "out"),
+        ("status", tmp_path / "partial", "--verify-tree"),
+    ):
+        refused = call(*verb)
+        assert refused.code == 2
+        assert "is a partial clone" in refused.err
+
+
 def test_a_merged_history_of_its_own_is_refused(fork, call, git, tmp_path):
     git(fork, "switch", "-q", "--orphan", "other")
     write(fork, {"other.txt": b"mine\n"})

@@ -17,6 +17,7 @@ from slimfork.forks.overlay import digest, manifest_path
 from slimfork.releases.origin import REPOSITORIES
 from slimfork.series.raw_commits import RawCommit, parse_commit
 from slimfork.terminal.errors import UsageError
+from slimfork.terminal.words import typed
 
 if TYPE_CHECKING:
     from slimfork.forks.fork import Fork
@@ -191,7 +192,7 @@ def read_fork_file(content: bytes, where: str) -> ForkFile:
         raise UsageError(f"{where} is not what `apply-patches export` writes", hint=EXPORT_AGAIN) from None
     if form != FORMAT:
         what = f"{where} was written by slimfork {tool}, whose form {form} slimfork {__version__} does not know"
-        raise UsageError(what, hint=f"pip install slimfork=={tool}, and run this again")
+        raise UsageError(what, hint=f"pip install {typed(f'slimfork=={tool}')}, and run this again")
     try:
         made = ForkFile(
             spec=str(facts["release"]["spec"]),
