@@ -146,6 +146,16 @@ def clone(world, git, tmp_path):
     return path
 
 
+@pytest.fixture
+def exported(fork, call, git, tmp_path):
+    """An export of the small release with a commit of the user's."""
+    write(fork, {"mine.txt": b"mine\n"})
+    git(fork, "add", "mine.txt")
+    git(fork, "commit", "-q", "-m", "mine")
+    assert call("export", fork, "--out", tmp_path / "out").code == 0
+    return tmp_path / "out"
+
+
 def write(folder: Path, files):
     """Write files, given as path to bytes."""
     for name, data in files.items():
