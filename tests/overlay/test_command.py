@@ -341,7 +341,13 @@ def test_data_puts_the_statistics_right(prune, weights, data):
 def test_a_dense_model_is_doubted(prune, weights):
     _, out, _ = prune("--weights", weights, "--ratio", 0.5, "--dry-run")
     assert re.search(r"WARNING: channels with \|γ\| up to 0\.\d+ go, and none of this model is near zero", out)
+    assert f"it was not trained sparse; with --data, images choose; next: yolo train model={weights} " in out
     assert f"next: yolo train model={weights} data=data.yaml sparsity=auto" in out
+
+
+def test_images_are_no_help_to_a_threshold(prune, weights):
+    _, out, _ = prune("--weights", weights, "--threshold", 0.5, "--dry-run")
+    assert "it was not trained sparse; next: yolo train" in out
 
 
 @pytest.fixture
@@ -381,7 +387,8 @@ def test_a_model_whose_sparse_training_was_short_is_not_called_dense(prune, weig
     checkpoint["train_args"]["sparsity"] = "auto"
     torch.save(checkpoint, weights)
     _, out, _ = prune("--weights", weights, "--ratio", "0.5", "--dry-run")
-    assert "near zero: its sparse training was too short for that; next: train on, in more epochs: yolo train" in out
+    assert "near zero: its sparse training was too short for that; with --data, images choose; next: train on" in out
+    assert "next: train on, in more epochs: yolo train" in out
 
 
 def test_a_pruned_checkpoint_can_be_pruned_again(prune, weights):

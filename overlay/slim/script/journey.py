@@ -216,7 +216,9 @@ def _doubted(run: Run, plan: Plan, notes: list[str]) -> tuple[list[str], list[st
     doubted = doubts(run.known, run.dense, run.channels, plan, penalised=short)
     if run.options.target and run.known.sparse:  # as much was asked for: fine-tuning is for what lives on
         return [*notes, *doubted], []
-    return notes, [f"{doubt}; next: {_mend(run.known, run.script, run.options, short)}" for doubt in doubted]
+    blind = run.options.by_share and not (run.known.sparse or run.options.data)
+    images = "; with --data, images choose" if blind else ""
+    return notes, [f"{doubt}{images}; next: {_mend(run.known, run.script, run.options, short)}" for doubt in doubted]
 
 
 def _recovered(run: Run, data: DataSet, plan: Plan, pruned: nn.Module) -> Recovered:

@@ -128,6 +128,11 @@ class PruneOptions:
         """
         return replace(self, round_to=channel_block()) if self.fast and self.round_to is None else self
 
+    @property
+    def by_share(self) -> bool:
+        """Whether a ratio or a target is asked for, so that any importance will do."""
+        return self.target is not None or self.ratio is not None
+
     def scored(self, *, sparse: bool) -> PruneOptions:
         """Return them with what to go by, where the user has not said.
 
@@ -137,8 +142,7 @@ class PruneOptions:
         layers, which hardly count (`tools/bench/scores.py`). But where scales are much alike, costs would decide
         alone, and the dearest layers go whole (`tools/bench/penalties.py`: mAP50-95 0.39 instead of 0.71).
         """
-        by_share = self.target is not None or self.ratio is not None
-        importance = self.importance or ("images" if self.data and by_share and not sparse else "gamma")
+        importance = self.importance or ("images" if self.data and self.by_share and not sparse else "gamma")
         weighed = self.target is not None and self.score is None and (sparse or importance == "images")
         score = self.target.kind if self.target and weighed else self.score
         return replace(self, importance=importance, score=score)
