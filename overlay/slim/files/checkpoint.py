@@ -42,7 +42,13 @@ def save_checkpoint(
         plan: What was pruned; it rides along as plain data, as `slim` on the model, with the plans of earlier rounds
             under `before`, the first one first.
         trainable: Whether its parameters ask for gradients; those that upstream strips do not.
+
+    Raises:
+        ValueError: A number is beyond half precision, and would be infinite in the file.
     """
+    lost = beyond_half(model)
+    if lost:
+        raise ValueError(f"{lost[0]} has numbers beyond 65504, which a checkpoint in half precision cannot hold")
     half = deepcopy(model).half()
     for attributes in (vars(half), half._modules):  # noqa: SLF001 - RT-DETR's criterion is a module
         attributes.pop("criterion", None)
@@ -57,6 +63,13 @@ def save_checkpoint(
     stale = dict.fromkeys((*STALE, *(key for key in STALE_V5 if key in checkpoint)))
     own = {} if plan is None else {MARK: _mark(plan.to_json().encode())}
     write_atomically(path, {**checkpoint, **stale, **own, "model": half, "epoch": -1})
+
+
+def beyond_half(model: nn.Module) -> list[str]:
+    """Name the parameters and buffers that have finite numbers which half precision cannot hold."""
+    most = torch.finfo(torch.half).max
+    named = [*model.named_parameters(), *model.named_buffers()]
+    return [name for name, tensor in named if bool((tensor.isfinite() & (tensor.abs() > most)).any())]
 
 
 def _mark(plan_json: bytes) -> str:

@@ -6,6 +6,7 @@ much of it went. So each is measured on images that it has not seen, by what the
 
 from __future__ import annotations
 
+import math
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..calibration.calibrate import reestimate
+from ..files.checkpoint import beyond_half
 from ..models.confidence import weights_of
 from ..passes.shadow import held, one_thread, shadow, undisturbed
 from ..pruning.sensitivity import raw_outputs, said_by
@@ -70,7 +72,10 @@ def recover(
     if way in {"best", "weights"} and len(shown) > 1:
         made[WEIGHTS] = deepcopy(pruned)
         reconstruct(dense, made[WEIGHTS], plan, channels, shown)
-    errors = {name: output_error(dense, model, channels, unseen) for name, model in made.items()}
+    errors = {
+        name: math.inf if beyond_half(model) else output_error(dense, model, channels, unseen)
+        for name, model in made.items()
+    }
     best = min(errors, key=errors.__getitem__) if way == "best" else way if way in made else AS_CUT
     return Recovered(made[best], best, errors, notes)
 
@@ -89,7 +94,8 @@ def output_error(dense: nn.Module, pruned: nn.Module, channels: Channels, images
             mean = (weight * theirs[name]).sum() / weight.sum().clamp_min(1e-30)
             missed += (weight * (ours[name] - theirs[name]).square()).sum().double()
             spread += (weight * (theirs[name] - mean).square()).sum().double()
-    return float(missed / spread.clamp_min(1e-30))
+    error = float(missed / spread.clamp_min(1e-30))
+    return error if math.isfinite(error) else math.inf
 
 
 def most_images(model: nn.Module, image: Tensor, memory: int = 2 << 30) -> int:

@@ -6,6 +6,7 @@ are added up a few thousand at a time: what is kept of them is as large as the s
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -118,12 +119,13 @@ class Moments:
             self.yy + other.yy,
         )
 
-    def solve(self, weight: Tensor, *, centred: bool) -> tuple[Tensor, Tensor]:
+    def solve(self, weight: Tensor, *, centred: bool, most: float = math.inf) -> tuple[Tensor, Tensor]:
         """Return the weights, in the shape of those that there are, and what is to be added to each output, (out,).
 
         Args:
             weight: What to stay close to, (out, in, kh, kw).
             centred: Whether anything can be added to the outputs.
+            most: How large a weight may become; else they stay, and only what is added makes up for what is missing.
         """
         x, y = (total / self.count * float(centred) for total in (self.x, self.y))
         square = self.xx / self.count - torch.outer(x, x)
@@ -132,6 +134,8 @@ class Moments:
         noise = EXACT * float(self.xx.diagonal().mean()) / self.count + torch.finfo(torch.float32).tiny
         square.diagonal().add_(RIDGE * float(square.diagonal().mean()) + noise)
         fitted = own + torch.linalg.solve(square, missing)
+        if not float(fitted.abs().max()) <= most:
+            fitted = own
         return fitted.T.reshape(weight.shape).to(weight), (y - x @ fitted).to(weight)
 
     def error(self, weight: Tensor, added: Tensor) -> float:

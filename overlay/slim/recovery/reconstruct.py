@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 TESTS = 8  # of so many images one is kept apart, to tell whether what was made of the others holds
 ROUNDING = 1e-10  # an error, as a share of the variance, that is float32's own
+LARGEST = (
+    30.0  # times the dense layer's largest weight: fits that held had up to 7, and one of 1e6 let nothing be trained
+)
 FLOOR, CLIP = 0.01, 50.0  # the least and the most that a place counts, the mean being 1
 
 
@@ -167,10 +170,11 @@ def _fit(site: Site, entering: Tensor, rows: Rows) -> list[Fitted]:
     apart = image % TESTS == TESTS - 1 if len(entering) >= TESTS else image == 0
     shown, unseen = (Moments.of(site.slim, entering, rows.where(those)) for those in (~apart, apart))
     before = unseen.error(weight, site.added)
-    after = unseen.error(*shown.solve(weight, centred=site.centred))
+    most = LARGEST * float(site.dense.weight.abs().max())  # more would be asked of inputs that hardly vary
+    after = unseen.error(*shown.solve(weight, centred=site.centred, most=most))
     if not after < before or before < ROUNDING:
         return []
-    site.put(*(shown + unseen).solve(weight, centred=site.centred))
+    site.put(*(shown + unseen).solve(weight, centred=site.centred, most=most))
     return [Fitted(site.name, before, after)]
 
 

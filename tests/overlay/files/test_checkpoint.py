@@ -132,6 +132,24 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["x.pt"]
 
 
+@pytest.mark.parametrize("value", [65520.0, -1e6])
+@pytest.mark.parametrize("kind", ["weight", "running_var"])
+def test_what_half_precision_cannot_hold_is_refused_by_name_and_nothing_written(value, kind, tmp_path, pruned):
+    model, plan = pruned
+    norm = next(module for module in model.modules() if isinstance(module, nn.BatchNorm2d))
+    getattr(norm, kind).data[0] = value
+    with pytest.raises(ValueError, match=rf"model\.0\.bn\.{kind} has numbers beyond 65504"):
+        save_checkpoint(tmp_path / "pruned.pt", model, CAME_FROM, plan)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_infinite_in_the_model_is_so_in_the_file(tmp_path, pruned):
+    model, plan = pruned
+    model.register_buffer("mask", torch.full((2,), -torch.inf))
+    save_checkpoint(tmp_path / "pruned.pt", model, CAME_FROM, plan)
+    assert torch.load(tmp_path / "pruned.pt", weights_only=False)["model"].mask.tolist() == [-torch.inf] * 2
+
+
 def test_it_may_be_read_by_whoever_may_read_new_files(tmp_path):
     write_atomically(tmp_path / "x.pt", 1)
     (tmp_path / "plain").touch()

@@ -55,6 +55,19 @@ def test_one_that_is_asked_for_is_taken(way):
     assert all(torch.equal(value, before[name]) for name, value in pruned.state_dict().items())
 
 
+@pytest.mark.parametrize("value", [1e5, -7e4, float("nan"), float("inf")])
+def test_what_a_checkpoint_cannot_hold_or_says_nothing_is_not_taken(value, monkeypatch):
+    model, pruned, plan, channels = cut()
+
+    def overflow(_, made, *__):
+        made.get_submodule(next(iter(channels.norms))).weight.data[0] = value
+
+    monkeypatch.setattr("slim.recovery.choice.reconstruct", overflow)
+    recovered = recover(model, pruned, plan, channels, images(16))
+    assert recovered.errors[WEIGHTS] == float("inf")
+    assert recovered.way != WEIGHTS
+
+
 def test_of_a_single_image_there_are_statistics_alone():
     model, pruned, plan, channels = cut()
     assert list(recover(model, pruned, plan, channels, images(1)).errors) == [AS_CUT, STATISTICS]

@@ -18,7 +18,7 @@ from slim.pruning.apply import apply_plan
 from slim.pruning.plan import make_plan
 from slim.recovery.choice import output_error
 from slim.recovery.least_squares import Moments, Rows, patches
-from slim.recovery.reconstruct import reconstruct
+from slim.recovery.reconstruct import LARGEST, reconstruct
 from tests.overlay import small
 from tests.overlay.networks import photo, randomise, run, stock
 from tests.sampling import sampled
@@ -175,6 +175,39 @@ def test_shipped_models_say_more_of_what_they_said(name: str) -> None:
     assert reconstruct(model, pruned, plan, channels, images(16, 64))
     # A classifier with random weights says nearly the same of every image.
     assert output_error(model, pruned, channels, images(4, 64)) < (1 if name.endswith("cls") else 0.7) * before
+
+
+@pytest.mark.parametrize("varies", [1e-3, 1e-5, 1e-7, 1e-9, 0.0])
+def test_inputs_that_hardly_vary_get_no_huge_weights(varies: float) -> None:
+    """A layer of which all scales fell says next to nothing; what follows it is not to shout for that."""
+    torch.manual_seed(0)
+    layer = nn.Conv2d(8, 4, 1)
+    x = 0.01 + varies * torch.randn(6, 8, 16, 16)
+    places = torch.stack(torch.meshgrid(*map(torch.arange, (6, 16, 16)), indexing="ij"), -1).reshape(-1, 3)
+    wanted = 5 + torch.randn(len(places), 4)
+    weight = layer.weight.detach()
+    moments = Moments.of(layer, x, Rows(places, wanted, torch.ones(len(places))))
+    most = 30 * float(weight.abs().max())
+    fitted, added = moments.solve(weight, centred=True, most=most)
+    assert float(fitted.abs().max()) <= most
+    said = F.conv2d(x, fitted, added).permute(0, 2, 3, 1).reshape(-1, 4)
+    torch.testing.assert_close(said.mean(0), wanted.mean(0), rtol=1e-3, atol=1e-3)  # the constant is made up for
+
+
+def test_a_layer_that_is_shown_next_to_nothing_keeps_weights_like_its_own() -> None:
+    """Of a sparse model whose scales fell together, as the demo's box head had."""
+    torch.manual_seed(0)
+    model = randomise(small.Residual())
+    channels = analyse(model)
+    for name in channels.norms:
+        model.get_submodule(name).weight.data.mul_(1e-6)
+    plan = make_plan(model, channels, ratio=0.5)
+    pruned = copy.deepcopy(model)
+    apply_plan(pruned, plan, channels)
+    reconstruct(model, pruned, plan, channels, images())
+    layers = {name: m for name, m in pruned.named_modules() if isinstance(m, nn.Conv2d)}
+    most = {name: LARGEST * float(model.get_submodule(name).weight.detach().abs().max()) for name in layers}
+    assert {name for name, m in layers.items() if not float(m.weight.detach().abs().max()) <= most[name]} == set()
 
 
 def test_half_precision_stays_half_precision() -> None:
