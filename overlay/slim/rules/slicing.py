@@ -21,8 +21,9 @@ def slice_model(model: nn.Module, channels: Channels, lost: set[int]) -> None:
     """Take groups of channels out of a model, in place, and update the attributes that hold a part's size."""
     for name, indices, width, power in channels.rescaled:
         row = channels.counted[width]
-        if len(kept_places(row, lost)) < len(row):
-            _rescale(model.get_submodule(name), indices, (len(row) / len(kept_places(row, lost))) ** power)
+        kept = len(kept_places(row, lost))
+        if kept < len(row):
+            _rescale(model.get_submodule(name), indices, (len(row) / kept) ** power)
     for name, groups in channels.outputs.items():
         entering = kept_places(channels.inputs[name], lost) if name in channels.inputs else None
         slice_layer(model.get_submodule(name), kept_places(groups, lost), entering)

@@ -72,9 +72,8 @@ def _encoded(text: str, plain: re.Pattern[str]) -> str:
     """Return a text of a header: as it is, or as an encoded word (RFC 2047)."""
     if plain.fullmatch(text) and "=?" not in text:
         return text
-    raw = text.encode("utf-8", "replace")
-    letters = (chr(byte) if chr(byte).isalnum() and byte < 128 else f"={byte:02X}" for byte in raw)  # noqa: PLR2004 - ASCII
-    return f"=?UTF-8?q?{''.join(letters).replace('=20', '_')}?="
+    letters = _spelled(rb"[^A-Za-z0-9]", text.encode("utf-8", "replace")).decode("ascii")
+    return f"=?UTF-8?q?{letters.replace('=20', '_')}?="
 
 
 def _date(seconds: str, zone: str) -> str:
@@ -88,4 +87,9 @@ def _date(seconds: str, zone: str) -> str:
 
 def _quoted_printable(content: bytes) -> bytes:
     """Return a content in which line ends and bytes beyond ASCII are spelled out: mails have no carriage returns."""
-    return re.sub(rb"[^\t\n -<>-~]", lambda match: b"=%02X" % match[0][0], content)
+    return _spelled(rb"[^\t\n -<>-~]", content)
+
+
+def _spelled(others: bytes, content: bytes) -> bytes:
+    """Spell out the bytes that a pattern names, as quoted-printable does (RFC 2045)."""
+    return re.sub(others, lambda match: b"=%02X" % match[0][0], content)

@@ -14,7 +14,7 @@ from slimfork.series.raw_commits import contributing, main_line
 from slimfork.series.workbench import MisfitError, beside, commits_of, diff_of, refuse_partial, tree_of, workbench
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from slimfork.forks.fork import Fork
@@ -64,17 +64,17 @@ def prove(fork: Fork, path: Path) -> Proof:
     refuse_partial(fork.repository)
     imported = import_of(fork)
     pin = pin_of(imported)
-    skip = sorted(fork.skipped)
+    skip, own = sorted(fork.skipped), {commit.sha for commit in fork.history.own}
     made = draft(pin, release_files(pin), path, no_compat=fork.left_out, skip=skip, as_json=False)
     with beside(fork.repository) as scratch:
         shas = scratch.write_refs(commits.stream(made, start=None, ref="refs/heads/made"), len(made))
         first = scratch.changes(shas[0], imported.sha)
         raws = commits_of(scratch, fork.head)
         line = main_line(raws, imported.sha)
-        tree, compared, unclear = tree_of(scratch, shas[-1]), _last_of_ours(fork, raws, imported.sha), ""
+        tree, compared, unclear = tree_of(scratch, shas[-1]), _last_of_ours(own, raws, imported.sha), ""
         if compared is None:
             compared = fork.head
-            tree, unclear = _with_own(scratch, fork, line, tree)
+            tree, unclear = _with_own(scratch, own, line, tree)
         differences = scratch.changes(tree, tree_of(scratch, compared))
     return Proof(
         spec=pin.spec,
@@ -86,10 +86,9 @@ def prove(fork: Fork, path: Path) -> Proof:
     )
 
 
-def _last_of_ours(fork: Fork, raws: Sequence[RawCommit], imported: str) -> str | None:
+def _last_of_ours(own: Collection[str], raws: Sequence[RawCommit], imported: str) -> str | None:
     """Return the last of our commits when all that count stand on the import and on each other, else None."""
-    own = {commit.sha for commit in fork.history.own}
-    counted = {*contributing(raws, imported)} - own
+    counted = {sha for sha in contributing(raws, imported) if sha not in own}
     last = imported
     for raw in raws:
         if raw.sha in counted:
@@ -99,9 +98,8 @@ def _last_of_ours(fork: Fork, raws: Sequence[RawCommit], imported: str) -> str |
     return last
 
 
-def _with_own(scratch: Repository, fork: Fork, line: Sequence[RawCommit], tree: str) -> tuple[str, str]:
+def _with_own(scratch: Repository, own: Collection[str], line: Sequence[RawCommit], tree: str) -> tuple[str, str]:
     """Apply what the user's commits change to a tree, in their order; return it, and the commit that does not fit."""
-    own = {commit.sha for commit in fork.history.own}
     with workbench(scratch) as bench:
         for before, raw in pairwise(line):
             if raw.sha in own and raw.tree != before.tree:
