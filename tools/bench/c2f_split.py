@@ -20,7 +20,7 @@ class C2fSplit(nn.Module):
     def __init__(self, c2f: C2f) -> None:
         super().__init__()
         entering = c2f.cv1.conv.in_channels
-        self.cv0, self.cv1 = (_half(c2f.cv1, entering, c2f.c, part) for part in (0, 1))
+        self.cv0, self.cv1 = _half(c2f.cv1, entering, c2f.c, 0), _half(c2f.cv1, entering, c2f.c, 1)
         self.cv2, self.m = c2f.cv2, c2f.m
         for name in ("i", "f", "type", "np"):  # what upstream's parser leaves on a layer
             if hasattr(c2f, name):
@@ -29,7 +29,8 @@ class C2fSplit(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Compute what C2f does."""
         y: list[torch.Tensor] = [self.cv0(x), self.cv1(x)]
-        y.extend(m(y[-1]) for m in self.m)
+        for bottleneck in self.m:
+            y.append(bottleneck(y[-1]))
         out: torch.Tensor = self.cv2(torch.cat(y, 1))
         return out
 

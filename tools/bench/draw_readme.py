@@ -53,12 +53,14 @@ def rows_of(table: str, *, ours: str = "ours", without: tuple[str, ...] = ()) ->
         without: Methods that are left out.
     """
     lines = json.loads((RESULTS / table / "table.json").read_text(encoding="utf-8"))
-    timed = [line for line in lines if "1" in line["values"] and line["method"] not in without]
-    names = {"ours": ours}
-    return [
-        (names.get(line["method"], line["method"]), line["values"]["1"], line["values"]["map50_95"], line["target"])
-        for line in timed
-    ]
+    rows = []
+    for line in lines:
+        method, values = line["method"], line["values"]
+        if "1" not in values or method in without:
+            continue
+        name = ours if method == "ours" else method
+        rows.append((name, values["1"], values["map50_95"], line["target"]))
+    return rows
 
 
 def draw_accuracy(path: Path) -> None:
@@ -78,14 +80,15 @@ def draw_accuracy(path: Path) -> None:
 
 
 def _panel(ax: Axes, title: str, rows: Iterable[Row]) -> None:
-    rows = list(rows)
+    points: dict[str, list[tuple[float, float, str]]] = {}
+    for method, ms, score, size in rows:
+        points.setdefault(method, []).append((ms, score, size))
     for method, (label, colour, mark, width) in METHODS.items():
-        own = sorted((ms, score, size) for name, ms, score, size in rows if name == method)
-        if not own:
+        if method not in points:
             continue
-        ax.plot(
-            [ms for ms, _, _ in own], [score for _, score, _ in own], label=label, color=colour, marker=mark, lw=width
-        )
+        own = sorted(points[method])
+        milliseconds, scores, _ = zip(*own, strict=True)
+        ax.plot(milliseconds, scores, label=label, color=colour, marker=mark, lw=width)
         if method == "ours":
             for ms, score, size in own:
                 ax.annotate(size, (ms, score), (-6, 6), textcoords="offset points", ha="right", color=AFTER, size=8.5)
@@ -98,7 +101,7 @@ def _panel(ax: Axes, title: str, rows: Iterable[Row]) -> None:
 def draw_channels(path: Path, widths: Mapping[str, list[int]]) -> None:
     """Draw channels per layer: layer name -> channels before and after pruning, in the model's order."""
     names, positions = list(widths), range(len(widths))
-    before, after = ([pair[side] for pair in widths.values()] for side in (0, 1))
+    before, after = zip(*widths.values(), strict=True)
     figure = Figure(figsize=(10.5, 4.0), layout="constrained", facecolor="white")
     ax: Axes = figure.subplots()
     ax.bar(positions, before, width=0.86, color=BEFORE, alpha=0.55, label="before")
@@ -116,10 +119,15 @@ def draw_channels(path: Path, widths: Mapping[str, list[int]]) -> None:
 
 def widths_of(plan: Mapping[str, Any]) -> dict[str, list[int]]:
     """Return layer -> channels before and after, of a plan that `prune.py` wrote: the layers that have a BatchNorm."""
-    layers = [name.removesuffix(NORM) for name in plan["widths"] if name.endswith(NORM)]
     gone = tuple(f"{block}." for block in plan["removed"])
-    left = {name: 0 if f"{name}.".startswith(gone) else len(plan["keep"][name + NORM]) for name in layers}
-    return {name: [plan["widths"][name + NORM], left[name]] for name in layers}
+    widths = {}
+    for norm, width in plan["widths"].items():
+        if not norm.endswith(NORM):
+            continue
+        layer = norm.removesuffix(NORM)
+        left = 0 if f"{layer}.".startswith(gone) else len(plan["keep"][norm])
+        widths[layer] = [width, left]
+    return widths
 
 
 def _dress(ax: Axes, title: str) -> None:

@@ -155,8 +155,11 @@ def difference(pruned: Any, masked: Any) -> float:
         wanted = run(masked, photo(SIDE))
     with same_choices(choices, replay=True):
         found = run(pruned, photo(SIDE))
-    pairs = ((a, b) if a.shape == b.shape else (audible(a), audible(b)) for a, b in zip(found, wanted))
-    return max(float((a - b).abs().max()) for a, b in pairs)
+    differences = []
+    for a, b in zip(found, wanted):
+        gap = a - b if a.shape == b.shape else audible(a) - audible(b)
+        differences.append(float(gap.abs().max()))
+    return max(differences)
 
 
 def torch_pruning(name: str) -> dict[str, Any]:

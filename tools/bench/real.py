@@ -19,7 +19,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import product
 from pathlib import Path
-from statistics import mean, stdev
 from typing import TYPE_CHECKING
 
 from report import TableLine, write
@@ -57,8 +56,9 @@ def tuned(runs: Runs, name: str, seed: int, weights: Path | str, epochs: int, *m
     """Train on, note what comes of it, and return the checkpoint."""
     last = runs.train(f"s{seed}-{name}", weights, epochs, "--seed", seed, *more)
     if f"s{seed}-{name}" not in runs.done:
-        scores = {split: runs.score(f"s{seed}-{name}", last, split) for split in ("val", "test")}
-        runs.note(f"s{seed}-{name}", path=str(last), **scores)
+        val = runs.score(f"s{seed}-{name}", last, "val")
+        test = runs.score(f"s{seed}-{name}", last, "test")
+        runs.note(f"s{seed}-{name}", path=str(last), val=val, test=test)
     return last
 
 
@@ -109,28 +109,39 @@ def share(target: str) -> str:
 
 def phases(runs: Runs) -> Iterator[list[Callable[[], object]]]:
     """Yield what can be run side by side, in order."""
-    options, seeds = runs.options, runs.options.seeds
-    yield [partial(dense, runs, seed, epochs=options.parent) for seed in seeds]
-    yield [partial(sparse, runs, seed) for seed in seeds if "auto" in options.methods]
-    arms = [(method, target, seed) for target, seed, method in product(options.targets, seeds, options.methods)]
-    whole = [partial(dense, runs, seed, epochs=options.epochs) for seed in seeds]
-    whole += [partial(dense_by_steps, runs, seed) for seed in seeds]
-    yield [*whole, *(partial(arm, runs, *those) for those in arms if those[0] != "shape")]
-    yield [partial(arm, runs, *those) for those in arms if those[0] == "shape"]  # of what "images" has cut
+    options = runs.options
+    yield each_seed(runs, dense, epochs=options.parent)
+    yield each_seed(runs, sparse) if "auto" in options.methods else []
+    first = each_seed(runs, dense, epochs=options.epochs) + each_seed(runs, dense_by_steps)
+    then = []  # of what "images" has cut
+    for target, seed, method in product(options.targets, options.seeds, options.methods):
+        phase = then if method == "shape" else first
+        phase.append(partial(arm, runs, method, target, seed))
+    yield first
+    yield then
+
+
+def each_seed(runs: Runs, work: Callable[..., object], **more: int) -> list[Callable[[], object]]:
+    """Return a work for each seed, to be called later."""
+    return [partial(work, runs, seed, **more) for seed in runs.options.seeds]
 
 
 def measured(runs: Runs, seed: int) -> dict[str, dict[str, float]]:
     """Return what there is to say of all results of a seed, timed in turns."""
-    names = [name for name in runs.done if name.startswith(f"s{seed}-") and "path" in runs.done[name]]
-    paths = [runs.done[name]["path"] for name in names]
-    said = json.loads(runs.run(f"s{seed}-costs", INSIDE, "costs", runs.options.imgsz, *paths).splitlines()[-1])
+    paths = {}
+    for name, noted in runs.done.items():
+        if name.startswith(f"s{seed}-") and "path" in noted:
+            paths[name] = noted["path"]
+    said = runs.run(f"s{seed}-costs", INSIDE, "costs", runs.options.imgsz, *paths.values())
+    costs = json.loads(said.splitlines()[-1])
     found = {}
-    for name, path in zip(names, paths):
-        scores, (parameters, flops, ms) = runs.done[name], said[path]
+    for name, path in paths.items():
+        scores, (parameters, flops, ms) = runs.done[name], costs[path]
         values = {"parameters": parameters, "gflops": flops / 1e9, "1": ms, "map50": scores["val"][0]}
         values |= {"map50_95": scores["val"][1], "test": scores["test"][1]}
-        cut = runs.done.get(f"{name}-cut")
-        found[name.partition("-")[2]] = values | ({"cut": cut["val"][1]} if cut else {})
+        if cut := runs.done.get(f"{name}-cut"):
+            values["cut"] = cut["val"][1]
+        found[name.partition("-")[2]] = values
     return found
 
 
@@ -138,19 +149,13 @@ def lines(runs: Runs) -> Iterator[TableLine]:
     """Yield the lines of the table, seeds together."""
     options = runs.options
     group = f"{options.data.parent.name}, {options.imgsz} px, {options.epochs} epochs"
-    found = [measured(runs, seed) for seed in options.seeds]
-    for name in dict.fromkeys(name for values in found for name in values):
-        rows = [values[name] for values in found if name in values]
+    found: dict[str, list[dict[str, float]]] = {}
+    for seed in options.seeds:
+        for name, values in measured(runs, seed).items():
+            found.setdefault(name, []).append(values)
+    for name, rows in found.items():
         method, _, target = name.rpartition("-") if "=" in name else (name, "", "")
-        scores = [row["map50_95"] for row in rows]
-        yield TableLine(
-            group=group,
-            method=method,
-            target=target,
-            seeds=len(rows),
-            values={key: mean(row[key] for row in rows) for key in rows[0]},
-            spread=stdev(scores) if len(scores) > 1 else None,
-        )
+        yield TableLine.over_seeds(rows, rows[0], group=group, method=method, target=target)
 
 
 def main() -> None:

@@ -48,8 +48,11 @@ def narrow(source: str, out: str, imgsz: str, share: str) -> None:
     """Write the YAML of a narrower dense model, the widest of those within a share of the FLOPs."""
     model = _load(source)["model"].float()
     goal = measure.count_flops(model, int(imgsz)) * float(share)
-    made = [{**model.yaml, "width_multiple": width} for width in WIDTHS]
-    fitting = [given for given in made if measure.count_flops(Model(deepcopy(given)), int(imgsz)) <= goal]
+    fitting = []
+    for width in WIDTHS:
+        given = {**model.yaml, "width_multiple": width}
+        if measure.count_flops(Model(deepcopy(given)), int(imgsz)) <= goal:
+            fitting.append(given)
     Path(out).write_text(yaml.safe_dump(fitting[-1]), encoding="utf-8")
 
 

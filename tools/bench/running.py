@@ -43,7 +43,7 @@ def parser(purpose: str | None, out: str) -> argparse.ArgumentParser:
 
 def numbers(text: str) -> tuple[int, ...]:
     """Read whole numbers with commas between them."""
-    return tuple(int(part) for part in text.split(","))
+    return tuple(map(int, text.split(",")))
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -53,7 +53,7 @@ def words(text: str) -> tuple[str, ...]:
 
 def shares(text: str) -> tuple[float, ...]:
     """Read numbers with commas between them; none is none."""
-    return tuple(float(part) for part in text.split(",")) if text else ()
+    return tuple(map(float, text.split(","))) if text else ()
 
 
 def is_named(arm: Arm, patterns: Iterable[str]) -> bool:
@@ -92,8 +92,8 @@ def main(arms: list[Arm], options: argparse.Namespace) -> int:
 def work(benchmark: Benchmark, arms: list[Arm], wanted: list[Arm], options: argparse.Namespace) -> int:
     """Run what is left, then time all that is measured; returns the exit code."""
     code = 0
-    sizes = sorted({int(arm.last.arguments["imgsz"]) for arm in wanted})
-    benchmark.prepare((imgsz, options.images, options.val) for imgsz in sizes)
+    pictures = {(int(arm.last.arguments["imgsz"]), options.images, options.val) for arm in wanted}
+    benchmark.prepare(sorted(pictures))
     try:
         benchmark.run(wanted)
     except StageError as error:  # what others have reached is worth a table
@@ -108,9 +108,12 @@ def listing(arms: list[Arm], done: dict[str, Any]) -> Iterable[str]:
     counted: set[str] = set()
     for arm in arms:
         stages = in_order([arm])
-        fresh = [stage for stage in stages if stage.name not in counted]
-        counted |= {stage.name for stage in stages}
-        ready = sum(stage.name in done for stage in stages)
+        fresh, ready = [], 0
+        for stage in stages:
+            ready += stage.name in done
+            if stage.name not in counted:
+                fresh.append(stage)
+                counted.add(stage.name)
         yield f"{arm.name:<44}{hours(fresh, done):>7.2f} h  {ready}/{len(stages)} stages done"
     yield f"{'in all':<44}{hours(in_order(arms), done):>7.2f} h, by the demo's 40 s an epoch of 800 pictures at 160 px"
 

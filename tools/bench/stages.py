@@ -123,14 +123,17 @@ class Benchmark:
         """
         self.read()
         stages = in_order(arms)
-        waiting = [stage for stage in stages if not self._is_done(stage)]
-        numbers = {stage.name: f"[{number}/{len(stages)}]" for number, stage in enumerate(stages, 1)}
+        waiting, numbers = [], {}
+        for number, stage in enumerate(stages, 1):
+            numbers[stage.name] = f"[{number}/{len(stages)}]"
+            if not self._is_done(stage):
+                waiting.append(stage)
         place, failed = self._place(), []
         running: dict[Future[dict[str, Any]], Stage] = {}
         with ThreadPoolExecutor(self.jobs) as pool:
             try:
                 while True:
-                    ready = [stage for stage in waiting if self._is_ready(stage)]
+                    ready = list(filter(self._is_ready, waiting))
                     for stage in ready[: self.jobs - len(running)]:
                         ui.note(f"{numbers[stage.name]} {stage.name}")
                         waiting.remove(stage)

@@ -78,11 +78,15 @@ def scratch(name: str, *, weights: str) -> dict[str, Any]:
         if hasattr(module, "reset_parameters"):
             module.reset_parameters()
     model.model[-1].bias_init()
-    frozen = [p for n, p in load(weights).named_parameters() if ".dfl" in n]
-    for parameter, value in zip((p for n, p in model.named_parameters() if ".dfl" in n), frozen, strict=True):
+    for parameter, value in zip(frozen_in(model), frozen_in(load(weights)), strict=True):
         parameter.data.copy_(value.data)  # it holds the numbers 0 to 15
     slim("files.checkpoint").save_checkpoint(WORK / f"{name}.pt", model, checkpoint(weights))
     return {}
+
+
+def frozen_in(model: nn.Module) -> list[nn.Parameter]:
+    """Return the weights that no training moves: what a box's distribution is summed up with."""
+    return [parameter for name, parameter in model.named_parameters() if ".dfl" in name]
 
 
 def width(name: str, *, model: str, kind: str, like: str, imgsz: int) -> dict[str, Any]:
@@ -151,8 +155,12 @@ def latency(name: str, *, weights: list[str], imgsz: int, threads: list[int], ru
     """Time ONNX files in turns, so that whatever else the machine does falls on all of them."""
     del name
     files = [WORK / f"{each}.onnx" for each in weights]
-    timed = {str(t): slim("costs.measure").latencies(files, imgsz=imgsz, threads=t, runs=runs) for t in threads}
-    return {each: {t: times[index] for t, times in timed.items()} for index, each in enumerate(weights)}
+    timed: dict[str, dict[str, float]] = {}
+    for count in threads:
+        times = slim("costs.measure").latencies(files, imgsz=imgsz, threads=count, runs=runs)
+        for each, milliseconds in zip(weights, times, strict=True):
+            timed.setdefault(each, {})[str(count)] = milliseconds
+    return timed
 
 
 if __name__ == "__main__":

@@ -121,9 +121,12 @@ class Training:
         """Return the λ whose sum of lr·λ over the steps is `travel`, where momentum multiplies a gradient's way."""
         steps = math.ceil(self.images / RECIPE.common["batch"])
         lr0, lrf = SPARSE["lr0"], SPARSE["lrf"]
-        rates = [lr0 * ((1 - epoch / epochs) * (1 - lrf) + lrf) for epoch in range(epochs)]
-        shapes = [min(1.0, (e + 1) / (warmup + 1)) * (1 - decay * e / epochs) for e in range(epochs)]
-        budget = steps * sum(rate * shape for rate, shape in zip(rates, shapes, strict=True)) / (1 - momentum)
+        ways = []
+        for epoch in range(epochs):
+            rate = lr0 * ((1 - epoch / epochs) * (1 - lrf) + lrf)
+            shape = min(1.0, (epoch + 1) / (warmup + 1)) * (1 - decay * epoch / epochs)
+            ways.append(rate * shape)
+        budget = steps * sum(ways) / (1 - momentum)
         return float(f"{travel / budget:.3g}")
 
 

@@ -20,15 +20,24 @@ Pair = tuple[Path, Path]
 
 def listed(root: Path, name: str) -> list[Pair]:
     """Return pictures and their boxes in the order of a list; what it calls X.jpg is the file X_test.jpg."""
-    pairs = [line.split() for line in (root / name).read_text(encoding="utf-8").splitlines() if line.strip()]
-    return [(root / picture.replace(".jpg", "_test.jpg"), root / boxes) for picture, boxes in pairs]
+    pairs = []
+    for line in written(root / name):
+        picture, boxes = line.split()
+        pairs.append((root / picture.replace(".jpg", "_test.jpg"), root / boxes))
+    return pairs
+
+
+def written(path: Path) -> list[str]:
+    """Return the lines of a file that are not blank."""
+    return list(filter(str.strip, path.read_text(encoding="utf-8").splitlines()))
 
 
 def converted(line: str) -> str:
     """Return a line `x1 y1 x2 y2 class` in pixels as `class x y w h` in shares of the picture."""
     left, top, right, bottom, kind = map(int, line.replace(",", " ").split())
-    middle = ((left + right) / 2, (top + bottom) / 2, right - left, bottom - top)
-    return " ".join([str(kind - 1), *(f"{value / SIDE:.6f}" for value in middle)])
+    x, y = (left + right) / 2, (top + bottom) / 2
+    width, height = right - left, bottom - top
+    return f"{kind - 1} {x / SIDE:.6f} {y / SIDE:.6f} {width / SIDE:.6f} {height / SIDE:.6f}"
 
 
 def evenly(pairs: list[Pair], count: int) -> list[Pair]:
@@ -42,8 +51,8 @@ def put(pairs: list[Pair], into: Path, split: str) -> None:
         (into / folder / split).mkdir(parents=True)
     for picture, boxes in pairs:
         (into / "images" / split / picture.name).symlink_to(picture)
-        lines = [converted(line) for line in boxes.read_text(encoding="utf-8").splitlines() if line.strip()]
-        (into / "labels" / split / f"{picture.stem}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        lines = "\n".join(map(converted, written(boxes)))
+        (into / "labels" / split / f"{picture.stem}.txt").write_text(lines + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -59,15 +68,18 @@ def main() -> None:
     if into.exists():
         made.error(f"{into} is there already; give --into another")
     known = listed(root, "trainval.txt")
-    train = [pair for index, pair in enumerate(known) if index % VAL]
+    train = list(known)
+    del train[::VAL]
     splits = {"train": evenly(train, options.images or len(train)), "val": known[::VAL]}
     splits["test"] = listed(root, "test.txt")
+    lines, counts = [f"path: {into}"], []
     for split, pairs in splits.items():
         put(pairs, into, split)
-    where = [f"path: {into}", *(f"{split}: images/{split}" for split in splits)]
-    lines = [*where, f"nc: {len(NAMES)}", f"names: [{', '.join(NAMES)}]"]
+        lines.append(f"{split}: images/{split}")
+        counts.append(f"{split} {len(pairs)}")
+    lines += [f"nc: {len(NAMES)}", f"names: [{', '.join(NAMES)}]"]
     (into / "data.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(f"{into / 'data.yaml'}: {', '.join(f'{split} {len(pairs)}' for split, pairs in splits.items())}")  # noqa: T201
+    print(f"{into / 'data.yaml'}: {', '.join(counts)}")  # noqa: T201
 
 
 if __name__ == "__main__":
