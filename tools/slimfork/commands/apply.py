@@ -94,13 +94,15 @@ def refuse_misfits(fork: Fork, path: Path, *, as_json: bool) -> None:
 
 def _ignored(fork: Fork, path: Path) -> str | None:
     """Return what to type when a patch misses files that lie there uncommitted: YOLOv5's .gitignore hides its data/."""
-    edited = {edit.file for step in fork.plan.broken for edit in step.patch.edits(fork.release.version)}
-    here = sorted(file for file in edited if file not in fork.tree and (fork.repository.root / file).is_file())
-    return (
-        f"git -C {typed(path)} add -f {' '.join(map(typed, here))}, and commit: they lie there, but git ignores them"
-        if here
-        else None
-    )
+    here: set[str] = set()
+    for step in fork.plan.broken:
+        for edit in step.patch.edits(fork.release.version):
+            if edit.file not in fork.tree and (fork.repository.root / edit.file).is_file():
+                here.add(edit.file)
+    if not here:
+        return None
+    names = " ".join(map(typed, sorted(here)))
+    return f"git -C {typed(path)} add -f {names}, and commit: they lie there, but git ignores them"
 
 
 def commit(
@@ -110,11 +112,13 @@ def commit(
     if not made or dry_run:
         return []
     shas = repository.write(commits.stream(made, start=fork.head, ref="refs/heads/made"), len(made))
-    ours = {name for draft in made for name in draft.files}
-    others = [change.path for change in repository.changes(fork.head, shas[-1]) if change.path not in ours]
-    if others:
-        hint = f"git -C {typed(repository.root)} replace --list, and --delete what is there"
-        raise UsageError(f"git shows {others[0]} as it is not in the commit: a replace ref or a graft", hint=hint)
+    ours: set[str] = set()
+    for draft in made:
+        ours.update(draft.files)
+    for change in repository.changes(fork.head, shas[-1]):
+        if change.path not in ours:
+            what = f"git shows {change.path} as it is not in the commit: a replace ref or a graft"
+            raise UsageError(what, hint=f"git -C {typed(repository.root)} replace --list, and --delete what is there")
     land(repository, ref=branch, old=fork.head, new=shas[-1])
     return shas
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -66,15 +67,17 @@ def unified(path: str, old: bytes | None, new: bytes | None, mode: str) -> bytes
     elif new is None:
         header.append(f"deleted file mode {mode}\n")
     body = difflib.unified_diff(_lines(old or b""), _lines(new or b""), before, after)
-    whole = (line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in body)
-    text = "".join([*header, *whole])
+    text = "".join([*header, *map(_ended, body)])
     return text.encode("utf-8", "surrogateescape")
 
 
 def _lines(content: bytes) -> list[str]:
-    """Split at line feeds alone: a form feed or a carriage return is part of its line, for git too."""
-    *lines, last = content.decode("utf-8", "surrogateescape").split("\n")
-    return [f"{line}\n" for line in lines] + ([last] if last else [])
+    """Split after line feeds alone: a form feed or a carriage return is part of its line, for git too."""
+    return re.findall(r"[^\n]*\n|[^\n]+", content.decode("utf-8", "surrogateescape"))
+
+
+def _ended(line: str) -> str:
+    return line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
 
 
 def coloured(diff: bytes) -> Iterator[bytes]:

@@ -21,7 +21,7 @@ from slimfork.terminal.words import one_line, typed
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from slimfork.series.reading import Series
+    from slimfork.series.reading import Series, SeriesCommit
 
 
 @click.command()
@@ -43,7 +43,7 @@ def command(path: Path, out: Path, dry_run: bool, as_json: bool) -> None:
         with beside(repository) as scratch:
             series = read_series(fork, scratch)
         content = fork_file(fork, series)
-    files = {entry.file: entry.content for entry in series.entries if entry.file}
+    files = {entry.file: entry.content for entry in series.mailed}
     files |= {FORK_FILE: content, KEEP_BYTES: KEEP_BYTES_CONTENT}
     changed = not is_there(out, files)
     if not dry_run:
@@ -65,16 +65,17 @@ def describe(path: Path, out: Path, series: Series, *, changed: bool, dry_run: b
         "tree": series.head.tree,
         "dry_run": dry_run,
         "changed": changed,
-        "commits": [
-            {
-                "sha": e.raw.sha,
-                "subject": e.raw.subject,
-                "kind": e.kind,
-                "patches": list(e.patches),
-                "file": e.file or None,
-            }
-            for e in series.entries
-        ],
+        "commits": list(map(_commit, series.entries)),
+    }
+
+
+def _commit(entry: SeriesCommit) -> dict[str, Any]:
+    return {
+        "sha": entry.raw.sha,
+        "subject": entry.raw.subject,
+        "kind": entry.kind,
+        "patches": list(entry.patches),
+        "file": entry.file or None,
     }
 
 
@@ -87,9 +88,11 @@ def show(result: dict[str, Any]) -> None:
     verb = "would write" if result["dry_run"] else "wrote"
     verb = verb if result["changed"] else "nothing to do,"
     ui.result(f"{result['path']}: {name}, {verb} {result['out']}: {whose}")
+    merged = False
     for commit in commits:
         ui.result(f"  {commit['sha'][:10]}  {commit['file'] or '- (changes no file)'}  {one_line(commit['subject'])}")
-    if any(str(commit["file"]).startswith(f"{MERGED}/") for commit in commits):
+        merged = merged or str(commit["file"]).startswith(f"{MERGED}/")
+    if merged:
         ui.result(f"{MERGED}/ has what you merged, commit by commit; for git am, a merge is one patch")
     if not result["dry_run"]:
         ui.result(f"next: apply-patches vendor --from {out} --into again  (commit {result['head'][:10]} again)")

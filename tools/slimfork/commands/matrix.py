@@ -83,13 +83,18 @@ def command(
     if dynamic or not static:
         columns += dynamic_run.DYNAMIC_COLUMNS
         _dynamic(_trained(chosen, spec, upstream), rows, jobs=jobs, timeout=timeout, since=since)
-    typed = shlex.join(["apply-patches", *(Path(part).name if part.startswith("/") else part for part in sys.argv[1:])])
+    typed = shlex.join(["apply-patches", *map(_without_folder, sys.argv[1:])])
     made = document(list(rows.values()), columns, upstream=upstream, command=typed, content=_content(upstream))
     _write(made, dict(selection.representative(upstream)), json_file, html_file, markdown_file)
     for table in tables(made):
         ui.result_table(table)
     ui.result(summary(made))
     _raise(made)
+
+
+def _without_folder(word: str) -> str:
+    """Return a word of the command line as others may see it: of a path of this machine, the name."""
+    return Path(word).name if word.startswith("/") else word
 
 
 def _chosen(upstream: str, spec: str, shard: str | None) -> list[Pin]:
@@ -105,7 +110,7 @@ def _row(pin: Pin) -> Row:
 def _trained(chosen: Sequence[Pin], spec: str, upstream: str) -> list[Pin]:
     """Return the releases to verify: those that were named, or of very many the representative ones."""
     if spec in {"all", "sample"} or spec.startswith("sample:"):
-        lines = {version for version, _ in selection.representative(upstream)}
+        lines = dict(selection.representative(upstream))
         return [pin for pin in chosen if pin.version in lines]
     return list(chosen)
 
@@ -151,7 +156,7 @@ def _refuse_unpinned(rows: Sequence[Row], *, allowed: bool) -> None:
 def _content(upstream: str) -> str:
     """Return the hash of the patches of an upstream and of the overlay."""
     files = sorted([*(patches_root() / upstream).glob("*.py"), *overlay_root().rglob("*.py")])
-    return digest(*(path.read_bytes() for path in files))
+    return digest(*map(Path.read_bytes, files))
 
 
 def _write(
@@ -173,10 +178,15 @@ def _write(
 
 
 def _raise(made: dict[str, Any]) -> None:
-    failed = [release for release in made["releases"] if release["verdict"] == "failed"]
+    failed, logs = [], []
+    for release in made["releases"]:
+        if release["verdict"] != "failed":
+            continue
+        failed.append(release)
+        for cell in release["checks"].values():
+            if cell["log"]:
+                logs.append(cell["log"])
     if failed:
-        cells = [cell for release in failed for cell in release["checks"].values()]
-        logs = [cell["log"] for cell in cells if cell["log"]]
         again = f"apply-patches vendor {spec_of(made['upstream'], failed[0]['version'])} --into fork"
         hint = f"cat {typed(logs[0])}" if logs else again
         raise CheckFailed(f"{len(failed)} of {len(made['releases'])} releases failed", hint=hint)

@@ -38,7 +38,9 @@ def command() -> None:
 def list_(upstream: str | None, as_json: bool) -> None:
     """List the pinned releases, the newest last."""
     chosen = [upstream] if upstream else list(UPSTREAMS)
-    pinned = [pin for name in chosen for pin in pins.load(name)]
+    pinned: list[Pin] = []
+    for name in chosen:
+        pinned += pins.load(name)
     if as_json:
         ui.result_json([pin.as_json() for pin in pinned])
     else:
@@ -93,10 +95,14 @@ def add(spec: str, index_url: str | None, git: str | None, move: bool, dry_run: 
 
 
 def _pinned(pinned: tuple[Pin, ...], version: str) -> Pin | None:
-    if is_tag(version):
-        return next((pin for pin in pinned if pin.version == version), None)
-    same = (pin for pin in pinned if not pin.is_tag and Version(pin.version) == Version(version))
-    return next(same, None)
+    for pin in pinned:
+        if is_tag(version):
+            same = pin.version == version
+        else:
+            same = not pin.is_tag and Version(pin.version) == Version(version)
+        if same:
+            return pin
+    return None
 
 
 def _in_repository(upstream: str, tag: str, git: str | None, before: Pin | None, *, move: bool) -> Pin:
@@ -137,6 +143,7 @@ def refresh(upstream: str | None, index_url: str | None, dry_run: bool, as_json:
     """Bring the lock to what the index offers now. A changed hash is refused (exit code 1)."""
     chosen = [upstream] if upstream else list(UPSTREAMS)
     results: dict[str, Any] = {}
+    refused = []
     for name in chosen:
         pinned = pins.load(name) if pins.lock_path(name).exists() else ()
         changes = compare(pinned, _offered(name, index_url))
@@ -146,9 +153,10 @@ def refresh(upstream: str | None, index_url: str | None, dry_run: bool, as_json:
         results[name] = {**changes.as_json(), "lock": state}
         if not as_json:
             _report(name, changes, state=state)
+        if changes.changed:
+            refused.append(name)
     if as_json:
         ui.result_json(results)
-    refused = [name for name in chosen if results[name]["changed"]]
     if refused:
         message = f"the index offers other files than those pinned; left as it was: {', '.join(refused)}"
         raise CheckFailed(message, hint="compare the two files, and trust neither until you know why they differ")

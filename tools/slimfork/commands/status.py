@@ -21,6 +21,7 @@ from slimfork.terminal.ui import Table
 from slimfork.terminal.words import one_line, typed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from slimfork.codemods.patch_plan import Step
@@ -47,16 +48,22 @@ def command(path: Path, verify_tree: bool, as_json: bool) -> None:
     if proof and not as_json:
         tell_proof.show(proof)
     if not facts["complete"]:
-        states = [patch["state"] for patch in facts["patches"]]
-        counts = [f"{states.count(s)} {s}" for s in ("pending", "broken") if s in states]
-        words = [
-            *(f"patches: {c}" for c in counts),
-            *([f"handmade: {len(facts['handmade'])}"] if facts["handmade"] else []),
-            *([f"overlay: {fork.overlay.state}"] if fork.overlay.changes or fork.foreign else []),
-        ]
-        raise CheckFailed(f"{path} is not complete ({', '.join(words)})", hint=next_command(fork, path))
+        lacks = ", ".join(_lacks(fork, facts))
+        raise CheckFailed(f"{path} is not complete ({lacks})", hint=next_command(fork, path))
     if proof and not proof.exact:
         raise CheckFailed(f"{path} is not exactly its lock", hint=tell_proof.hint(proof, path))
+
+
+def _lacks(fork: Fork, facts: dict[str, Any]) -> Iterator[str]:
+    """Yield what a fork lacks that is not complete."""
+    states = [patch["state"] for patch in facts["patches"]]
+    for state in ("pending", "broken"):
+        if state in states:
+            yield f"patches: {states.count(state)} {state}"
+    if facts["handmade"]:
+        yield f"handmade: {len(facts['handmade'])}"
+    if fork.overlay.changes or fork.foreign:
+        yield f"overlay: {fork.overlay.state}"
 
 
 def next_command(fork: Fork, path: Path) -> str:
@@ -115,7 +122,9 @@ def show(facts: dict[str, Any]) -> None:
     name = f"{facts['upstream']} {facts['version']}{' (unpinned)' if facts['unpinned'] else ''}"
     ui.result(f"{facts['path']}: {name} on {facts['branch'] or 'no branch'} ({origin}{tag})")
     table = Table("patch", "state", "commit", "files", "what it does", box=None, pad_edge=False)
-    for patch in (patch for patch in facts["patches"] if patch["state"] != "excluded"):
+    for patch in facts["patches"]:
+        if patch["state"] == "excluded":
+            continue
         state = Text(patch["state"], STATE_COLOURS[patch["state"]])
         title = f"{patch['title']} ({patch['reason']})" if patch["former"] else patch["title"]
         table.add_row(patch["id"], state, (patch["commit"] or "-")[:10], "\n".join(patch["files"]), title)
@@ -125,7 +134,7 @@ def show(facts: dict[str, Any]) -> None:
     _show_excluded(facts["patches"])
     _show_overlay(facts["overlay"])
     _show_list("your own commits", [f"{c['sha'][:10]}  {c['subject']}" for c in facts["own"]])
-    _show_list("handmade", [_by_hand(one) for one in facts["handmade"]])
+    _show_list("handmade", list(map(_by_hand, facts["handmade"])))
     _show_list("not committed", facts["dirty"])
     for patch in facts["patches"]:
         for problem in patch["problems"]:

@@ -17,7 +17,7 @@ from slimfork.terminal.errors import CheckFailed, UsageError
 from slimfork.terminal.paths import PATH
 from slimfork.terminal.ui import Table
 from slimfork.terminal.words import typed
-from slimfork.verify.upstream_tests import ROLES, TestVerdict, run_upstream_tests
+from slimfork.verify.upstream_tests import TestVerdict, run_upstream_tests
 from slimfork.verify.verify import CHECKS, verify
 
 if TYPE_CHECKING:
@@ -134,7 +134,9 @@ def _say(path: Path, outcomes: list[CheckOutcome], place: _Work, *, as_json: boo
 def _compare(path: Path, work: Path | None, timeout: float, expression: str | None, *, as_json: bool) -> None:
     with _worked_in(work) as place:
         tests = _run_tests(path, place.folder, timeout, expression)
-        counts = {verdict: sum(test.verdict == verdict for test in tests) for verdict in get_args(TestVerdict)}
+        counts: dict[TestVerdict, int] = dict.fromkeys(get_args(TestVerdict), 0)
+        for test in tests:
+            counts[test.verdict] += 1
         problem = _problem(counts) if tests else None
         place.keep = place.keep or problem is not None
     _say_tests(path, tests, counts, place, ok=problem is None, as_json=as_json)
@@ -178,7 +180,7 @@ def _say_tests(
     if not tests:
         ui.result(f"{path}: this release carries no tests")
         return
-    roles = [role for role in ROLES if role in tests[0].results]
+    roles = list(tests[0].results)
     ui.result_table(_counts_table(path, counts, " and ".join(roles[:-1])))
     different = [test for test in tests if test.differs]
     if different:
@@ -198,7 +200,6 @@ def _counts_table(path: Path, counts: dict[TestVerdict, int], before: str) -> Ta
 def _differences_table(tests: list[Compared], roles: list[Role]) -> Table:
     table = Table("test", *roles, "verdict", "why", title="where the trees differ")
     for test in tests:
-        statuses = (test.results[role].status for role in roles)
         colour = "bold red" if test.verdict == "regressed" else ""
-        table.add_row(test.id, *statuses, test.verdict, test.reason, style=colour)
+        table.add_row(test.id, *test.statuses.values(), test.verdict, test.reason, style=colour)
     return table

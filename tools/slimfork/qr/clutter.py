@@ -39,7 +39,7 @@ def colour(rng: np.random.Generator) -> Colour:
     if chance(rng, 0.4):
         grey = int(rng.integers(256))
         return grey, grey, grey
-    blue, green, red = (int(v) for v in rng.integers(0, 256, 3))
+    blue, green, red = rng.integers(0, 256, 3).tolist()
     return blue, green, red
 
 
@@ -70,7 +70,7 @@ def background(rng: np.random.Generator, side: int) -> Image:
         step = int(rng.integers(side // 12, side // 4))
         field[::step] = field[:, ::step] = field.max()
     field = (field - field.min()) / (np.ptp(field) + 1e-6)
-    one, two = (np.array(colour(rng), np.float32) for _ in range(2))
+    one, two = np.array(colour(rng), np.float32), np.array(colour(rng), np.float32)
     mixed = one + (two - one) * field[..., None] * np.float32(rng.uniform(0.2, 1))
     return np.ascontiguousarray(mixed.astype(np.uint8))
 

@@ -115,9 +115,16 @@ def _fill(part: Path, settings: QrSettings) -> None:
                 )
                 quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
                 _write(part / "images" / split / f"{index:05d}.jpg", cv2.imencode(".jpg", picture, quality)[1])
-                lines = [" ".join(["0", *(f"{value:.6f}" for value in box)]) for box in boxes.tolist()]
-                _write(label, "".join(line + "\n" for line in lines).encode())
+                _write(label, _labels(boxes.tolist()).encode())
             progress.advance(progress.task_ids[0])
+
+
+def _labels(boxes: list[tuple[float, float, float, float]]) -> str:
+    """Return a line for each code: its class, the one that there is, and its box."""
+    text = ""
+    for x, y, width, height in boxes:
+        text += f"0 {x:.6f} {y:.6f} {width:.6f} {height:.6f}\n"
+    return text
 
 
 def _data(out: Path) -> dict[str, object]:

@@ -59,7 +59,7 @@ def code(rng: np.random.Generator) -> tuple[Image, tuple[float, float]]:
     """Draw one code, flat: its picture, and from where to where its modules lie, as fractions of the side."""
     error, mask = "LMQH"[int(rng.integers(4))], int(rng.integers(8))
     symbol = segno.make(words(rng, 4, 60), error=error, mask=mask, micro=False, boost_error=False)
-    modules = np.array([list(row) for row in symbol.matrix], bool)
+    modules = np.array(list(map(list, symbol.matrix)), bool)
     quiet = int(rng.integers(1, 5))
     ink, paper = ink_and_paper(rng)
     cells = np.where(np.pad(modules, quiet)[..., None], ink, paper).astype(np.uint8)

@@ -77,7 +77,7 @@ def fork_file(fork: Fork, series: Series) -> bytes:
         "documentNamespace": f"https://slimfork.invalid/fork/{head.sha}",
         "creationInfo": {"created": _moment(head.when), "creators": [f"Tool: slimfork-{__version__}"]},
         "packages": _packages(fork, pin, head),
-        "files": [_spdx_file(entry) for entry in series.entries if entry.file],
+        "files": list(map(_spdx_file, series.mailed)),
         "relationships": _relationships(fork, series),
         "slimfork": {
             "format": FORMAT,
@@ -88,7 +88,7 @@ def fork_file(fork: Fork, series: Series) -> bytes:
             "patches": _patches(fork),
             "left_out": list(fork.choices),
             "overlay": _overlay(fork),
-            "commits": [_commit(entry) for entry in series.entries],
+            "commits": list(map(_commit, series.entries)),
         },
     }
     return (json.dumps(document, indent=2, ensure_ascii=True) + "\n").encode("ascii")
@@ -115,22 +115,25 @@ def _packages(fork: Fork, pin: Pin, head: RawCommit) -> list[dict[str, Any]]:
         purl = f"pkg:pypi/{pin.upstream}@{pin.version}"
         ref = {"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": purl}
         release |= {"downloadLocation": "NOASSERTION", "packageFileName": pin.filename, "externalRefs": [ref]}
-        release["checksums"] = [{"algorithm": "SHA256", "checksumValue": pin.sha256}]
+        release["checksums"] = [_checksum("SHA256", pin.sha256)]
     made = {"SPDXID": "SPDXRef-fork", "name": f"{pin.upstream}-slim", "versionInfo": head.sha, **unknown}
     overlay = {"SPDXID": "SPDXRef-overlay", "name": "slim", "versionInfo": __version__, **unknown}
     here = {"downloadLocation": "NOASSERTION"}
     sha256 = _overlay(fork)["sha256"]
-    sums = {"checksums": [{"algorithm": "SHA256", "checksumValue": sha256}]} if sha256 else {}
+    sums = {"checksums": [_checksum("SHA256", sha256)]} if sha256 else {}
     return [made | here, release, *([overlay | here | sums] if sums else [])]
+
+
+def _checksum(algorithm: str, value: str) -> dict[str, str]:
+    return {"algorithm": algorithm, "checksumValue": value}
 
 
 def _spdx_file(entry: SeriesCommit) -> dict[str, Any]:
     sha1 = hashlib.sha1(entry.content, usedforsecurity=False).hexdigest()
-    sums = [("SHA1", sha1), ("SHA256", digest(entry.content))]
     return {
         "SPDXID": _spdx_id(entry),
         "fileName": f"./{entry.file}",
-        "checksums": [{"algorithm": name, "checksumValue": value} for name, value in sums],
+        "checksums": [_checksum("SHA1", sha1), _checksum("SHA256", digest(entry.content))],
         "licenseConcluded": "NOASSERTION",
         "copyrightText": "NOASSERTION",
     }
@@ -141,21 +144,31 @@ def _spdx_id(entry: SeriesCommit) -> str:
 
 
 def _relationships(fork: Fork, series: Series) -> list[dict[str, str]]:
-    pairs = [
-        ("SPDXRef-DOCUMENT", "DESCRIBES", "SPDXRef-fork"),
-        ("SPDXRef-fork", "DESCENDANT_OF", "SPDXRef-release"),
-        *([("SPDXRef-fork", "CONTAINS", "SPDXRef-overlay")] if _overlay(fork)["sha256"] else []),
-        *((_spdx_id(entry), "PATCH_FOR", "SPDXRef-release") for entry in series.entries if entry.file),
+    related = [
+        _relationship("SPDXRef-DOCUMENT", "DESCRIBES", "SPDXRef-fork"),
+        _relationship("SPDXRef-fork", "DESCENDANT_OF", "SPDXRef-release"),
     ]
-    return [{"spdxElementId": a, "relationshipType": kind, "relatedSpdxElement": b} for a, kind, b in pairs]
+    if _overlay(fork)["sha256"]:
+        related.append(_relationship("SPDXRef-fork", "CONTAINS", "SPDXRef-overlay"))
+    for entry in series.mailed:
+        related.append(_relationship(_spdx_id(entry), "PATCH_FOR", "SPDXRef-release"))
+    return related
+
+
+def _relationship(one: str, kind: str, other: str) -> dict[str, str]:
+    return {"spdxElementId": one, "relationshipType": kind, "relatedSpdxElement": other}
 
 
 def _patches(fork: Fork) -> list[dict[str, Any]]:
     """Return the patches that stand in the fork, each with the releases that its variant is for."""
     release = known_as(load_series(fork.release.upstream), fork.release.version)
-    standing = [step.patch for step in fork.plan.steps if step.state == "applied"]
-    spans = {patch.id: variant.span for patch in standing if (variant := patch.variant(release))}
-    return [{"id": patch.id, "title": patch.title, "versions": spans.get(patch.id)} for patch in standing]
+    listed = []
+    for step in fork.plan.steps:
+        if step.state != "applied":
+            continue
+        patch, variant = step.patch, step.patch.variant(release)
+        listed.append({"id": patch.id, "title": patch.title, "versions": variant.span if variant else None})
+    return listed
 
 
 def _overlay(fork: Fork) -> dict[str, Any]:
@@ -232,12 +245,14 @@ def _listed(facts: dict[str, Any]) -> Listed:
 def _check(made: ForkFile) -> None:
     """Raise when the commits are no history that begins with imports and leads to the head."""
     known: set[str] = set()
+    specs: set[str] = set()
     for listed in made.commits:
         sha, parents = listed.raw.sha, listed.raw.parents
         if not (parents or listed.spec) or not known.issuperset(parents):
             raise ValueError(f"commit {sha} does not stand on those before it")
         known.add(sha)
+        specs.add(listed.spec)
     if not made.commits or made.commits[-1].raw.sha != made.head:
         raise ValueError(f"its commits do not lead to {made.head}")
-    if made.spec not in {listed.spec for listed in made.commits}:
+    if made.spec not in specs:
         raise ValueError(f"it has no import of {made.spec}")

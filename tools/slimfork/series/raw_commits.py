@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from slimfork.releases.objects import object_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +65,16 @@ def parse_commit(text: bytes) -> RawCommit:
     )
 
 
+def by_sha(raws: Iterable[RawCommit]) -> dict[str, RawCommit]:
+    """Return commits by their hashes."""
+    return {raw.sha: raw for raw in raws}
+
+
+def trees_of(raws: Iterable[RawCommit]) -> dict[str, str]:
+    """Return the trees of commits by the commits' hashes."""
+    return {raw.sha: raw.tree for raw in raws}
+
+
 def base_of(raw: RawCommit, trees: Mapping[str, str]) -> str:
     """Return the parent that a commit is a patch on: the one whose files it has, else the first.
 
@@ -72,7 +82,15 @@ def base_of(raw: RawCommit, trees: Mapping[str, str]) -> str:
         raw: A commit with a parent.
         trees: The trees of its parents.
     """
-    return next((parent for parent in raw.parents if trees[parent] == raw.tree), raw.parents[0])
+    return _with_its_files(raw, trees) or raw.parents[0]
+
+
+def _with_its_files(raw: RawCommit, trees: Mapping[str, str]) -> str | None:
+    """Return the first parent whose files a commit has, None where it has changed those of each."""
+    for parent in raw.parents:
+        if trees[parent] == raw.tree:
+            return parent
+    return None
 
 
 def main_line(raws: Sequence[RawCommit], start: str) -> list[RawCommit]:
@@ -80,8 +98,7 @@ def main_line(raws: Sequence[RawCommit], start: str) -> list[RawCommit]:
 
     It begins where there is no parent, should it not come by `start`.
     """
-    known = {raw.sha: raw for raw in raws}
-    trees = {raw.sha: raw.tree for raw in raws}
+    known, trees = by_sha(raws), trees_of(raws)
     line = [raws[-1]]
     while line[-1].parents and line[-1].sha != start:
         line.append(known[base_of(line[-1], trees)])
@@ -93,16 +110,15 @@ def contributing(raws: Sequence[RawCommit], start: str) -> list[str]:
 
     A merge that has the files of one of its parents has nothing from the others: they are its past, and no more.
     """
-    known = {raw.sha: raw for raw in raws}
-    trees = {raw.sha: raw.tree for raw in raws}
+    known, trees = by_sha(raws), trees_of(raws)
     found, waiting = set[str](), [raws[-1].sha]
     while waiting:
         raw = known[waiting.pop()]
         if raw.sha in found or raw.sha == start:
             continue
         found.add(raw.sha)
-        same = [parent for parent in raw.parents if trees[parent] == raw.tree]
-        waiting += same[:1] or raw.parents
+        same = _with_its_files(raw, trees)
+        waiting += (same,) if same else raw.parents
     return [raw.sha for raw in raws if raw.sha in found]
 
 

@@ -10,7 +10,7 @@ from slimfork.git import commits
 from slimfork.releases.fetch import release_files
 from slimfork.series.imported import import_of, pin_of, write_import
 from slimfork.series.mails import file_name, mail
-from slimfork.series.raw_commits import base_of, main_line
+from slimfork.series.raw_commits import base_of, by_sha, main_line, trees_of
 from slimfork.series.workbench import MisfitError, commits_of, diff_of, refuse_partial, workbench
 from slimfork.terminal import ui
 from slimfork.terminal.errors import UsageError
@@ -63,6 +63,11 @@ class Series:
         """The commit that the series leads to."""
         return self.entries[-1].raw
 
+    @property
+    def mailed(self) -> list[SeriesCommit]:
+        """Those that have a mail."""
+        return [entry for entry in self.entries if entry.file]
+
 
 def read_series(fork: Fork, scratch: Repository) -> Series:
     """Return the series of a fork.
@@ -84,20 +89,21 @@ def read_series(fork: Fork, scratch: Repository) -> Series:
 
 def _refuse_roots(fork: Fork, raws: Sequence[RawCommit], imports: Collection[str]) -> None:
     """Refuse a history that begins with anything but an import: upstream's own was merged, or another's."""
-    others = [raw for raw in raws if not raw.parents and raw.sha not in imports]
-    if others:
+    for raw in raws:
+        if raw.parents or raw.sha in imports:
+            continue
         what = f"the history of {fork.repository.root} has a beginning that no pin gives again"
         spec = spec_of(fork.release.upstream, fork.release.version)
         hint = f"apply-patches vendor {spec} --into new, and cherry-pick your commits there"
-        raise UsageError(f"{what}: {others[0].sha[:10]} {others[0].subject!r}, which was merged", hint=hint)
+        raise UsageError(f"{what}: {raw.sha[:10]} {raw.subject!r}, which was merged", hint=hint)
 
 
 def _entries(
     scratch: Repository, raws: Sequence[RawCommit], start: str, pinned: Mapping[str, Pin]
 ) -> Iterator[SeriesCommit]:
     """Yield the entries of commits; mails are numbered from 1, and an import has none."""
-    trees = {raw.sha: raw.tree for raw in raws}
-    line = {raw.sha for raw in main_line(raws, start)}
+    trees = trees_of(raws)
+    line = by_sha(main_line(raws, start))
     number, total = 0, len(raws) - len(pinned)
     with workbench(scratch) as bench, ui.steps("commits", total=len(raws)) as progress:
         for raw in raws:
@@ -153,4 +159,4 @@ def kind_of(raw: RawCommit) -> tuple[Kind, tuple[str, ...]]:
         return "patch", patches
     if commits.OVERLAY_ID in marks:
         return "overlay", ()
-    return ("ours" if any(key in marks for key in commits.OURS) else "own"), ()
+    return ("own" if marks.keys().isdisjoint(commits.OURS) else "ours"), ()

@@ -25,8 +25,8 @@ def facts(proof: Proof) -> dict[str, Any]:
         "lock_makes": proof.made,
         "compared": proof.compared,
         "same_commit": proof.made == proof.compared,
-        "import": [_difference(change) for change in proof.imported],
-        "differences": [_difference(change) for change in proof.differences],
+        "import": list(map(_difference, proof.imported)),
+        "differences": list(map(_difference, proof.differences)),
         "unclear": proof.unclear or None,
     }
 
@@ -68,8 +68,7 @@ def hint(proof: Proof, path: Path) -> str:
     place = typed(path)
     if proof.imported:
         return f"apply-patches vendor {proof.spec} --into new, and cherry-pick your commits there"
-    paths = [change.path for change in proof.differences]
-    if paths:
-        look = f"git -C {place} log -p -- {typed(paths[0])}"
+    if proof.differences:
+        look = f"git -C {place} log -p -- {typed(proof.differences[0].path)}"
         return f"{look}; what an earlier slimfork has left, apply-patches apply {place} brings along"
     return f"git -C {place} log --oneline"

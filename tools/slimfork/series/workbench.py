@@ -76,9 +76,9 @@ def refuse_partial(repository: Repository) -> None:
 
 def commits_of(scratch: Repository, head: str) -> list[RawCommit]:
     """Return all commits in the history of one, oldest first."""
-    names = scratch.git("rev-list", "--topo-order", "--reverse", checked_sha(head)).decode("ascii").split()
-    objects = parse_batch(scratch.git("cat-file", "--batch", stdin="".join(f"{name}\n" for name in names).encode()))
-    return [parse_commit(objects[name][1]) for name in names]
+    listed = scratch.git("rev-list", "--topo-order", "--reverse", checked_sha(head))
+    objects = parse_batch(scratch.git("cat-file", "--batch", stdin=listed))
+    return [parse_commit(objects[name][1]) for name in listed.decode("ascii").split()]
 
 
 def diff_of(scratch: Repository, old: str, new: str) -> bytes:
@@ -136,8 +136,8 @@ class Workbench:
     def _run(self, *arguments: str, stdin: bytes = b"") -> bytes:
         status, out, said = self._repository.run(*arguments, stdin=stdin, env=self._env)
         if status:
-            lines = [line.removeprefix("error: ") for line in said.splitlines() if line.strip()]
-            raise MisfitError(lines[0] if lines else f"git {arguments[0]} ends with {status}")
+            first = next(filter(str.strip, said.splitlines()), None)
+            raise MisfitError(first.removeprefix("error: ") if first else f"git {arguments[0]} ends with {status}")
         return out
 
 

@@ -55,11 +55,19 @@ def expanded(text: str) -> Path:
 PATH = TypedPath()
 
 
+def repository_around(path: Path) -> Path | None:
+    """Return the nearest folder above an absolute path that is a repository's, if there is one."""
+    for folder in path.parents:
+        if (folder / ".git").exists():
+            return folder
+    return None
+
+
 def not_a_repository(path: Path) -> UsageError:
     """Return what a folder is that is no repository, and what to type instead."""
     if not any(path.iterdir()):
         return UsageError(f"{path} is empty", hint=f"apply-patches vendor ultralytics --into {typed(path)}")
-    outer = next((p for p in path.absolute().parents if (p / ".git").exists()), None)
+    outer = repository_around(path.absolute())
     if outer:
         return UsageError(
             f"{path} is a folder inside the repository {outer}", hint=f"apply-patches apply {typed(outer)}"

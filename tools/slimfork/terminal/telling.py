@@ -81,10 +81,13 @@ def refuse_broken(plan: PatchPlan, path: Path, *, as_json: bool, hint: str | Non
     if as_json:
         steps = [{"patch": s.patch.id, "problems": list(s.problems)} for s in plan.broken]
         ui.result_json({"path": str(path), "upstream": plan.upstream, "version": plan.version, "broken": steps})
-    problems = "\n\n".join(problem for step in plan.broken for problem in step.problems)
+    problems: list[str] = []
+    for step in plan.broken:
+        problems += step.problems
+    told = "\n\n".join(problems)
     count = len(plan.broken)
     raise ConflictError(
         f"{count} patch{'' if count == 1 else 'es'} of {len(plan.steps)} "
-        f"{'does' if count == 1 else 'do'} not fit {plan.upstream} {plan.version}; nothing was changed\n\n{problems}",
+        f"{'does' if count == 1 else 'do'} not fit {plan.upstream} {plan.version}; nothing was changed\n\n{told}",
         hint=hint or f"apply-patches status {typed(path)}",
     )

@@ -15,12 +15,14 @@ import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from slimfork.git.repo import open_repository
 from slimfork.inside import inside, upstream_stand_ins
 from slimfork.terminal.errors import UsageError
+from slimfork.terminal.paths import repository_around
 from slimfork.verify.upstream_tests_run import ALL_TESTS, PytestRun, Result, run_tests
 from slimfork.verify.verify import lay_out
 
@@ -54,9 +56,14 @@ class Compared:
     verdict: TestVerdict
 
     @property
+    def statuses(self) -> dict[str, Status]:
+        """How it ended in the trees, in the order of ROLES."""
+        return _statuses(self.results)
+
+    @property
     def differs(self) -> bool:
         """Whether the trees do not agree, or the fork fails otherwise than what it was made from."""
-        return len({result.status for result in self.results.values()}) > 1 or bool(self._before)
+        return len(set(self.statuses.values())) > 1 or bool(self._before)
 
     @property
     def reason(self) -> str:
@@ -64,7 +71,10 @@ class Compared:
         fork = self.results["fork"].reason
         if fork:
             return f"{fork} (before: {self._before})" if self._before else fork
-        return next((result.reason for result in self.results.values() if result.reason), "")
+        for result in self.results.values():
+            if result.reason:
+                return result.reason
+        return ""
 
     @property
     def _before(self) -> str:
@@ -74,10 +84,11 @@ class Compared:
 
     def as_json(self) -> dict[str, str]:
         """Return plain data."""
-        return {role: result.status for role, result in self.results.items()} | {
-            "verdict": self.verdict,
-            "reason": self.reason,
-        }
+        return {**self.statuses, "verdict": self.verdict, "reason": self.reason}
+
+
+def _statuses(results: Mapping[Role, Result]) -> dict[str, Status]:
+    return {role: result.status for role, result in results.items()}
 
 
 def compare(runs: Mapping[Role, Mapping[str, Result]], again: Mapping[str, Result]) -> list[Compared]:
@@ -87,10 +98,12 @@ def compare(runs: Mapping[Role, Mapping[str, Result]], again: Mapping[str, Resul
         runs: Tree to node id to result.
         again: What came of tests that were run on the fork a second time.
     """
-    order = {verdict: index for index, verdict in enumerate(get_args(TestVerdict))}
-    tests = dict.fromkeys(test for run in runs.values() for test in run)
-    compared = [_compare(test, {role: _result(run, test) for role, run in runs.items()}, again) for test in tests]
-    return sorted(compared, key=lambda test: order[test.verdict])
+    compared = []
+    for test in dict.fromkeys(chain.from_iterable(runs.values())):
+        results = {role: _result(run, test) for role, run in runs.items()}
+        compared.append(_compare(test, results, again))
+    worst_first = get_args(TestVerdict)
+    return sorted(compared, key=lambda test: worst_first.index(test.verdict))
 
 
 def _result(run: Mapping[str, Result], test: str) -> Result:
@@ -102,12 +115,12 @@ def _result(run: Mapping[str, Result], test: str) -> Result:
 
 
 def _compare(test: str, results: Mapping[Role, Result], again: Mapping[str, Result]) -> Compared:
-    fork = results["fork"].status
-    before: set[Status] = {result.status for role, result in results.items() if role != "fork"}
+    before = _statuses(results)
+    fork = before.pop("fork")
     verdict: TestVerdict
     if fork == "passed":
-        verdict = "passed" if results["pristine"].status == "passed" else "mended"
-    elif "passed" in before:
+        verdict = "passed" if before["pristine"] == "passed" else "mended"
+    elif "passed" in before.values():
         verdict = "flaky" if test in again and again[test].status == "passed" else "regressed"
     else:
         verdict = "skipped" if fork == "skipped" else "failed"
@@ -142,7 +155,9 @@ def run_upstream_tests(
         del trees["baseline"]
     _make_stand_ins(trees.get("baseline", trees["pristine"]), work / "stand-ins")
     runs: dict[Role, dict[str, Result]] = {}
-    for role in (role for role in ROLES if role in trees):
+    for role in ROLES:
+        if role not in trees:
+            continue
         run = PytestRun(
             folder=work / role,
             package=release.upstream,
@@ -161,7 +176,7 @@ def run_upstream_tests(
 def _refuse(work: Path) -> None:
     if importlib.util.find_spec("pytest") is None:
         raise UsageError("upstream's tests need pytest, which is not installed", hint="pip install pytest")
-    outer = next((folder for folder in work.resolve().parents if (folder / ".git").exists()), None)
+    outer = repository_around(work.resolve())
     if outer:  # upstream would take it for its own checkout, and keep its data sets in the folder beside it
         raise UsageError(f"{work} is inside the repository {outer}", hint="--work into a folder outside of it")
 

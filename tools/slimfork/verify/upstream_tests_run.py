@@ -137,8 +137,8 @@ class _Events:
     def _take(self, event: dict[str, Any]) -> None:
         if "test" in event:
             self.running = None
-            facts = {key: event[key] for key in ("status", "reason", "seconds")}
-            self.results[event["test"]] = Result(**facts)
+            result = Result(status=event["status"], reason=event["reason"], seconds=event["seconds"])
+            self.results[event["test"]] = result
         self.running = event.get("start", self.running)
         self.collected = max(self.collected, len(self.results) + event.get("collected", 0))
         self.status = event.get("done", self.status)

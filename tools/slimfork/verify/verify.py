@@ -161,7 +161,8 @@ def _imports(release: Release, tree: Path, work: Path) -> bool:
     if release.upstream == "yolov5":
         modules = ["yolov5.train" if (tree / "yolov5").is_dir() else "models.yolo"]
         downloads = tree / "yolov5" / "utils" / "downloads.py"
-        modules += [name for name in (HUB,) if downloads.is_file() and name in downloads.read_text("utf-8")]
+        if downloads.is_file() and HUB in downloads.read_text("utf-8"):
+            modules.append(HUB)
     command = inside.python("-c", f"import {', '.join(modules)}")
     environment = _environment("pristine", release.upstream, tree, work)
     return subprocess.run(command, cwd=work, env=environment, capture_output=True, check=False).returncode == 0
