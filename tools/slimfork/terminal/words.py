@@ -40,7 +40,7 @@ def typed(path: str | os.PathLike[str]) -> str:
     if not (ODD.search(text) or "\n" in text or "\t" in text):
         return shlex.quote(text)
     inside = re.sub(r"[\\']", r"\\\g<0>", text)
-    raw = "".join(_bytes(c) if ODD.match(c) else c for c in inside)
+    raw = ODD.sub(lambda match: _bytes(match[0]), inside)
     return "$'" + raw.replace("\n", "\\n").replace("\t", "\\t") + "'"
 
 
