@@ -29,9 +29,13 @@ class Aliases:
     def others(self, tensor: Tensor) -> list[Tensor]:
         """Return the other live tensors in the same memory."""
         place = memory(tensor)
-        alive = {id(other): other for ref in self._sharing[place] if (other := ref()) is not None}
-        alive.pop(id(tensor), None)
-        return [other for other in alive.values() if memory(other) == place]
+        found: dict[int, Tensor] = {}
+        for ref in self._sharing[place]:
+            other = ref()
+            if other is None or other is tensor or memory(other) != place:
+                continue
+            found[id(other)] = other
+        return list(found.values())
 
 
 def memory(tensor: Tensor) -> int:

@@ -29,7 +29,10 @@ class Asked:
         """Return an argument by its place or one of its names; None where it was not given."""
         if len(self.args) > place:
             return self.args[place]
-        return next((self.kwargs[name] for name in names if name in self.kwargs), None)
+        for name in names:
+            if name in self.kwargs:
+                return self.kwargs[name]
+        return None
 
     def sizes(self, ndim: int) -> list[int | None]:
         """Return the size that was asked of each dimension of a result: a number, INFERRED or FOLLOWED."""
@@ -61,8 +64,9 @@ class Asked:
             index = _index(self.args[0].ndim, self.args[1]).get(dim)
             if isinstance(index, slice):
                 return index.start or 0, last if index.stop is None else index.stop
-        if self.name == "tensor_split" and isinstance(self.argument(1, "indices"), (tuple, list)):
-            named = {int(index): index for index in self.argument(1, "indices")}
+        cuts = self.argument(1, "indices") if self.name == "tensor_split" else None
+        if isinstance(cuts, (tuple, list)):
+            named = dict(zip(map(int, cuts), cuts))
             return named.get(first, first), named.get(last, last)
         return first, last
 
@@ -72,10 +76,14 @@ class Asked:
         return parts if isinstance(parts, int) else 0
 
 
+def _takes_a_dimension(part: object) -> bool:
+    return part is not None and part is not Ellipsis and not isinstance(part, bool)
+
+
 def _index(ndim: int, index: object) -> dict[int, object]:
     """Return what an index has for each dimension, numbered as PyTorch does while it goes from left to right."""
     parts = index if isinstance(index, tuple) else (index,)
-    taken = sum(part is not None and part is not Ellipsis and not isinstance(part, bool) for part in parts)
+    taken = sum(map(_takes_a_dimension, parts))
     by_dim: dict[int, object] = {}
     dim = 0
     for part in parts:

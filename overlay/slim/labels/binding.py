@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .labels import core, varying
+from .labels import core, unsigned, varying
 from .sizes import LAYER_WIDTHS, Source, layer_side, terms_of
-from .tracked import Cut, UnknownOperatorError, pieces
+from .tracked import Cut, UnknownOperatorError, pieces_of_all
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +41,7 @@ def bind(trace: Trace, rows: Sequence[Tensor], each: object, reason: Reason) -> 
         (source, share), *_ = terms
         if share < 0:
             raise UnknownOperatorError
-        _bind_to(trace, _resolved(trace, source), share, [row.abs().tolist() for row in rows], reason)
+        _bind_to(trace, _resolved(trace, source), share, unsigned(rows), reason)
     else:  # the parts of a sum are told apart where they are cut; the sum is alike for all
         bind_alike(trace, rows, reason)
 
@@ -59,7 +59,7 @@ def unbind_alike(trace: Trace, rows: Sequence[Tensor]) -> None:
     key = trace.attention.heads.pop(int(rows[0][0].abs()), None)
     cut = trace.cuts.pop(key, None) if key else None
     if key and cut:
-        gone = [row.abs().tolist() for row in rows]
+        gone = unsigned(rows)
         cut.parts = [part for part in cut.parts if part not in gone]
         if cut.parts:
             trace.cuts[key] = cut
@@ -83,7 +83,7 @@ def _bind_to(trace: Trace, source: Source, share: Fraction, rows: list[list[int]
         return
     cut = trace.cuts.get(source) or Cut(reason, [whole] if whole else [])
     times = cut.times * share.denominator // math.gcd(cut.times, share.denominator)
-    new = [piece for row in rows for piece in pieces(row, share.numerator * times // share.denominator)]
+    new = pieces_of_all(rows, share.numerator * times // share.denominator)
     cut.refine(times // cut.times)
     cut.times = times
     for piece in new:

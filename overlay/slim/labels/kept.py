@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .labels import varying
+from .labels import is_expandable, varying, wide_dims
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
@@ -45,10 +45,10 @@ class Kept:
     @classmethod
     def by_layer(cls, trace: Trace, channels: Channels, lost: set[int]) -> Kept:
         """Return what is kept of another trace of the same model."""
-        gone = np.zeros(trace.labels.count, bool)
+        gone, dropped = np.zeros(trace.labels.count, bool), list(lost)
         for name, row in channels.outputs.items():
             roots = trace.labels.roots(trace.outputs[name].numpy())
-            gone[roots[[group in lost for group in row]]] = True
+            gone[roots[np.isin(row, dropped)]] = True
         return cls(trace, gone)
 
     def share(self, row: tuple[int, ...]) -> float:
@@ -67,8 +67,12 @@ class Kept:
         possible = [masked]
         for plane in mark.planes:
             mask = self.mask(plane)
-            if mask is not None:
-                possible = [narrow for wide in possible for narrow in _narrowed(wide, mask)]
+            if mask is None:
+                continue
+            narrower = []
+            for wide in possible:
+                narrower += _narrowed(wide, mask)
+            possible = narrower
         return possible
 
 
@@ -108,12 +112,17 @@ def _narrowed(masked: Tensor, mask: Tensor) -> list[Tensor]:
         return []
     if mask.shape[0] > 1 and masked.shape[0] % mask.shape[0] == 0:  # a batch that code has put before the heads
         mask = mask.repeat(masked.shape[0] // mask.shape[0], *[1] * (mask.ndim - 1))
-    if any(size not in {1, wanted} for size, wanted in zip(mask.shape, masked.shape)):
+    if not is_expandable(mask.shape, masked.shape):
         return []
-    dims = [dim for dim, size in enumerate(mask.shape) if size > 1]
+    dims = wide_dims(mask.shape)
     if len(dims) == 1:
         return [masked.index_select(dims[0], mask.flatten().nonzero().flatten().to(masked.device))]
-    return [found for dim in dims if (found := _taken(masked, mask, dim)) is not None]
+    possible = []
+    for dim in dims:
+        taken = _taken(masked, mask, dim)
+        if taken is not None:
+            possible.append(taken)
+    return possible
 
 
 def _taken(masked: Tensor, mask: Tensor, dim: int) -> Tensor | None:
@@ -124,7 +133,8 @@ def _taken(masked: Tensor, mask: Tensor, dim: int) -> Tensor | None:
     if int(count.min()) != int(count.max()):
         return None
     index = mask.int().argsort(dim=dim, descending=True, stable=True).narrow(dim, 0, int(count.max()))
-    shape = [size if d != dim else index.shape[dim] for d, size in enumerate(masked.shape)]
+    shape = list(masked.shape)
+    shape[dim] = index.shape[dim]
     return masked.gather(dim, index.to(masked.device).expand(shape))
 
 
@@ -165,7 +175,7 @@ def mapped(value: object, change: Callable[[Tensor], Tensor]) -> Value:
     if isinstance(value, Tensor):
         return change(value)
     if isinstance(value, dict):
-        items = [(key, mapped(item, change)) for key, item in value.items()]
+        items = zip(value, mapped(list(value.values()), change))
         return type(value)(items) if type(value) in {dict, OrderedDict} else dict(items)
     if isinstance(value, (list, tuple)):
         parts = [mapped(item, change) for item in value]

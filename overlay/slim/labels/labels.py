@@ -62,7 +62,7 @@ class Labels:
     def roots(self, labels: Sequence[int] | Array) -> Array:
         """Return the representative of each label as an array."""
         if self._roots is None and len(labels) * FEW < self.count:
-            return np.asarray([self.find(label) for label in np.asarray(labels).tolist()], dtype=np.int64)
+            return np.asarray(list(map(self.find, np.asarray(labels).tolist())), dtype=np.int64)
         if self._roots is None:
             roots, parents = np.asarray(self._parent), None
             while parents is None or not np.array_equal(roots, parents):
@@ -130,18 +130,45 @@ def core(labels: Tensor) -> Tensor:
 def fit(labels: Tensor, shape: torch.Size) -> Tensor | None:
     """Resize the dimensions in which all labels agree, as pooling does; None where they do not agree."""
     small = core(labels)
-    if small.ndim != len(shape):
-        return None
-    if any(size not in {1, wanted} for size, wanted in zip(small.shape, shape)):
+    if small.ndim != len(shape) or not is_expandable(small.shape, shape):
         return None
     return small.expand(shape)
 
 
+def is_expandable(small: Sequence[int], wide: Sequence[int]) -> bool:
+    """Whether each size is 1, or that of another shape of as many dimensions."""
+    return all(size in {1, wanted} for size, wanted in zip(small, wide))
+
+
+def expanded(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    """Expand the labels of two tensors to the shape that both have together."""
+    shape = list(map(max, one.shape, other.shape))
+    return one.expand(shape), other.expand(shape)
+
+
+def along(row: Tensor, dim: int, shape: Sequence[int]) -> Tensor:
+    """Expand labels, shape (size,), along a dimension to a shape."""
+    sizes = [1] * len(shape)
+    sizes[dim] = -1
+    return row.view(sizes).expand(tuple(shape))
+
+
+def wide_dims(shape: Sequence[int]) -> list[int]:
+    """Return the dimensions of more than size 1."""
+    return [dim for dim, size in enumerate(shape) if size > 1]
+
+
 def rows_of(labels: Tensor, dim: int) -> list[Tensor]:
     """Return the labels along a dimension, shape (size,), for each place along the others in which labels differ."""
-    across = [other for other in varying(labels) if other != dim]
-    wide = core(labels).expand([size if d in (*across, dim) else 1 for d, size in enumerate(labels.shape)])
-    return list(wide.movedim(dim, -1).reshape(-1, labels.shape[dim]))
+    small = core(labels)
+    shape = list(small.shape)
+    shape[dim] = labels.shape[dim]
+    return list(small.expand(shape).movedim(dim, -1).reshape(-1, labels.shape[dim]))
+
+
+def unsigned(rows: Sequence[Tensor]) -> list[list[int]]:
+    """Return rows of labels as lists, without the signs."""
+    return [row.abs().tolist() for row in rows]
 
 
 def flexible_dim(labels: Tensor, rows: Collection[tuple[int, ...]]) -> int | None:
@@ -154,4 +181,8 @@ def flexible_dim(labels: Tensor, rows: Collection[tuple[int, ...]]) -> int | Non
     dims = varying(labels)
     if len(dims) < 2:  # noqa: PLR2004 - one needs no telling apart
         return dims[0] if dims else None
-    return next((dim for dim in dims if tuple(rows_of(labels, dim)[0].abs().tolist()) in rows), None)
+    for dim in dims:
+        first = rows_of(labels, dim)[0]
+        if tuple(first.abs().tolist()) in rows:
+            return dim
+    return None

@@ -17,14 +17,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvTransposeNd
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from .labels import FIXED, core, fit, varying
+from .labels import FIXED, along, core, expanded, fit, varying, wide_dims
 from .reason import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+    from collections.abc import Iterator, Mapping, MutableMapping
 
     from ..passes.trace import Trace
-    from .tracked import Call
+    from .tracked import Call, Tracked
 
 KERNEL = 4  # dimensions from which on a tensor's last two, if equal, are taken for a kernel's, which no channel is
 LAYERS_OWN = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}
@@ -45,7 +45,9 @@ def holders(model: nn.Module) -> dict[int, tuple[str, str]]:
             if tensor is not None:
                 twice |= {id(tensor)} & places.keys()
                 places[id(tensor)] = (name, own)
-    return {key: place for key, place in places.items() if key not in twice}
+    for key in twice:
+        del places[key]
+    return places
 
 
 class Planes:
@@ -79,8 +81,12 @@ class Planes:
 
     def rows(self, tensor: Tensor) -> dict[int, Tensor]:
         """Return the labels along each dimension along which one plane varies alone."""
-        planes = [(varying(plane), plane) for plane in self.of(tensor)]
-        return {dims[0]: core(plane).flatten() for dims, plane in planes if len(dims) == 1}
+        rows = {}
+        for plane in self.of(tensor):
+            dims = varying(plane)
+            if len(dims) == 1:
+                rows[dims[0]] = core(plane).flatten()
+        return rows
 
     def along(self, tensor: Tensor, dim: int, reason: Reason) -> Tensor | None:
         """Return the labels of a tensor along one dimension, shape (size,), or None; freeze whatever else varies."""
@@ -91,6 +97,11 @@ class Planes:
             else:
                 self.trace.labels.freeze(plane, reason)
         return row
+
+    def freeze(self, tensor: Tensor, reason: Reason) -> None:
+        """Forbid dropping any of the channels of a tensor, whichever rows it has of them."""
+        for plane in self.of(tensor):
+            self.trace.labels.freeze(plane, reason)
 
     def meet(self, tensors: list[Tensor]) -> None:
         """Give planes to the Parameters and buffers among the tensors that an operator reads."""
@@ -118,7 +129,9 @@ class Planes:
     @contextmanager
     def _only(self, inputs: list[Tensor], chosen: dict[int, Tensor]) -> Iterator[None]:
         """Let some tensors carry one plane each, by its id, and no other labels."""
-        before = {id(tensor): (tensor, self.trace.forget(tensor)) for tensor in inputs}
+        before: dict[int, tuple[Tensor, Tracked | None]] = {}
+        for tensor in inputs:
+            before[id(tensor)] = tensor, self.trace.forget(tensor)
         for key, plane in chosen.items():
             self.trace.note(before[key][0], plane)
         try:
@@ -132,12 +145,13 @@ class Planes:
 
 def _of_its_own(trace: Trace, place: tuple[str, str], tensor: Tensor) -> list[Tensor]:
     """Make new labels for each dimension of a Parameter or buffer that no layer has; its values are not zero."""
-    name = ".".join(part for part in place if part)
     square = tensor.ndim >= KERNEL and tensor.shape[-1] == tensor.shape[-2]
-    dims = [dim for dim, size in enumerate(tensor.shape[: -2 if square else None]) if size > 1]
-    rows = {dim: trace.labels.new(tensor.shape[dim]) for dim in dims}
-    trace.vectors[name] = rows
-    return [-along(rows[dim], dim, tensor.shape) for dim in dims]
+    rows, planes = {}, []
+    for dim in wide_dims(tensor.shape[: -2 if square else None]):
+        rows[dim] = trace.labels.new(tensor.shape[dim])
+        planes.append(-along(rows[dim], dim, tensor.shape))
+    trace.vectors[".".join(filter(None, place))] = rows
+    return planes
 
 
 def _of_layer(trace: Trace, place: tuple[str, str], tensor: Tensor) -> list[Tensor]:
@@ -155,15 +169,10 @@ def _of_layer(trace: Trace, place: tuple[str, str], tensor: Tensor) -> list[Tens
     if isinstance(layer, nn.Linear) or layer.groups == 1:
         width = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
         entering = trace.inputs.setdefault(name, trace.labels.new(width))
-        dims = (1, 0) if isinstance(layer, _ConvTransposeNd) else (0, 1)
-        return [-along(row, dim, tensor.shape) for row, dim in zip((leaving, entering), dims)]
+        out, into = (1, 0) if isinstance(layer, _ConvTransposeNd) else (0, 1)
+        return [-along(leaving, out, tensor.shape), -along(entering, into, tensor.shape)]
     trace.tainted.setdefault(name, Reason.at(f"weight of {name}", trace.where))  # groups would have to be told apart
     return []
-
-
-def along(row: Tensor, dim: int, shape: Sequence[int]) -> Tensor:
-    """Expand labels, shape (size,), along a dimension to a shape."""
-    return row.view([-1 if d == dim else 1 for d in range(len(shape))]).expand(tuple(shape))
 
 
 class _Lying(NamedTuple):
@@ -184,27 +193,38 @@ class _Lying(NamedTuple):
 
 def _classes(trace: Trace, call: Call, inputs: list[Tensor]) -> Iterator[dict[int, Tensor]]:
     """Sort planes into those that an operator brings together; each class has at most one of each tensor, by its id."""
-    ndim = max(output.ndim for output in call.outputs) if call.outputs else 0
-    waiting = [_Lying.of(tensor, plane, ndim) for tensor in _distinct(inputs) for plane in trace.planes.of(tensor)]
+    waiting = _lying(trace, call, inputs)
     while waiting:
         key, plane, dims = waiting.pop(0)
         chosen, across = {key: plane}, {key: dims}
-        for other in list(waiting):
+        others = []
+        for other in waiting:
             if other.dims & dims and other.key not in chosen:
                 chosen[other.key], across[other.key] = other.plane, other.dims
-                waiting = [one for one in waiting if one is not other]
-        # One that lies across two of another tensor would bring these together.
-        crossing = [other for other in waiting if other.crosses(across)]
+            else:
+                others.append(other)
+        waiting, crossing = [], []
+        for other in others:  # one that lies across two of another tensor would bring these together
+            if other.crosses(across):
+                crossing.append(other.plane)
+            else:
+                waiting.append(other)
         if dims and not crossing:
             yield chosen
             continue
-        for one in (*chosen.values(), *(other.plane for other in crossing)):  # or a single channel, spread over all
+        for one in (*chosen.values(), *crossing):  # or a single channel, spread over all
             trace.labels.freeze(one, call.reason)
-        waiting = [other for other in waiting if not other.crosses(across)]
 
 
-def _distinct(tensors: list[Tensor]) -> list[Tensor]:
-    return list({id(tensor): tensor for tensor in tensors}.values())
+def _lying(trace: Trace, call: Call, inputs: list[Tensor]) -> list[_Lying]:
+    """Return all planes of the tensors that an operator reads, once each."""
+    ndim = max((output.ndim for output in call.outputs), default=0)
+    distinct = dict(zip(map(id, inputs), inputs))
+    lying = []
+    for tensor in distinct.values():
+        for plane in trace.planes.of(tensor):
+            lying.append(_Lying.of(tensor, plane, ndim))
+    return lying
 
 
 def multiply(trace: Trace, call: Call, left: Tensor, right: Tensor) -> list[Tensor]:
@@ -215,8 +235,10 @@ def multiply(trace: Trace, call: Call, left: Tensor, right: Tensor) -> list[Tens
     shape = call.outputs[-1].shape
     sides = []
     for tensor, summed in ((left, left.ndim - 1), (right, max(right.ndim - 2, 0))):
-        inner = [plane for plane in trace.planes.of(tensor) if summed in varying(plane)]
-        outer = [plane for plane in trace.planes.of(tensor) if summed not in varying(plane)]
+        inner: list[Tensor] = []
+        outer: list[Tensor] = []
+        for plane in trace.planes.of(tensor):
+            (inner if summed in varying(plane) else outer).append(plane)
         sides.append((inner, outer, summed))
     _unite_summed(trace, call, sides)
     staying = []
@@ -237,8 +259,7 @@ def _unite_summed(trace: Trace, call: Call, sides: list[tuple[list[Tensor], list
         a = a.transpose(-1, -2) if a.ndim > 1 else a.unsqueeze(-1)
         b = b if b.ndim > 1 else b.unsqueeze(-1)
         if a.ndim == b.ndim and a.shape[-1] == b.shape[-1] == 1:  # neither lies across a dimension that stays
-            shape = [max(sizes) for sizes in zip(a.shape, b.shape)]
-            a, b = a.expand(shape), b.expand(shape)
+            a, b = expanded(a, b)
             trace.labels.unite(a, b, call.reason)
             trace.unfolded[call.where] += core(a).flatten().tolist()
             trace.labels.freeze(a[(a < FIXED) & (b < FIXED)], call.reason.before())

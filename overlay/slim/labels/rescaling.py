@@ -7,6 +7,7 @@ another, and whether it was made up for rightly, it proves.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -86,8 +87,12 @@ class Use:
     @property
     def ways(self) -> list[Way]:
         """Return the ways to make up for the number, the likelier first."""
-        readers = tuple((name, tuple(sorted(columns))) for name, columns in self.readers.items())
-        return [*((maker,) for maker in self.makers), *([readers] if readers else [])] if self.sign else []
+        if not self.sign:
+            return []
+        ways: list[Way] = [(maker,) for maker in self.makers]
+        if self.readers:
+            ways.append(tuple((name, tuple(sorted(columns))) for name, columns in self.readers.items()))
+        return ways
 
 
 class Factors:
@@ -105,9 +110,7 @@ class Factors:
             return
         lines, carried = self._after(call, inputs, layer)
         if key is not None and call.name in PRODUCTS:
-            use = self.uses.setdefault(key, Use(_sign(call), self._computed(call)))
-            made = [(norm, self._channels(norm, channels, call.outputs[0])) for norm, channels in lines]
-            use.makers += [maker for maker in made if maker[1] and maker not in use.makers]
+            self._note_makers(call, key, lines)
             labels = self.trace.labels_of(call.outputs[0])
             carried = {**carried, key: None if labels is None else frozenset(core(labels).abs().flatten().tolist())}
         for output in call.outputs:
@@ -115,13 +118,23 @@ class Factors:
             if lines or carried:
                 self.known[output] = lines, carried
 
+    def _note_makers(self, call: Call, key: Key, lines: list[Line]) -> None:
+        """Note the BatchNorms in which a product is linear: any of them can make up for the number in it."""
+        use = self.uses.setdefault(key, Use(_sign(call), self._computed(call)))
+        for norm, known in lines:
+            channels = self._channels(norm, known, call.outputs[0])
+            if channels and (norm, channels) not in use.makers:
+                use.makers.append((norm, channels))
+
     def _computed(self, call: Call) -> float | None:
         """Return the number that code has computed for an operator, unless it holds it as it is."""
         given = [value for value in call.args if isinstance(value, (int, float))]
-        held = vars(self.trace.stack[-1][1]).values()
-        return (
-            float(given[0]) if len(given) == 1 and not any(type(v) is float and v == given[0] for v in held) else None
-        )
+        if len(given) != 1:
+            return None
+        for held in vars(self.trace.stack[-1][1]).values():
+            if type(held) is float and held == given[0]:
+                return None
+        return float(given[0])
 
     def _lines(self, tensor: Tensor) -> list[Line]:
         known = self.known.get(tensor)
@@ -137,7 +150,10 @@ class Factors:
             self._note_reader(layer, inputs)
             return ([(layer, None)] if isinstance(self.trace.layers.get(layer), _BatchNorm) else []), {}
         if call.name in JOINS:
-            return [], {key: labels for t in inputs for key, labels in self._carried(t).items()}
+            carried: Carried = {}
+            for tensor in inputs:
+                carried.update(self._carried(tensor))
+            return [], carried
         if not inputs or call.name not in HOMOGENEOUS | PRODUCTS:
             return [], {}
         if call.name == "div":
@@ -148,13 +164,20 @@ class Factors:
 
     def _product(self, factors: list[Tensor]) -> tuple[list[Line], Carried]:
         """Return in what a product is linear: in what one factor is, unless others are as well."""
-        lines = [(n, self._channels(n, channels, t)) for t in factors for n, channels in self._lines(t)]
-        carried = [item for tensor in factors for item in self._carried(tensor).items()]
-        alone: list[Line] = [
-            line for place, line in enumerate(lines) if line[1] and _is_apart(line, lines[:place] + lines[place + 1 :])
-        ]
-        keys = [key for key, _ in carried]
-        return alone, {key: labels for key, labels in carried if keys.count(key) == 1}
+        lines: list[tuple[str, tuple[int, ...]]] = []
+        carried: Carried = {}
+        times: Counter[Key] = Counter()
+        for tensor in factors:
+            for norm, channels in self._lines(tensor):
+                lines.append((norm, self._channels(norm, channels, tensor)))
+            numbers = self._carried(tensor)
+            carried.update(numbers)
+            times.update(numbers.keys())
+        alone: list[Line] = []
+        for place, line in enumerate(lines):
+            if line[1] and _is_apart(line, lines[:place] + lines[place + 1 :]):
+                alone.append(line)
+        return alone, {key: labels for key, labels in carried.items() if times[key] == 1}
 
     def _channels(self, norm: str, known: tuple[int, ...] | None, tensor: Tensor) -> tuple[int, ...]:
         """Return which outputs of a BatchNorm a tensor holds; none if that cannot be told."""
@@ -163,9 +186,10 @@ class Factors:
         labels = self.trace.labels_of(tensor)
         if labels is None:
             return ()
-        index = {label: i for i, label in enumerate(self.trace.outputs[norm].tolist())}
-        wanted = dict.fromkeys(core(labels).abs().flatten().tolist())
-        return tuple(sorted(index[label] for label in wanted)) if wanted.keys() <= index.keys() else ()
+        outputs = self.trace.outputs[norm].tolist()
+        index = dict(zip(outputs, range(len(outputs))))
+        wanted = set(core(labels).abs().flatten().tolist())
+        return tuple(sorted(index[label] for label in wanted)) if wanted <= index.keys() else ()
 
     def _note_reader(self, layer: str, inputs: list[Tensor]) -> None:
         entering = self.trace.inputs[layer].abs().tolist() if layer in self.trace.inputs else []
@@ -176,14 +200,18 @@ class Factors:
 
     def of(self, tensor: Tensor) -> frozenset[str | Key]:
         """Return the BatchNorms in whose outputs a tensor is linear, and the numbers that it is times of."""
-        known = self.known.get(tensor)
-        return frozenset() if known is None else frozenset((*(norm for norm, _ in known[0]), *known[1]))
+        norms = dict(self._lines(tensor))
+        return frozenset([*norms, *self._carried(tensor)])
 
 
 def _is_apart(line: tuple[str, tuple[int, ...]], others: Iterable[tuple[str, tuple[int, ...]]]) -> bool:
     """Whether no others are of the same outputs of the same BatchNorm."""
     norm, outputs = line
-    return all(name != norm or set(outputs).isdisjoint(theirs) for name, theirs in others)
+    taken: set[int] = set()
+    for name, theirs in others:
+        if name == norm:
+            taken.update(theirs)
+    return taken.isdisjoint(outputs)
 
 
 def _sign(call: Call) -> int:

@@ -146,18 +146,23 @@ def sizes_of(module: nn.Module) -> Iterator[tuple[str, int]]:
         if type(value) in {int, Size} and name not in NUMBERING:
             yield name, value
         elif type(value) in {list, tuple, dict} and not name.startswith("_") and name not in NUMBERING:
-            yield from ((f"{name}.{k}", item) for k, item in _items(value) if type(item) is int or type(item) is Size)
+            for key, item in _items(value):
+                if type(item) is int or type(item) is Size:
+                    yield f"{name}.{key}", item
 
 
 def name_sizes(twin: nn.Module) -> None:
     """Let the sizes that a copied model keeps say who they are."""
     for name, module in twin.named_modules():
-        if type(module).__module__.startswith("torch."):  # these hand theirs to operators, and cut nothing
-            sizes = [(key, value) for key, value in vars(module).items() if key in LAYER_WIDTHS]
-        else:
-            sizes = list(sizes_of(module))
-        for attribute, value in sizes:
+        torchs = type(module).__module__.startswith("torch.")  # these hand theirs to operators, and cut nothing
+        for attribute, value in list((_widths_of if torchs else sizes_of)(module)):
             set_size(module, attribute, Size.of(value, Source(name, attribute)))
+
+
+def _widths_of(layer: nn.Module) -> Iterator[tuple[str, int]]:
+    for name, value in vars(layer).items():
+        if name in LAYER_WIDTHS:
+            yield name, value
 
 
 def set_size(module: nn.Module, attribute: str, value: int) -> None:
@@ -167,9 +172,9 @@ def set_size(module: nn.Module, attribute: str, value: int) -> None:
         setattr(module, name, value)
         return
     held = vars(module)[name]
-    items = {str(k): k for k, _ in _items(held)}
     changed: dict[object, object] = dict(_items(held))
-    changed[items[key]] = value
+    keys = dict(zip(map(str, changed), changed))
+    changed[keys[key]] = value
     setattr(module, name, changed if isinstance(held, dict) else type(held)(changed.values()))
 
 

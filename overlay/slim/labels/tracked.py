@@ -104,7 +104,10 @@ class Mark:
 
 def planes_of(marks: Iterable[Mark]) -> list[Tensor]:
     """Return the labels of all rows of channels of several tensors."""
-    return [plane for mark in marks for plane in mark.planes]
+    planes = []
+    for mark in marks:
+        planes += mark.planes
+    return planes
 
 
 @dataclass
@@ -143,7 +146,7 @@ class Cut:
             UnknownOperatorError: It does not come out even.
         """
         if times > 1:
-            self.parts = [piece for part in self.parts for piece in pieces(part, times)]
+            self.parts = pieces_of_all(self.parts, times)
             self.times *= times
 
     def add(self, part: list[int]) -> None:
@@ -185,12 +188,26 @@ def pieces(part: list[int], count: int) -> list[list[int]]:
     return [part[i : i + size] for i in range(0, len(part), size)]
 
 
+def pieces_of_all(parts: Iterable[list[int]], count: int) -> list[list[int]]:
+    """Cut each of some parts into several even ones.
+
+    Raises:
+        UnknownOperatorError: It does not come out even.
+    """
+    cut = []
+    for part in parts:
+        cut += pieces(part, count)
+    return cut
+
+
 def tensors(value: object) -> list[Tensor]:
     """Collect the tensors in nested lists, tuples and dicts, in order."""
     if isinstance(value, Tensor):
         return [value]
     if isinstance(value, dict):
         value = list(value.values())
+    found: list[Tensor] = []
     if isinstance(value, (list, tuple)):
-        return [tensor for item in value for tensor in tensors(item)]
-    return []
+        for item in value:
+            found += tensors(item)
+    return found

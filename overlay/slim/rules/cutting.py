@@ -40,7 +40,9 @@ def _cut_evenly(trace: Trace, call: Call, parts: list[Tensor], dim: int) -> None
     """Let the parts of a chunk stay as long as each other."""
     if len({part.shape[dim] for part in parts}) > 1:
         raise UnknownOperatorError
-    rows = [row for part in parts for row in _cut_rows(trace, part, dim)]
+    rows: list[Tensor] = []
+    for part in parts:
+        rows += _cut_rows(trace, part, dim)
     name, module = trace.stack[-1]
     if vars(module).get("c") == parts[0].shape[dim] and trace.asked.name == "chunk":
         # C2f's other way to run, its `forward_split`, has the size from there.
@@ -120,7 +122,7 @@ def unbound(trace: Trace, call: Call) -> list[Tensor | None]:
 
 def copied(trace: Trace, call: Call) -> list[Tensor | None]:
     """`copy_`: what is written over goes with what is written; a constant written over channels keeps them."""
-    labels, source = (trace.labels_of(tensor) for tensor in call.args[:2])
+    labels, source = map(trace.labels_of, call.args[:2])
     shape = call.args[0].shape
     if source is None:
         raise UnknownOperatorError

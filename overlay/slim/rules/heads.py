@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..labels.labels import FIXED, core, varying
+from ..labels.labels import FIXED, core, expanded, is_expandable, varying
 from ..labels.tracked import UnknownOperatorError
 
 if TYPE_CHECKING:
@@ -21,13 +21,11 @@ if TYPE_CHECKING:
 
 def product(trace: Trace, call: Call) -> list[Tensor | None]:
     """Multiply matrices, (b, n, m) and (b, m, p): unite what is summed over; the other channels stay what they are."""
-    one, other = (trace.labels_of(value) for value in call.args[:2])
-    summed = [labels is not None and dim in varying(labels) for labels, dim in ((one, 2), (other, 1))]
-    beside = [labels is not None and dim in varying(labels) for labels, dim in ((one, 1), (other, 2))]
+    one, other = map(trace.labels_of, call.args[:2])
+    summed = [_varies(one, 2), _varies(other, 1)]
+    beside = [_varies(one, 1), _varies(other, 2)]
     if one is not None and other is not None and all(summed) and not any(beside):
-        left, right = core(one.transpose(1, 2)), core(other)
-        shape = [max(sizes) for sizes in zip(left.shape, right.shape)]
-        left, right = left.expand(shape), right.expand(shape)
+        left, right = expanded(core(one.transpose(1, 2)), core(other))
         if not bool(((left > FIXED) | (right > FIXED)).all()):
             raise UnknownOperatorError
         trace.labels.unite(left, right, call.reason)
@@ -39,7 +37,11 @@ def product(trace: Trace, call: Call) -> list[Tensor | None]:
     if labels is None:
         raise UnknownOperatorError
     small = core(labels)
-    if any(size not in {1, wanted} for size, wanted in zip(small.shape, call.outputs[0].shape)):
+    if not is_expandable(small.shape, call.outputs[0].shape):
         raise UnknownOperatorError
     trace.attention.note(trace.stack[-1][0], small)
     return [small.expand(call.outputs[0].shape)]
+
+
+def _varies(labels: Tensor | None, dim: int) -> bool:
+    return labels is not None and dim in varying(labels)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
-from ..labels.labels import FIXED
+from ..labels.labels import FIXED, along
 from ..labels.reason import Reason
 from ..labels.tracked import UnknownOperatorError
 from .slicing import is_depthwise
@@ -91,9 +91,7 @@ def read(trace: Trace, name: str, entering: Tensor, reason: Reason) -> None:
 
 def spread(labels: Tensor, output: Tensor, dim: int) -> Tensor:
     """Expand labels, shape (size,), along dimension `dim` to the shape of a tensor."""
-    shape = [1] * output.ndim
-    shape[dim] = -1
-    return labels.view(shape).expand(output.shape)
+    return along(labels, dim, output.shape)
 
 
 def transpose(trace: Trace, call: Call) -> list[Tensor | None]:

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 def concatenated(trace: Trace, call: Call) -> list[Tensor | None]:
     """Join or stack labels; a part that carries none counts as fixed."""
     parts, dim = call.args[0], call.args[1] if len(call.args) > 1 else call.kwargs.get("dim", 0)
-    labels = [trace.labels_of(part) for part in parts if part.ndim == parts[-1].ndim]
-    filled = [
-        torch.full((1,), FIXED).expand(part.shape) if found is None else found for found, part in zip(labels, parts)
-    ]
+    joined = [part for part in parts if part.ndim == parts[-1].ndim]
+    filled: list[Tensor] = []
+    for labels, part in zip(map(trace.labels_of, joined), parts):
+        filled.append(torch.full((1,), FIXED).expand(part.shape) if labels is None else labels)
     result: Tensor = call.func(filled, dim)
     for part in filled if len(varying(result)) > 1 else ():
         note_rows(trace, part, dim % part.ndim if call.name == "cat" else None)
@@ -51,9 +51,12 @@ def note_rows(trace: Trace, part: Tensor, joined: int | None) -> None:
 
 def _note_stack(trace: Trace, call: Call, parts: list[Tensor], result: Tensor, dim: int) -> None:
     """Demand that tensors which lie beside each other have equally many channels, as PyTorch does."""
-    beside = [other for other in varying(result) if other != dim]
+    beside = varying(result)
+    if dim not in beside:
+        return
+    beside.remove(dim)
     alone = call.name == "stack" or not any(dim in varying(part) for part in parts)
-    if len(beside) == 1 and dim in varying(result) and alone:
+    if len(beside) == 1 and alone:
         bind_alike(trace, rows_of(result, beside[0]), call.reason)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..labels.labels import FIXED, core, flexible_dim, varying
+from ..labels.labels import FIXED, core, expanded, flexible_dim, varying
 from ..labels.tracked import UnknownOperatorError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def poles(trace: Trace, call: Call) -> list[Tensor | None]:
 def clamped(trace: Trace, call: Call) -> list[Tensor | None]:
     """Keep the labels; zero stays zero where it lies between the bounds."""
     names = {"clamp_min": ("min",), "clamp_max": ("max",)}.get(call.name, ("min", "max"))
-    bounds = dict(zip(names, call.args[1:])) | {key: call.kwargs[key] for key in names if key in call.kwargs}
+    bounds = {**dict(zip(names, call.args[1:])), **call.kwargs}
     low, high = bounds.get("min"), bounds.get("max")
     if isinstance(low, Tensor) or isinstance(high, Tensor):
         parts = [part for part in (call.args[0], low, high) if part is not None]
@@ -161,8 +161,11 @@ def combined(trace: Trace, call: Call, parts: Sequence[Value], zero: Zero) -> Te
     """
     shape = call.outputs[0].shape
     sizes = [sized(part, len(shape)) for part in parts]
-    labels = [trace.labels_of(part) for part in parts]
-    known = [(place, core(found.reshape(sizes[place]))) for place, found in enumerate(labels) if found is not None]
+    labels = list(map(trace.labels_of, parts))
+    known: list[tuple[int, Tensor]] = []
+    for place, found in enumerate(labels):
+        if found is not None:
+            known.append((place, core(found.reshape(sizes[place]))))
     if not known:
         raise UnknownOperatorError
     (first, total), *others = known
@@ -174,7 +177,7 @@ def combined(trace: Trace, call: Call, parts: Sequence[Value], zero: Zero) -> Te
         silent[place] = labels_there > FIXED
         for spread in before if deaf == "first" else (place,) if deaf == "second" else ():
             silent[spread] = torch.zeros_like(silent[spread])
-        size = torch.Size(max(a, b) for a, b in zip(size, sizes[place]))
+        size = torch.Size(map(max, size, sizes[place]))
     flexible = flexible_dim(total, trace.rows)
     for part, its, found in zip(parts, sizes, labels):
         dims = [dim for dim in varying(total) if its[dim] > 1 and flexible in {dim, None}]
@@ -196,8 +199,8 @@ def joined(
     """
     (a, a_shape), (b, b_shape) = one, other
     if not set(varying(a)) & set(varying(b)):
-        a_spread = any(a_shape[dim] == 1 < b_shape[dim] for dim in varying(b))
-        b_spread = any(b_shape[dim] == 1 < a_shape[dim] for dim in varying(a))
+        a_spread = _is_single(a_shape, b_shape, varying(b))
+        b_spread = _is_single(b_shape, a_shape, varying(a))
         if a_spread and b_spread:
             raise UnknownOperatorError
         if varying(a) and varying(b) and not a_spread and not b_spread:
@@ -205,10 +208,14 @@ def joined(
         if a_spread or b_spread:
             trace.labels.freeze(a if a_spread else b, call.reason)
             return (b, "first") if a_spread else (a, "second")
-    joint = [max(sizes) for sizes in zip(a.shape, b.shape)]
-    a_wide, b_wide = a.expand(joint), b.expand(joint)
+    a_wide, b_wide = expanded(a, b)
     trace.labels.unite(a_wide, b_wide, call.reason)
     return (a_wide if len(varying(a_wide)) >= len(varying(b_wide)) else b_wide), ""
+
+
+def _is_single(shape: torch.Size, other: torch.Size, dims: list[int]) -> bool:
+    """Whether a part has one place, and another has more, along any of some dimensions."""
+    return any(shape[dim] == 1 < other[dim] for dim in dims)
 
 
 def sized(value: object, ndim: int) -> torch.Size:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..labels.labels import FIXED, core, varying
+from ..labels.labels import FIXED, core, is_expandable, varying
 from ..labels.reason import Reason
 from ..labels.tracked import UnknownOperatorError
 from ..passes.trace import known
@@ -24,13 +24,13 @@ def attention(trace: Trace, call: Call) -> list[Tensor | None]:
     """
     q, k, v = (known(trace, tensor) for tensor in call.args[:3])
     mask = call.kwargs.get("attn_mask", call.args[3] if len(call.args) > 3 else None)  # noqa: PLR2004 - (q, k, v, bias)
-    for plane in [] if mask is None else trace.planes.of(mask):
-        trace.labels.freeze(plane, call.reason)
+    if mask is not None:
+        trace.planes.freeze(mask, call.reason)
     if any(labels.ndim - 2 in varying(labels) for labels in (q, k, v)):
         raise UnknownOperatorError
     left, right = core(q), core(k)
-    shape = [max(sizes) for sizes in zip(left.shape, right.shape)]
-    if any(size not in {1, wanted} for small in (left, right) for size, wanted in zip(small.shape, shape)):
+    shape = list(map(max, left.shape, right.shape))
+    if not (is_expandable(left.shape, shape) and is_expandable(right.shape, shape)):
         raise UnknownOperatorError
     left, right = left.expand(shape), right.expand(shape)
     trace.labels.unite(left, right, call.reason)

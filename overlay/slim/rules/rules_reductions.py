@@ -39,7 +39,12 @@ def reduced(trace: Trace, call: Call) -> list[Tensor | None]:
             labels = labels.squeeze(dim)
     if not bool((labels != FIXED).any()):
         return [None]
-    return [labels if place == 0 and call.name not in SHIFTED else -labels.abs() for place in range(len(call.outputs))]
+    return with_places(call, -labels.abs() if call.name in SHIFTED else labels)
+
+
+def with_places(call: Call, labels: Tensor) -> list[Tensor | None]:
+    """Return the labels of an operator's first output, and of those beside it, such as places, which may be any."""
+    return [labels, *[-labels.abs()] * (len(call.outputs) - 1)]
 
 
 def dims_of(call: Call, ndim: int) -> list[int]:
@@ -109,14 +114,18 @@ def softmax(trace: Trace, call: Call) -> list[Tensor | None]:
 def ordered(trace: Trace, call: Call) -> list[Tensor | None]:
     """Sort, choose the largest, or accumulate along a dimension without labels: zeros stay zero, places may be any."""
     labels = known(trace, call.args[0])
-    if call.name == "topk":
-        dim = call.args[2] if len(call.args) > 2 else call.kwargs.get("dim", -1)  # noqa: PLR2004 - (x, k, dim)
-    else:
-        given = [value for value in call.args[1:] if isinstance(value, int) and not isinstance(value, bool)]
-        dim = given[0] if given else call.kwargs.get("dim", -1)
-    kept = untouched(call, labels, [dim % labels.ndim])
-    places = -kept.abs()
-    return [places if call.name in {"argsort", "logcumsumexp"} or place else kept for place in range(len(call.outputs))]
+    kept = untouched(call, labels, [_dim_of(call) % labels.ndim])
+    return with_places(call, -kept.abs() if call.name in {"argsort", "logcumsumexp"} else kept)
+
+
+def _dim_of(call: Call) -> int:
+    """Return the dimension along which an operator sorts, chooses or accumulates."""
+    first = 2 if call.name == "topk" else 1  # (x, k, dim)
+    for value in call.args[first:]:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+    dim: int = call.kwargs.get("dim", -1)
+    return dim
 
 
 def shifted_along(trace: Trace, call: Call) -> list[Tensor | None]:

@@ -13,7 +13,7 @@ import torch
 from ..labels.labels import FIXED, varying
 from ..labels.tracked import UnknownOperatorError
 from ..passes.trace import known
-from .rules_reductions import untouched
+from .rules_reductions import untouched, with_places
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +26,7 @@ def resized(trace: Trace, call: Call) -> list[Tensor | None]:
     """Pool or interpolate: zero in, zero out; the places of maxima may be any."""
     labels = known(trace, call.args[0])
     kept = untouched(call, labels, _last(labels, _rank(call.name)))
-    return [kept if place == 0 else -kept.abs() for place in range(len(call.outputs))]
+    return with_places(call, kept)
 
 
 def _rank(name: str) -> int:

@@ -12,11 +12,12 @@ from torch import nn
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from ..labels.binding import bind
-from ..labels.labels import FIXED, varying
+from ..labels.labels import FIXED, core, varying
 from ..labels.planes import multiply
 from ..labels.sizes import ModuleAttr, terms_of
 from ..labels.tracked import UnknownOperatorError
 from .heads import product
+from .layers import spread
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,7 +40,7 @@ def convolution(trace: Trace, call: Call) -> list[Tensor | None]:
     else:
         leaving = _dense(trace, call, entering, 1 if transposed else 0, groups)
     leaving = _biased(trace, call, leaving, bias)
-    return [None if leaving is None else _spread(leaving, call.outputs[0], channel)]
+    return [None if leaving is None else spread(leaving, call.outputs[0], channel)]
 
 
 def deformed(trace: Trace, call: Call) -> list[Tensor | None]:
@@ -47,21 +48,19 @@ def deformed(trace: Trace, call: Call) -> list[Tensor | None]:
     x, _, offset, mask, bias = call.args[:5]
     groups, offset_groups = call.args[11], call.args[12]
     for other in (offset, mask):
-        for plane in trace.planes.of(other):
-            trace.labels.freeze(plane, call.reason)
+        trace.planes.freeze(other, call.reason)
     entering = trace.vector(x, 1)
     if offset_groups > 1:
         trace.labels.freeze(entering, call.reason)
     leaving = _biased(trace, call, _dense(trace, call, entering, 0, groups), bias)
-    return [None if leaving is None else _spread(leaving, call.outputs[0], 1)]
+    return [None if leaving is None else spread(leaving, call.outputs[0], 1)]
 
 
 def _dense(trace: Trace, call: Call, entering: Tensor, out: int, groups: int) -> Tensor | None:
     """Mix channels: return the labels of those that leave, None where the weight has no row for each."""
     weight = call.args[1]
-    sides = {dim: along_dim_of(trace, weight, dim) for dim in (0, 1)}
+    inner, leaving = along_dim_of(trace, weight, 1 - out), along_dim_of(trace, weight, out)
     _freeze_rest(trace, weight, call.reason)
-    inner, leaving = sides[1 - out], sides[out]
     read = entering if out else entering.view(groups, -1)
     if inner is None:
         trace.labels.freeze(entering, call.reason)
@@ -124,11 +123,10 @@ def _biased(trace: Trace, call: Call, leaving: Tensor | None, bias: Tensor | Non
 
 def along_dim_of(trace: Trace, tensor: Tensor, dim: int) -> Tensor | None:
     """Return the labels of a tensor along one dimension, if a plane of it varies along that one alone."""
-    return next((_row(plane, dim) for plane in trace.planes.of(tensor) if varying(plane) == [dim]), None)
-
-
-def _row(plane: Tensor, dim: int) -> Tensor:
-    return plane.movedim(dim, -1).reshape(-1, plane.shape[dim])[0]
+    for plane in trace.planes.of(tensor):
+        if varying(plane) == [dim]:
+            return core(plane).flatten()
+    return None
 
 
 def _freeze_rest(trace: Trace, weight: Tensor, reason: Reason) -> None:
@@ -136,10 +134,6 @@ def _freeze_rest(trace: Trace, weight: Tensor, reason: Reason) -> None:
     for plane in trace.planes.of(weight):
         if varying(plane) not in ([0], [1]):
             trace.labels.freeze(plane, reason)
-
-
-def _spread(row: Tensor, output: Tensor, dim: int) -> Tensor:
-    return row.view([-1 if d == dim else 1 for d in range(output.ndim)]).expand(output.shape)
 
 
 def matrix_product(trace: Trace, call: Call) -> list[Tensor | None]:
@@ -151,7 +145,7 @@ def matrix_product(trace: Trace, call: Call) -> list[Tensor | None]:
     added = [] if alone else trace.planes.of(call.args[0])
     for plane in added:
         wide = plane.reshape((1,) * (len(shape) - plane.ndim) + tuple(plane.shape)).expand(shape)
-        alike = next((other for other in planes if varying(other) == varying(wide)), None)
+        alike = _like(wide, planes)
         if alike is None:
             trace.labels.freeze(plane, call.reason)
         else:
@@ -160,6 +154,14 @@ def matrix_product(trace: Trace, call: Call) -> list[Tensor | None]:
         planes = [-plane.abs() for plane in planes]
     trace.planes.put(call.outputs[0], planes)
     return []
+
+
+def _like(wanted: Tensor, planes: list[Tensor]) -> Tensor | None:
+    """Return the first plane that varies along the same dimensions as another."""
+    for plane in planes:
+        if varying(plane) == varying(wanted):
+            return plane
+    return None
 
 
 def batched_product(trace: Trace, call: Call) -> list[Tensor | None]:
@@ -176,10 +178,11 @@ def group_norm(trace: Trace, call: Call) -> list[Tensor | None]:
         raise UnknownOperatorError
     name, module = trace.stack[-1]
     if isinstance(module, nn.GroupNorm):
-        trace.counts.update({ModuleAttr(name, own): labels.abs() for own in ("num_groups", "num_channels")})
+        for own in ("num_groups", "num_channels"):
+            trace.counts[ModuleAttr(name, own)] = labels.abs()
     else:
         bind(trace, [labels], trace.asked.argument(1, "num_groups"), call.reason)
-    return [_spread(_scaled(trace, call, labels, weight, bias), call.outputs[0], 1)]
+    return [spread(_scaled(trace, call, labels, weight, bias), call.outputs[0], 1)]
 
 
 def instance_norm(trace: Trace, call: Call) -> list[Tensor | None]:
@@ -192,7 +195,7 @@ def instance_norm(trace: Trace, call: Call) -> list[Tensor | None]:
     for statistic in (mean, variance):
         if statistic is not None:
             labels = _scaled(trace, call, labels, None, statistic)
-    return [_spread(_scaled(trace, call, labels, weight, bias), call.outputs[0], 1)]
+    return [spread(_scaled(trace, call, labels, weight, bias), call.outputs[0], 1)]
 
 
 def _scaled(trace: Trace, call: Call, labels: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
@@ -211,8 +214,8 @@ def layer_norm(trace: Trace, call: Call) -> list[Tensor | None]:
     x, sizes, weight, bias = call.args[:4]
     dims = range(x.ndim - len(sizes), x.ndim)
     for tensor in (weight, bias):
-        for plane in [] if tensor is None else trace.planes.of(tensor):
-            trace.labels.freeze(plane, call.reason)
+        if tensor is not None:
+            trace.planes.freeze(tensor, call.reason)
     planes = []
     for plane in trace.planes.of(x):
         if set(varying(plane)) & set(dims):

@@ -134,15 +134,15 @@ def _slice_convolution(layer: _ConvNd, leaving: Sequence[int], entering: Sequenc
 
 def _grouped(layer: _ConvNd, leaving: Sequence[int], entering: Sequence[int]) -> Tensor:
     """Slice each group by its own channels: (out, in / groups, *kernel), or (in, out / groups, *kernel) transposed."""
-    rows, columns = (leaving, entering), (layer.out_channels, layer.in_channels)
+    rows, columns = leaving, entering
+    height, width = layer.out_channels // layer.groups, layer.in_channels // layer.groups  # of a group
     if isinstance(layer, _ConvTransposeNd):
-        rows, columns = rows[::-1], columns[::-1]
+        rows, columns, height, width = columns, rows, width, height
     if layer.groups == 1:
-        return _taken(layer.weight, *rows)
+        return _taken(layer.weight, rows, columns)
     blocks = []
     for group, block in enumerate(layer.weight.chunk(layer.groups)):
-        mine = [_of_group(kept, group, width // layer.groups) for kept, width in zip(rows, columns)]
-        blocks.append(block[mine[0]][:, mine[1]])
+        blocks.append(block[_of_group(rows, group, height)][:, _of_group(columns, group, width)])
     return torch.cat(blocks)
 
 

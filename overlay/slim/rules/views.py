@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..labels.asking import FOLLOWED, INFERRED
 from ..labels.binding import bind, bind_alike, tie
-from ..labels.labels import flexible_dim, rows_of, varying
+from ..labels.labels import flexible_dim, rows_of, unsigned, varying, wide_dims
 from ..labels.sizes import part_of, terms_of
 from ..labels.tracked import UnknownOperatorError
 from ..passes.trace import known
@@ -45,7 +45,7 @@ def viewed(trace: Trace, call: Call) -> list[Tensor | None]:
     asked = trace.asked.sizes(len(shape))
     for before, after in _regrouped(labels.shape, shape):
         within = _varying_among(labels, before)
-        if len(within) > 1 and len([dim for dim in after if shape[dim] > 1]) == 1:
+        if len(within) > 1 and len(after) == 1:
             labels = _joined(trace, call, labels, within)
     result = labels.reshape(shape)
     for before, after in _regrouped(labels.shape, shape):
@@ -66,8 +66,7 @@ def _varying_among(labels: Tensor, dims: Dims) -> Dims:
 
 def _regrouped(before: Sequence[int], after: Sequence[int]) -> Iterator[tuple[Dims, Dims]]:
     """Yield the dimensions of a view that hold the same values, before and after; those of size 1 are left out."""
-    old = [dim for dim, size in enumerate(before) if size > 1]
-    new = [dim for dim, size in enumerate(after) if size > 1]
+    old, new = wide_dims(before), wide_dims(after)
     while old or new:
         mine, yours = [old.pop(0)], [new.pop(0)]
         sizes = [before[mine[0]], after[yours[0]]]
@@ -87,7 +86,7 @@ def _split(trace: Trace, call: Call, result: Tensor, dims: Dims, asked: list[int
     if flexible is None:  # written down, all of them
         flexible = dims[-1]
         trace.labels.freeze(result, call.reason)
-    result = tie(trace, result, [dim for dim in dims if dim > flexible], call.reason)
+    result = _tie_behind(trace, call, result, flexible, dims)
     rows = rows_of(result, flexible)
     trace.shorten(rows)
     if terms_of(asked[flexible]):
@@ -98,11 +97,16 @@ def _split(trace: Trace, call: Call, result: Tensor, dims: Dims, asked: list[int
 
 def _flexible(asked: list[int | None], dims: Dims) -> int | None:
     """Return the dimension whose size follows a width; else the last that is inferred or held by an attribute."""
-    follows = [dim for dim in dims if _follows_width(asked[dim])]
-    if any(asked[dim] is FOLLOWED for dim in dims):
-        raise UnknownOperatorError  # PyTorch's own code, which has its reasons
-    open_to = follows or [dim for dim in dims if terms_of(asked[dim]) or asked[dim] == INFERRED]
-    return open_to[-1] if open_to else None
+    following = other = None
+    for dim in dims:
+        size = asked[dim]
+        if size is FOLLOWED:
+            raise UnknownOperatorError  # PyTorch's own code, which has its reasons
+        if _follows_width(size):
+            following = dim
+        elif terms_of(size) or size == INFERRED:
+            other = dim
+    return other if following is None else following
 
 
 def _follows_width(size: int | None) -> bool:
@@ -116,6 +120,11 @@ def _joined(trace: Trace, call: Call, labels: Tensor, dims: Dims) -> Tensor:
         raise UnknownOperatorError
     if flexible not in dims:
         return labels
+    return _tie_behind(trace, call, labels, flexible, dims)
+
+
+def _tie_behind(trace: Trace, call: Call, labels: Tensor, flexible: int, dims: Dims) -> Tensor:
+    """Let what lies along dimensions behind the one that may get shorter live and die together."""
     return tie(trace, labels, [dim for dim in dims if dim > flexible], call.reason)
 
 
@@ -131,7 +140,7 @@ def _bind_whole(
     rows = rows_of(labels, flexible)
     repeated = rows_of(result, dim)
     name, _ = trace.stack[-1]
-    trace.attention.shaped[name].append([row.abs().tolist() for row in rows])
+    trace.attention.shaped[name].append(unsigned(rows))
     if len(repeated[0]) < len(rows[0]):  # split, the other dimensions hold equals
         rows = repeated
     if asked is not FOLLOWED and asked != INFERRED and flexible in within:
