@@ -79,9 +79,10 @@ def _folder(path: Path) -> str:
             for precision in ("_int8", "_fp16", "_w8a8"):  # upstream names OpenVINO's folders by it
                 stem = stem.removesuffix(precision)
             return f"is {kind}, which cannot be pruned; {_source(path, stem)}"
-    inside = [name for name in ("weights/last.pt", "last.pt") if (path / name).is_file()]
-    better = f"give {path / inside[0]}" if inside else "give the .pt in it"
-    return f"is a folder, not a checkpoint; {better}"
+    for last in (path / "weights" / "last.pt", path / "last.pt"):
+        if last.is_file():
+            return f"is a folder, not a checkpoint; give {last}"
+    return "is a folder, not a checkpoint; give the .pt in it"
 
 
 def _source(path: Path, stem: str) -> str:
@@ -154,14 +155,16 @@ def names_in(path: Path) -> list[str]:
 
 def _names(path: Path) -> Iterator[str]:
     if is_archive(path):
-        with zipfile.ZipFile(path) as archive:
-            inside = min(name for name in archive.namelist() if name.rpartition("/")[2] == "data.pkl")
-            with archive.open(inside) as file:
-                yield from _asked(file)  # type: ignore[arg-type]
+        with zipfile.ZipFile(path) as archive, archive.open(_pickle_in(archive)) as file:
+            yield from _asked(file)  # type: ignore[arg-type]
         return
     with path.open("rb") as file:
         for _ in range(MANY):
             yield from _asked(file)
+
+
+def _pickle_in(archive: zipfile.ZipFile) -> str:
+    return min(name for name in archive.namelist() if name.rpartition("/")[2] == "data.pkl")
 
 
 def _asked(file: BinaryIO) -> Iterator[str]:
@@ -185,7 +188,7 @@ def holds_string(path: Path, wanted: str) -> bool:
     """Tell whether a string stands in a checkpoint's pickle; no, where it cannot be read."""
     try:
         with zipfile.ZipFile(path) as archive:
-            inside = min(name for name in archive.namelist() if name.rpartition("/")[2] == "data.pkl")
-            return any(argument == wanted for _, argument, _ in pickletools.genops(archive.read(inside)))
+            pickled = archive.read(_pickle_in(archive))
+            return any(argument == wanted for _, argument, _ in pickletools.genops(pickled))
     except Exception:  # noqa: BLE001 - as above; what cannot be read is not ours
         return False

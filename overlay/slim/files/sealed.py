@@ -95,7 +95,9 @@ def _writers() -> Iterator[Swap]:
         ("_replace_image", lambda *_: None),
         ("is_dir_writeable", lambda *_: False),  # all that early releases have
     ):
-        yield from ((module, name, value) for module in modules if hasattr(module, name))
+        for module in modules:
+            if hasattr(module, name):
+                yield module, name, value
 
 
 def _versioned(_: str, __: Path, cache: dict[str, object], version: str = "") -> None:
@@ -114,7 +116,7 @@ def _refusing(connect: Function) -> Function:
 
 def _fetching_nothing(run: Function) -> Function:
     def check(command: str | Sequence[str | Path], *arguments: object, **options: object) -> object:
-        words = command.split() if isinstance(command, str) else [str(word) for word in command]
+        words = command.split() if isinstance(command, str) else list(map(str, command))
         if FETCHERS & {Path(word.strip("\"'")).name for word in words[:4]}:
             raise subprocess.CalledProcessError(1, command, "prune.py fetches and installs nothing")
         return run(command, *arguments, **options)

@@ -87,21 +87,37 @@ def _instead(path: Path, content: object, package: str) -> str:
             return f"a {type(content).__name__} alone; only networks of this fork's own classes can be pruned"
         code = f"import torch; m = torch.load({_quoted(path)}, weights_only=False); {_saved('m', path)}"
         return f"a model alone, without what training writes beside it; wrap it: {python(code)}"
-    for keys in ((), *((key,) for key in NESTED)):
-        inner = content if not keys else content.get(keys[0]) if isinstance(content, dict) else None
-        if isinstance(inner, dict) and any(isinstance(value, torch.Tensor) for value in inner.values()):
-            return (
-                f"a state_dict, weights without the network; wrap it, with the YAML and class that it was made "
-                f"from: {python(_wrapping(path, inner, ''.join(f'[{json.dumps(k)}]' for k in keys), package))}"
-            )
+    where, weights = _weights_in(content)
+    if weights:
+        return (
+            f"a state_dict, weights without the network; wrap it, with the YAML and class that it was made "
+            f"from: {python(_wrapping(path, weights, where, package))}"
+        )
     return f"a {type(content).__name__} without a model in it; give the .pt that training wrote"
+
+
+def _weights_in(content: object) -> tuple[str, dict[str, object]]:
+    """Return the weights that a file holds, itself or below a key, with the index that finds them; {} for none."""
+    if not isinstance(content, dict):
+        return "", {}
+    if _holds_tensors(content):
+        return "", content
+    for key in NESTED:
+        inner = content.get(key)
+        if isinstance(inner, dict) and _holds_tensors(inner):
+            return f"[{json.dumps(key)}]", inner
+    return "", {}
+
+
+def _holds_tensors(held: dict[str, object]) -> bool:
+    return any(isinstance(value, torch.Tensor) for value in held.values())
 
 
 def _wrapping(path: Path, weights: Mapping[str, object], where: str, package: str) -> str:
     """Return the line of Python that builds a network and gives it these weights."""
     classes = _classes(weights)
     first = str(next(iter(weights)))
-    cut = next((len(prefix) for prefix in PREFIXES if first.startswith(prefix)), 0)
+    cut = len(_prefix_of(first))
     loaded = f"torch.load({_quoted(path)}, weights_only=True){where}"
     plain = f"{{k[{cut}:]: v for k, v in {loaded}.items()}}" if cut else loaded
     dot = f"{package}." if package else ""
@@ -111,6 +127,14 @@ def _wrapping(path: Path, weights: Mapping[str, object], where: str, package: st
         yaml = dot.replace(".", "/") + "models/yolov5n.yaml"
         make = f'from {dot}models.yolo import Model; m = Model("{yaml}", nc={classes})'
     return f"import torch; {make}; m.load_state_dict({plain}); {_saved('m', path)}"
+
+
+def _prefix_of(key: str) -> str:
+    """Return what the key of a weight begins with if its network was wrapped."""
+    for prefix in PREFIXES:
+        if key.startswith(prefix):
+            return prefix
+    return ""
 
 
 def _classes(weights: Mapping[str, object]) -> int:

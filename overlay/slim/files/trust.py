@@ -77,8 +77,7 @@ def read_checkpoint(path: Path, package: str) -> object:
         raise UntrustedError(f"{path}: PyTorch {torch.__version__} cannot read it without running it, 2.6 can{ASK}")
     names = names_in(path)
     refuse_names(path, names)
-    meant = {name: _allowed(name, package) for name in names}
-    allowed = {name: made for name, made in meant.items() if made is not None}
+    allowed = _all_allowed(names, package)
     foreign = [name for name in names if name not in allowed and not TORCHS.fullmatch(name)]
     upstreams = _upstreams() if foreign and package == "ultralytics" else None
     if foreign and upstreams is None:
@@ -102,10 +101,10 @@ def _refusal(foreign: list[str], package: str) -> str:
     other = _of_another_line(foreign, package)
     if other:
         return other
-    missing = [name for name in foreign if name.startswith(FAMILY[package])]
+    missing = _first_below(FAMILY[package], foreign)
     if missing:
         return (
-            f"asks for {missing[0][:NAME_SHOWN]}, which this release does not have: "
+            f"asks for {missing[:NAME_SHOWN]}, which this release does not have: "
             "prune it in a fork of the release that it was trained with"
         )
     return f"asks for {named}, which no network of this fork is made of{ASK}"
@@ -113,10 +112,18 @@ def _refusal(foreign: list[str], package: str) -> str:
 
 def _of_another_line(names: list[str], package: str) -> str:
     """Say which line a checkpoint's own classes are of, if of another one."""
-    asked = next((name for name in names if name.startswith(OTHER_LINES[package])), "")
+    asked = _first_below(OTHER_LINES[package], names)
     if not asked:
         return ""
     return f"asks for {asked[:NAME_SHOWN]}: it looks like a model of {other_upstream(package)}; {other_fork(package)}"
+
+
+def _first_below(packages: tuple[str, ...], names: list[str]) -> str:
+    """Return the first of some names that lies below one of some packages; nothing, if none does."""
+    for name in names:
+        if name.startswith(packages):
+            return name
+    return ""
 
 
 def foreign_line(path: Path, package: str) -> str:
@@ -149,6 +156,16 @@ def _upstreams() -> Callable[..., tuple[object, ...]] | None:
     except ImportError:
         return None
     return tasks.torch_safe_load if getattr(getattr(tasks, "_SafeLoad", None), "SUPPORTED", False) else None
+
+
+def _all_allowed(names: list[str], package: str) -> dict[str, object]:
+    """Return what names of a checkpoint stand for, of those that are allowed."""
+    allowed = {}
+    for name in names:
+        made = _allowed(name, package)
+        if made is not None:
+            allowed[name] = made
+    return allowed
 
 
 def _allowed(name: str, package: str) -> object:
