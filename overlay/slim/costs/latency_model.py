@@ -12,9 +12,11 @@ are reordered before and after. A yolo11n slimmed to a tenth of its FLOPs at 320
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -22,7 +24,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from ..groups.blocks import within_any
 from ..passes.flops import operations
-from ..rules.slicing import is_depthwise
+from ..rules.slicing import is_depthwise, kept_places
 from .layer_timer import Block, timed
 from .timing_cache import Timings
 
@@ -51,20 +53,21 @@ class Layer:
     def widths(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """Return the (few, many) inputs and the (few, many) outputs that it is timed at."""
         unit = self.block.groups if self.block.groups > 1 else ALIGNED
-        few = [min(width, max(unit, width // PART // unit * unit)) for width in (self.in_channels, self.out_channels)]
-        return (few[0], self.in_channels), (few[1], self.out_channels)
+        few_in, few_out = _part_of(self.in_channels, unit), _part_of(self.out_channels, unit)
+        return (few_in, self.in_channels), (few_out, self.out_channels)
 
     def corners(self) -> list[tuple[int, int]]:
         """Return the widths to time; inputs and outputs of a depthwise convolution are the same."""
         in_channels, out_channels = self.widths()
         if self.block.groups == 0:
             return list(dict.fromkeys(zip(in_channels, out_channels)))
-        return list(dict.fromkeys((a, b) for a in in_channels for b in out_channels))
+        return list(dict.fromkeys(product(in_channels, out_channels)))
 
     def in_blocks(self, timings: Timings, in_channels: int, out_channels: int) -> float:
         """Return milliseconds an image at so many inputs and outputs."""
-        kept, full = (in_channels, out_channels), (self.in_channels, self.out_channels)
-        return self.time(timings, *(min(_blocks(width), most) for width, most in zip(kept, full)))
+        whole_in = min(_blocks(in_channels), self.in_channels)
+        whole_out = min(_blocks(out_channels), self.out_channels)
+        return self.time(timings, whole_in, whole_out)
 
     def time(self, timings: Timings, in_channels: float, out_channels: float) -> float:
         """Return what `in_blocks` does, as if single channels counted."""
@@ -73,10 +76,17 @@ class Layer:
         def at(a: int, b: int) -> float:
             return timings[self.block.key(a, b)]
 
+        def at_inputs(a: int) -> float:
+            return _between(outs, out_channels, at(a, outs[0]), at(a, outs[1]))
+
         if self.block.groups == 0:
             return self.calls * max(0.0, _between(outs, out_channels, at(ins[0], outs[0]), at(ins[1], outs[1])))
-        sides = [_between(outs, out_channels, at(a, outs[0]), at(a, outs[1])) for a in ins]
-        return self.calls * max(0.0, _between(ins, in_channels, sides[0], sides[1]))
+        return self.calls * max(0.0, _between(ins, in_channels, at_inputs(ins[0]), at_inputs(ins[1])))
+
+
+def _part_of(width: int, unit: int) -> int:
+    """Return the `PART` of a width in whole units, one at least, or all of what is narrower."""
+    return min(width, max(unit, width // PART // unit * unit))
 
 
 def _between(ends: tuple[int, int], place: float, low: float, high: float) -> float:
@@ -108,10 +118,10 @@ class Latency:
             if operation.layer in channels.inputs:
                 found.setdefault(operation.layer, []).append(operation)
         silu = any(isinstance(module, nn.SiLU) for module in model.modules())
-        layers = {
-            name: _layer(model.get_submodule(name), calls, activated=silu and name in channels.followed_by)
-            for name, calls in found.items()
-        }
+        layers: dict[str, Layer] = {}
+        for name, calls in found.items():
+            activated = silu and name in channels.followed_by
+            layers[name] = _layer(model.get_submodule(name), calls, activated=activated)
         return cls(layers, Timings.read())
 
     @property
@@ -146,8 +156,9 @@ class Latency:
         for name, layer in self.layers.items():
             if within_any(name, blocks):
                 continue
-            kept = [sum(g not in gone for g in side[name]) for side in (channels.inputs, channels.outputs)]
-            total += layer.in_blocks(self.timings, *kept)
+            in_channels = len(kept_places(channels.inputs[name], gone))
+            out_channels = len(kept_places(channels.outputs[name], gone))
+            total += layer.in_blocks(self.timings, in_channels, out_channels)
         return total
 
     def of_groups(self, channels: Channels) -> dict[int, float]:
@@ -164,17 +175,19 @@ class Latency:
         return found
 
     def _missing(self) -> list[tuple[Block, int, int]]:
-        corners = [(layer.block, *corner) for layer in self.layers.values() for corner in layer.corners()]
-        wanted = {block.key(ins, outs): (block, ins, outs) for block, ins, outs in corners}
-        return [entry for key, entry in wanted.items() if key not in self.timings]
+        missing: dict[str, tuple[Block, int, int]] = {}
+        for layer in self.layers.values():
+            for ins, outs in layer.corners():
+                key = layer.block.key(ins, outs)
+                if key not in self.timings:
+                    missing[key] = (layer.block, ins, outs)
+        return list(missing.values())
 
 
 def _layer(layer: Any, calls: list[Operation], *, activated: bool) -> Layer:
     first = calls[0]
     if not isinstance(layer, _ConvNd):
-        rows = 1
-        for size in first.entering[:-1]:
-            rows *= size
+        rows = math.prod(first.entering[:-1])
         return Layer(Block((rows, 1)), layer.in_features, layer.out_features, len(calls))
     transposed = isinstance(layer, _ConvTransposeNd)
     depthwise = is_depthwise(layer)

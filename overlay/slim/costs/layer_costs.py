@@ -11,7 +11,7 @@ the channels, give most; FLOPs and latency are in the early ones, where images a
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,8 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from ..groups.blocks import within_any
 from ..passes.flops import operations
 from ..pruning.importance import why_none
-from ..rules.slicing import is_depthwise
+from ..rules.slicing import is_depthwise, kept_places
+from .measure import count_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -114,17 +115,17 @@ class Costs:
             channels: Its channels.
             imgsz: Side of the image in pixels.
         """
-        found = operations(model, imgsz)
         calls: defaultdict[str, list[Operation]] = defaultdict(list)
-        for operation in found:
+        flops_of: dict[Product, int] = {}
+        whole = Totals(count_parameters(model), 0)
+        for operation in operations(model, imgsz):
+            flops = 2 * operation.multiply_adds
+            whole += Totals(0, flops)
             calls[operation.layer].append(operation)
-        flops = {operation.product: 2 * operation.multiply_adds for operation in found if operation.product}
-        products = {key: flops[key] // len(row) for key, row in channels.products.items() if key in flops}
+            if operation.product is not None:
+                flops_of[operation.product] = flops
+        products = {key: flops_of[key] // len(row) for key, row in channels.products.items() if key in flops_of}
         layers = {name: _work(model.get_submodule(name), name, channels, calls[name]) for name in channels.outputs}
-        whole = Totals(
-            params=sum(parameter.numel() for parameter in model.parameters()),
-            flops=2 * sum(operation.multiply_adds for operation in found),
-        )
         tensors = {name: p.numel() for name, p in model.named_parameters() if name in channels.tensors}
         flexible = cls(layers, products, tensors, Totals(0, 0)).total(channels, ())
         return cls(layers, products, tensors, whole - flexible)
@@ -146,23 +147,22 @@ class Costs:
             if within_any(name, blocks):
                 continue
             in_channels = channels.inputs.get(name, ())
-            kept = sum(group not in gone for group in in_channels)
-            out_channels = sum(group not in gone for group in channels.outputs[name])
+            kept = len(kept_places(in_channels, gone))
+            out_channels = len(kept_places(channels.outputs[name], gone))
             total += work.cost(kept, out_channels, lighter=fold and kept < len(in_channels))
         for name, numel in self.tensors.items():
             if not within_any(name, blocks):
-                total += Totals(_kept_of(numel, [row for _, row in channels.tensors[name]], gone), 0)
+                total += Totals(_kept_of(numel, channels.tensors[name], gone), 0)
         for row, each, name in self._rows(channels):
             if not within_any(name, blocks):
-                number = sum(group not in gone for group in row)
+                number = len(kept_places(row, gone))
                 total += Totals(number * each.params, number * each.flops)
         return total
 
-    def _rows(self, channels: Channels) -> list[tuple[tuple[int, ...], Totals, str]]:
-        """Return what costs in proportion to a row of channels: the row, each of its channels, and where it is."""
-        return [
-            (channels.products[product], Totals(0, flops), product.module) for product, flops in self.products.items()
-        ]
+    def _rows(self, channels: Channels) -> Iterator[tuple[tuple[int, ...], Totals, str]]:
+        """Yield what costs in proportion to a row of channels: the row, each of its channels, and where it is."""
+        for product, flops in self.products.items():
+            yield channels.products[product], Totals(0, flops), product.module
 
     def of_groups(self, channels: Channels) -> dict[int, Totals]:
         """Return what each prunable group costs: what its channels cost as outputs and as inputs, at full width."""
@@ -189,29 +189,23 @@ def _work(layer: Any, name: str, channels: Channels, calls: list[Operation]) -> 
     convolution, linear = isinstance(layer, _ConvNd), isinstance(layer, nn.Linear)
     transposed = isinstance(layer, _ConvTransposeNd)
     width = channels.inputs.get(name, ()) if transposed else channels.outputs[name]
-    values = sum(_numel(call.entering if transposed else call.leaving) for call in calls)
+    values = sum(math.prod(call.entering if transposed else call.leaving) for call in calls)
+    vectors = (getattr(layer, "weight", None) is not None) + (getattr(layer, "bias", None) is not None)
     return Work(
-        taps=_numel(layer.kernel_size) if convolution else int(linear),
+        taps=math.prod(layer.kernel_size) if convolution else int(linear),
         groups=layer.groups if convolution else 1,
         depthwise=is_depthwise(layer),
         positions=values // max(1, len(width)),
-        vectors=sum(getattr(layer, part, None) is not None for part in ("weight", "bias")) - (convolution or linear),
+        vectors=vectors - (convolution or linear),
         folded=(convolution or linear) and layer.bias is None and name not in channels.followed_by,
     )
 
 
-def _kept_of(numel: int, rows: Iterable[Sequence[int]], gone: set[int]) -> int:
+def _kept_of(numel: int, dimensions: Iterable[tuple[int, Sequence[int]]], gone: set[int]) -> int:
     """Return how many of a tensor's numbers stay without some groups along its dimensions."""
-    for row in rows:
-        numel = numel // len(row) * sum(group not in gone for group in row)
+    for _, row in dimensions:
+        numel = numel // len(row) * len(kept_places(row, gone))
     return numel
-
-
-def _numel(shape: Iterable[int]) -> int:
-    product = 1
-    for size in shape:
-        product *= size
-    return product
 
 
 def prices(model: nn.Module, channels: Channels, kind: str, imgsz: int) -> dict[int, float]:
@@ -234,7 +228,10 @@ def prices(model: nn.Module, channels: Channels, kind: str, imgsz: int) -> dict[
         counted: Counted = "params" if kind == "params" else "flops"
         costs = Costs.of(model, channels, imgsz).of_groups(channels)
         found = {group: float(total.of(counted)) for group, total in costs.items()}
-    prunable = {group for name in channels.norms for group in channels.outputs[name]} - channels.frozen.keys()
+    normed: set[int] = set()
+    for name in channels.norms:
+        normed.update(channels.outputs[name])
+    prunable = normed - channels.frozen.keys()
     least = CHEAP * sum(found.get(group, 0.0) for group in prunable) / max(1, len(prunable))
     return {group: max(least, found.get(group, 0.0)) for group in sorted(prunable)}
 
@@ -258,15 +255,18 @@ def penalty_weights(model: nn.Module, channels: Channels, kind: str, *, imgsz: i
     Raises:
         ValueError: If the kind is not known, latency cannot be measured, or nothing can be pruned.
     """
-    members = {name: channels.free(channels.outputs[name]) for name in channels.norms}
-    members = {name: groups for name, groups in members.items() if groups}
-    scales: defaultdict[int, int] = defaultdict(int)
-    for groups in members.values():
-        for group in groups:
-            scales[group] += 1
+    members: dict[str, list[int]] = {}
+    scales: Counter[int] = Counter()  # group -> how many of them it has
+    for name in channels.norms:
+        groups = channels.free(channels.outputs[name])
+        if groups:
+            members[name] = groups
+            scales.update(groups)
     if not scales:
         raise ValueError(f"no BatchNorm channel can be pruned: {why_none(channels)}")
     costs = prices(model, channels, kind, imgsz)
-    shares = {name: [math.sqrt(costs[g] / scales[g]) for g in groups] for name, groups in members.items()}
-    mean = sum(map(sum, shares.values())) / sum(map(len, shares.values()))
-    return {name: sum(share) / len(share) / mean for name, share in shares.items()}
+    shares: dict[str, float] = {}
+    for name, groups in members.items():
+        shares[name] = sum(math.sqrt(costs[group] / scales[group]) for group in groups)
+    mean = sum(shares.values()) / sum(map(len, members.values()))
+    return {name: share / len(members[name]) / mean for name, share in shares.items()}

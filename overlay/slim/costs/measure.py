@@ -124,7 +124,7 @@ def latencies(
             start = time.perf_counter()
             calls[index]()
             times[index].append(1000 * (time.perf_counter() - start))
-    return [median(each) for each in times]
+    return list(map(median, times))
 
 
 def undisturbed_latency(onnx: Path | str, *, imgsz: int, threads: int | None = None, runs: int = 12) -> float:
@@ -206,12 +206,14 @@ def table(before: Measured, after: Measured) -> tuple[list[str], dict[str, dict[
     """Return the comparison as lines of text and as plain data for JSON."""
     rows = compare(before, after)
     lines = [f"{'':<26}{'before':>10}{'after':>10}{'change':>10}"]
+    data: dict[str, dict[str, Any]] = {}
     for key, row in rows.items():
         decimals = ROWS[key][2]
         label = f"{row.name}, {row.unit}" if row.unit else row.name
         line = f"{label:<26}{row.before:>10.{decimals}f}{row.after:>10.{decimals}f}{_change(key, row):>10}"
         lines.append(line)
-    return lines, {key: asdict(row) for key, row in rows.items()}
+        data[key] = asdict(row)
+    return lines, data
 
 
 def _change(key: str, row: Comparison) -> str:
