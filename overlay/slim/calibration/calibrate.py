@@ -20,6 +20,8 @@ from .datasets import CalibrationError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from torch.utils.hooks import RemovableHandle
+
 
 def reestimate(model: nn.Module, batches: Iterable[Tensor], *, device: torch.device | str | None = None) -> list[str]:
     """Replace every BatchNorm's running mean and variance by their averages over the batches, in place.
@@ -55,18 +57,17 @@ def reestimate(model: nn.Module, batches: Iterable[Tensor], *, device: torch.dev
 @contextmanager
 def _listening(model: nn.Module) -> Iterator[dict[str, _BatchNorm]]:
     """Let the BatchNorms, and nothing else, gather statistics: a plain mean over all batches; yields them by name."""
-    layers = {
-        name: layer
-        for name, layer in model.named_modules()
-        if isinstance(layer, _BatchNorm) and layer.running_mean is not None
-    }
+    layers = dict(_with_statistics(model))
     modes = {module: module.training for module in model.modules()}
-    momenta = {name: layer.momentum for name, layer in layers.items()}
-    before = {name: {key: b.clone() for key, b in layer.named_buffers()} for name, layer in layers.items()}
     model.eval()
-    for layer in layers.values():
+    momenta: dict[str, float | None] = {}
+    before: dict[str, dict[str, Tensor]] = {}
+    handles: list[RemovableHandle] = []
+    for name, layer in layers.items():
+        momenta[name] = layer.momentum
+        before[name] = {key: buffer.clone() for key, buffer in layer.named_buffers()}
         layer.momentum = 0.0 if layer.momentum is None else layer.momentum  # None marks those that have begun
-    handles = [layer.register_forward_pre_hook(_gather) for layer in layers.values()]
+        handles.append(layer.register_forward_pre_hook(_gather))
     try:
         yield layers
     except BaseException:
@@ -80,6 +81,12 @@ def _listening(model: nn.Module) -> Iterator[dict[str, _BatchNorm]]:
             layer.momentum = momenta[name]
         for module, training in modes.items():
             module.training = training
+
+
+def _with_statistics(model: nn.Module) -> Iterator[tuple[str, _BatchNorm]]:
+    for name, layer in model.named_modules():
+        if isinstance(layer, _BatchNorm) and layer.running_mean is not None:
+            yield name, layer
 
 
 def _gather(layer: _BatchNorm, inputs: tuple[Tensor, ...]) -> None:

@@ -18,7 +18,7 @@ from ..models.image_inputs import inputs_of
 from ..passes.shadow import image
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from torch import Tensor, nn
 
@@ -90,6 +90,11 @@ def evenly(things: Sequence[Thing], count: int) -> list[Thing]:
     return [things[index * len(things) // count] for index in range(count)]
 
 
+def pick(things: Sequence[Thing], chosen: Iterable[int]) -> list[Thing]:
+    """Return the things at these places."""
+    return [things[index] for index in chosen]
+
+
 def choose(source: Path, images: Sequence[str], limit: int, formats: Collection[str]) -> tuple[list[int], list[str]]:
     """Choose images that can be read: evenly from all, and others in the place of those that cannot.
 
@@ -107,9 +112,8 @@ def choose(source: Path, images: Sequence[str], limit: int, formats: Collection[
     """
     sound: list[int] = []
     skipped: list[str] = []
-    first = evenly(range(len(images)), limit)
-    taken = set(first)
-    for index in (*first, *(index for index in range(len(images)) if index not in taken)):
+    everything = range(len(images))
+    for index in dict.fromkeys([*evenly(everything, limit), *everything]):  # each once
         if len(sound) == limit:
             break
         if is_sound(images[index], formats):
@@ -123,11 +127,14 @@ def choose(source: Path, images: Sequence[str], limit: int, formats: Collection[
 
 def leftovers(places: Sequence[Path], formats: Collection[str]) -> list[str]:
     """Return what macOS leaves beside images, `._<name>`: upstream passes over it, and it is no image."""
-    files: list[Path] = []
+    files: list[str] = []
     for place in places:
-        if place.is_dir():
-            files.extend(place.rglob("._*"))
-    return sorted(str(path) for path in files if path.suffix[1:].lower() in formats)
+        if not place.is_dir():
+            continue
+        for path in place.rglob("._*"):
+            if path.suffix[1:].lower() in formats:
+                files.append(str(path))
+    return sorted(files)
 
 
 def is_sound(path: str, formats: Collection[str]) -> bool:
@@ -159,8 +166,10 @@ def _is_whole(path: str) -> bool:
 def task_of(model: nn.Module) -> str:
     """Return what a model is for, by the names of upstream's classes; `detect` where they say nothing else."""
     classes = type(model).__mro__
-    named = next((KINDS[kind.__name__] for kind in classes if kind.__name__ in KINDS), "")
-    return named or ("classify" if classes[0].__module__.startswith("torchvision.") else "detect")
+    for kind in classes:
+        if kind.__name__ in KINDS:
+            return KINDS[kind.__name__]
+    return "classify" if classes[0].__module__.startswith("torchvision.") else "detect"
 
 
 def takes(task: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import filterfalse
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable
 
@@ -36,6 +37,10 @@ class Split:
     resolved: Document
     places: list[Path]
 
+    def paths(self) -> list[str]:
+        """Return its places as upstream takes them."""
+        return list(map(str, self.places))
+
 
 def split_of(source: Path, check: Callable[[str], Document], split: str, task: str) -> Split:
     """Find a split of a data set.
@@ -62,9 +67,8 @@ def split_of(source: Path, check: Callable[[str], Document], split: str, task: s
     fault = _fault(seen[0], split)
     if fault:
         raise CalibrationError(f"{source}: {fault}")
-    entries = resolved["train"]
-    places = [Path(str(entry)).absolute() for entry in (entries if isinstance(entries, list) else [entries])]
-    missing = [place for place in places if not _exists(place)]
+    places = [Path(str(entry)).absolute() for entry in _listed(resolved["train"])]
+    missing = list(filterfalse(_exists, places))
     if missing:
         raise CalibrationError(nothing_at(source, missing, split, seen[0]))
     return Split(seen[0], resolved, places)
@@ -92,9 +96,9 @@ def check_there(source: Path, split: Split, files: list[str]) -> None:
     Raises:
         CalibrationError: It does; names the first.
     """
-    gone = next((file for file in files if not Path(file).is_file()), None)
-    if gone is not None:
-        raise CalibrationError(nothing_at(source, [gone], "val", split.content, what="image"))
+    for file in files:
+        if not Path(file).is_file():
+            raise CalibrationError(nothing_at(source, [file], "val", split.content, what="image"))
 
 
 def for_validation(source: Path, split: Split, train: Split, folder: Path) -> Path:
@@ -108,15 +112,15 @@ def for_validation(source: Path, split: Split, train: Split, folder: Path) -> Pa
     """
     import yaml  # noqa: PLC0415 - upstream requires it
 
-    kept = {key: value for key, value in split.content.items() if key not in LEFT_OUT}
     places: Document = {}
-    for name, paths in (("train", train.places), ("val", split.places)):
-        lines = [str(place) for place in paths]
+    for name, those in (("train", train), ("val", split)):
+        lines = those.paths()
         places[name] = lines if len(lines) > 1 else lines[0]
     root = split.resolved.get("path")
     whole = {"path": str(Path(str(root)).absolute())} if root else {}
     written = folder / (source.stem + ".yaml")
-    written.write_text(yaml.safe_dump({**kept, **whole, **places}), encoding="utf-8")  # escaped: some read no UTF-8
+    text = yaml.safe_dump({**_kept(split.content), **whole, **places})  # escaped: some read no UTF-8
+    written.write_text(text, encoding="utf-8")
     return written
 
 
@@ -135,8 +139,7 @@ def _fault(content: Document, split: str) -> str:
     named = _named(content, split)
     if not named:
         return f"has no `{split}:` entry"
-    entries = named if isinstance(named, list) else [named]
-    if all(isinstance(entry, str) for entry in entries) and isinstance(content.get("path"), (str, type(None))):
+    if all(isinstance(entry, str) for entry in _listed(named)) and isinstance(content.get("path"), (str, type(None))):
         return ""
     return f"`{split}:` and `path:` are to be paths, or `{split}:` a list of them"
 
@@ -149,8 +152,12 @@ def _only(content: Document, split: str) -> Document:
     """Put a split where upstream resolves a path without asking what is there, and leave out what else it would do."""
     if _fault(content, split):
         return {"train": ".", "val": None, **CLASSES}  # refused afterwards: upstream may catch what is raised in it
-    kept = {key: value for key, value in content.items() if key not in LEFT_OUT}
-    return {**kept, **_classes(content), "train": _named(content, split), "val": None}
+    return {**_kept(content), **_classes(content), "train": _named(content, split), "val": None}
+
+
+def _kept(content: Document) -> Document:
+    """Return a YAML without what upstream would do beside it."""
+    return {key: value for key, value in content.items() if key not in LEFT_OUT}
 
 
 def _classes(content: Document) -> Document:
@@ -160,12 +167,17 @@ def _classes(content: Document) -> Document:
     """
     names = content.get("names")
     if isinstance(names, (list, tuple)):
-        plain: list[str] | dict[object, str] = [str(index) for index in range(len(names))]
+        plain: list[str] | dict[object, str] = list(map(str, range(len(names))))
     elif isinstance(names, dict):
         plain = {key: str(key) for key in names}
     else:
         return {} if {"names", "nc"} & set(content) else CLASSES
     return {"names": plain} if "nc" in content else {"names": plain, "nc": len(plain)}
+
+
+def _listed(entries: object) -> list[object]:
+    """Return the entries of a split, of which there may be one or a list."""
+    return entries if isinstance(entries, list) else [entries]
 
 
 def _exists(place: Path) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Protocol
 
 from ..writing.log import first_line
-from .datasets import CalibrationError, DataSet, choose, takes
+from .datasets import CalibrationError, DataSet, choose, pick, takes
 from .documents import refuse_remote
 
 if TYPE_CHECKING:
@@ -49,10 +49,18 @@ def folder_of(source: Path, check: Callable[[str], Mapping[str, object]], *, val
         raise CalibrationError(f"{source}: holds no classes ({first_line(error)}): {wanted}") from error
     if not splits["train"].is_dir():
         raise CalibrationError(f"{source}: has no {splits['train']}: {wanted}")
-    held = next((splits[name] for name in ("val", "test") if name in splits and splits[name].is_dir()), None)
+    held = _held(splits)
     if val and held is None:
         raise CalibrationError(f"{source}: has neither val/ nor test/ to validate on; leave out --val, or add one")
     return {"train": splits["train"], **({} if held is None else {"val": held})}
+
+
+def _held(splits: Mapping[str, Path]) -> Path | None:
+    """Return the folder of what is held back from training."""
+    for name in ("val", "test"):
+        if name in splits and splits[name].is_dir():
+            return splits[name]
+    return None
 
 
 def pictures_of(
@@ -67,13 +75,13 @@ def pictures_of(
         raise CalibrationError(f"{source}: no images at {splits['train']}")
     files = [str(sample[0]) for sample in dataset.samples]
     chosen, skipped = choose(source, files, limit, formats)
-    dataset.samples = [dataset.samples[index] for index in chosen]
+    dataset.samples = pick(dataset.samples, chosen)
 
     def read(index: int) -> Tensor:
         given = dataset[index]
         return (given["img"] if isinstance(given, dict) else given[0]).float()
 
-    return DataSet(source, [files[index] for index in chosen], read, skipped, lambda folder: _whole(splits, folder))
+    return DataSet(source, pick(files, chosen), read, skipped, lambda folder: _whole(splits, folder))
 
 
 def _whole(splits: dict[str, Path], folder: Path) -> Path:

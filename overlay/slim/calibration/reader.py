@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Callable
 
 from ..files.sealed import sealed
 from ..writing.log import quiet
-from .datasets import DataSet, check_channels, choose, leftovers, task_of
+from .datasets import DataSet, check_channels, choose, leftovers, pick, task_of
 from .documents import check_there, for_validation, split_of
 from .folders import folder_of, pictures_of
 
@@ -86,7 +86,7 @@ class Reader(ABC):
         if not limit:
             return files, []
         chosen, skipped = choose(source, files, limit, self.formats())
-        return [files[index] for index in chosen], leftovers(split.places, self.formats()) + skipped
+        return pick(files, chosen), leftovers(split.places, self.formats()) + skipped
 
     @abstractmethod
     def formats(self) -> Collection[str]:

@@ -78,11 +78,10 @@ class _Reader(Reader):
                 tensor: Tensor = augment.Format()._format_img(image)  # noqa: SLF001 - of every release
                 return tensor
 
-        places = [str(place) for place in split.places]
         channels = split.resolved.get("channels", 3)
         more = {"channels": channels} if "channels" in inspect.signature(base.__init__).parameters else {}
         try:
-            pictures = Pictures(img_path=places, imgsz=imgsz, augment=False, **more)
+            pictures = Pictures(img_path=split.paths(), imgsz=imgsz, augment=False, **more)
         except FileNotFoundError as error:
             raise CalibrationError(nothing_at(source, split.places, name, split.content)) from error
         return Listed(pictures.im_files, pictures.__getitem__, pictures.skipped)

@@ -81,9 +81,8 @@ class _Reader(Reader):
                 files, self.skipped = take(source, split, _files(self), limit)
                 return Unlabelled({file: [np.zeros((0, 5), np.float32), (1, 1), []] for file in files})
 
-        places = [str(place) for place in split.places]
         try:
-            pictures = Pictures(places, img_size=imgsz, batch_size=1, augment=False)
+            pictures = Pictures(split.paths(), img_size=imgsz, batch_size=1, augment=False)
         except CalibrationError:
             raise
         except Exception as error:  # of that very class
