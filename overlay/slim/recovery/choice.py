@@ -72,10 +72,9 @@ def recover(
     if way in {"best", "weights"} and len(shown) > 1:
         made[WEIGHTS] = deepcopy(pruned)
         reconstruct(dense, made[WEIGHTS], plan, channels, shown)
-    errors = {
-        name: math.inf if beyond_half(model) else output_error(dense, model, channels, unseen)
-        for name, model in made.items()
-    }
+    errors: dict[str, float] = {}
+    for name, model in made.items():
+        errors[name] = math.inf if beyond_half(model) else output_error(dense, model, channels, unseen)
     best = min(errors, key=errors.__getitem__) if way == "best" else way if way in made else AS_CUT
     return Recovered(made[best], best, errors, notes)
 
@@ -85,11 +84,11 @@ def output_error(dense: nn.Module, pruned: nn.Module, channels: Channels, images
 
     They count as `confidence` has them.
     """
-    names, twins = raw_outputs(channels), (shadow(dense), shadow(pruned))
+    names, wide, slim = raw_outputs(channels), shadow(dense), shadow(pruned)
     missed, spread = torch.zeros(2, dtype=torch.float64)
     for batch in torch.split(images, BATCH):
         with one_thread():
-            theirs, ours = (dict(said_by(twin, names, batch)) for twin in twins)
+            theirs, ours = dict(said_by(wide, names, batch)), dict(said_by(slim, names, batch))
         for name, weight in weights_of(dense, theirs).items():
             mean = (weight * theirs[name]).sum() / weight.sum().clamp_min(1e-30)
             missed += (weight * (ours[name] - theirs[name]).square()).sum().double()
@@ -107,12 +106,11 @@ def most_images(model: nn.Module, image: Tensor, memory: int = 2 << 30) -> int:
         memory: For what the largest of its modules read and write.
     """
     twin, sizes = shadow(model), [image.numel()]
-    handles = [
-        module.register_forward_hook(
-            lambda _, __, result: sizes.append(result.numel() if isinstance(result, Tensor) else 0)
-        )
-        for module in twin.modules()
-    ]
+
+    def note(_: nn.Module, __: object, result: object) -> None:
+        sizes.append(result.numel() if isinstance(result, Tensor) else 0)
+
+    handles = [module.register_forward_hook(note) for module in twin.modules()]
     with held(handles), one_thread(), undisturbed(twin):
         twin(image.to(next(twin.parameters()).device))
     return max(2, memory // (4 * 4 * max(sizes)))  # float32; read, written, a copy, and what lies beside

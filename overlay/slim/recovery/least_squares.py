@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +21,7 @@ CHUNK = 4096  # rows at a time
 EXACT = 1e-5  # of the mean square of the inputs: what is less is rounding, which must not pass for a variance
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(NamedTuple):
     """What a convolution is to say at some places of its output.
 
     Attributes:
@@ -53,14 +53,17 @@ def patches(layer: nn.Conv2d, entering: Tensor, places: Tensor) -> Tensor:
         entering: What reaches it, (b, in, h, w).
         places: Of its output, (n, 3).
     """
-    high, wide = (int(size) for size in layer.padding)
+    high, wide = map(int, layer.padding)
     padded = F.pad(entering, (wide, wide, high, high))
-    rows, columns = (
-        place[:, None] * stride + torch.arange(size, device=place.device) * dilation
-        for place, stride, size, dilation in zip(places.T[1:], layer.stride, layer.kernel_size, layer.dilation)
-    )
+    rows, columns = _read_along(0, layer, places[:, 1]), _read_along(1, layer, places[:, 2])
     taken = padded[places[:, 0, None, None], :, rows[:, :, None], columns[:, None, :]]  # (n, kh, kw, in)
     return taken.permute(0, 3, 1, 2).flatten(1)
+
+
+def _read_along(axis: int, layer: nn.Conv2d, places: Tensor) -> Tensor:
+    """Return which rows (axis 0) or columns (1) of its padded input each place of the output reads, (n, k)."""
+    taps = torch.arange(layer.kernel_size[axis], device=places.device) * layer.dilation[axis]
+    return places[:, None] * layer.stride[axis] + taps
 
 
 @dataclass
@@ -127,7 +130,7 @@ class Moments:
             centred: Whether anything can be added to the outputs.
             most: How large a weight may become; else they stay, and only what is added makes up for what is missing.
         """
-        x, y = (total / self.count * float(centred) for total in (self.x, self.y))
+        x, y = self.x / self.count * float(centred), self.y / self.count * float(centred)
         square = self.xx / self.count - torch.outer(x, x)
         own = _matrix(weight)
         missing = self.xy / self.count - torch.outer(x, y) - square @ own

@@ -8,7 +8,6 @@ them: the squared gradient there, as in `sensitivity`. It takes images, and neit
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -72,8 +71,8 @@ class Site:
             return self.slim.bias.detach()
         if self.norms is None:
             return self.slim.weight.new_zeros(self.slim.out_channels)
-        dense, slim = (norm.running_mean for norm in self.norms)
-        return dense[self.keep] - slim  # type: ignore[no-any-return]
+        dense, slim = self.norms
+        return dense.running_mean[self.keep] - slim.running_mean  # type: ignore[no-any-return]
 
     def put(self, weight: Tensor, added: Tensor) -> None:
         """Give the layer other weights, and add something else to each output."""
@@ -98,44 +97,52 @@ def reconstruct(dense: nn.Module, pruned: nn.Module, plan: Plan, channels: Chann
     Returns:
         The layers that were fitted.
     """
-    twins = shadow(dense), shadow(pruned)
-    images = images.to(next(twins[1].parameters()).device)
-    modules = [dict(twin.named_modules()) for twin in twins]
-    found = (_site(modules, name, plan, channels) for name in channels.inputs)
-    sites = {site.name: site for site in found if site is not None}
-    with one_thread(), undisturbed(twins[0]):
-        wanted = _wanted(twins[0], channels, sites, images)
+    wide, slim = shadow(dense), shadow(pruned)
+    images = images.to(next(slim.parameters()).device)
+    sites = _sites(wide, slim, plan, channels)
+    with one_thread(), undisturbed(wide):
+        wanted = _wanted(wide, channels, sites, images)
         done: list[Fitted] = []
 
         def fit(site: Site) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
             return lambda _, arguments: done.extend(_fit(site, arguments[0], wanted.pop(site.name)))
 
         with held([sites[name].slim.register_forward_pre_hook(fit(sites[name])) for name in wanted]):
-            twins[1](images)
-    _take(pruned, twins[1], channels, done)
+            slim(images)
+    _take(pruned, slim, channels, done)
     return done
 
 
-def _site(modules: list[dict[str, nn.Module]], name: str, plan: Plan, channels: Channels) -> Site | None:
-    """Return a plain convolution that means the same in both models."""
-    dense, slim = (those.get(name) for those in modules)
-    for layer in (dense, slim):
-        if type(layer) is not nn.Conv2d or layer.groups > 1 or layer.padding_mode != "zeros":
-            return None
-        if isinstance(layer.padding, str) or name in {scaled for scaled, *_ in channels.rescaled}:
-            return None
-    behind = channels.followed_by.get(name, "")
-    norms: tuple[Any, ...] = tuple(those[behind] for those in modules) if behind else ()
-    shifted = bool(norms) and all(norm.running_mean is not None for norm in norms)
-    keep = plan.keep.get(name, list(range(plan.widths[name])))
-    return Site(name, dense, slim, keep, norms if shifted else None)  # type: ignore[arg-type]
+def _sites(dense: nn.Module, slim: nn.Module, plan: Plan, channels: Channels) -> dict[str, Site]:
+    """Return the plain convolutions that mean the same in both models, by name."""
+    theirs, ours = dict(dense.named_modules()), dict(slim.named_modules())
+    rescaled = {name for name, *_ in channels.rescaled}
+    sites: dict[str, Site] = {}
+    for name in channels.inputs:
+        wide, narrow = theirs.get(name), ours.get(name)
+        if name in rescaled or not _is_plain(wide) or not _is_plain(narrow):
+            continue
+        norms: tuple[Any, Any] | None = None
+        behind = channels.followed_by.get(name, "")
+        if behind:
+            norms = theirs[behind], ours[behind]
+            if norms[0].running_mean is None or norms[1].running_mean is None:
+                norms = None
+        keep = plan.keep.get(name, list(range(plan.widths[name])))
+        sites[name] = Site(name, wide, narrow, keep, norms)  # type: ignore[arg-type]
+    return sites
+
+
+def _is_plain(layer: nn.Module | None) -> bool:
+    if type(layer) is not nn.Conv2d or layer.groups > 1:
+        return False
+    return layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
 
 
 def _wanted(dense: nn.Module, channels: Channels, sites: dict[str, Site], images: Tensor) -> dict[str, Rows]:
     """Return what the dense model's convolutions say at some places; of those alone that run once."""
     chance = torch.Generator().manual_seed(0)
     parts: dict[str, list[Rows]] = {name: [] for name in sites}
-    calls: Counter[str] = Counter()
     for start in range(0, len(images), BATCH):
         batch = images[start : start + BATCH]
         (gradients,) = signed_gradients(dense, channels, list(sites), batch, chance)
@@ -144,9 +151,8 @@ def _wanted(dense: nn.Module, channels: Channels, sites: dict[str, Site], images
             rows = _sampled(said[:, sites[name].keep], gradient, count, chance)
             rows.places[:, 0] += start
             parts[name].append(rows)
-            calls[name] += 1
-    once = -(-len(images) // BATCH)
-    return {name: _joined(rows) for name, rows in parts.items() if calls[name] == once}
+    once = -(-len(images) // BATCH)  # in each batch
+    return {name: _joined(rows) for name, rows in parts.items() if len(rows) == once}
 
 
 def _sampled(said: Tensor, gradient: Tensor, count: int, chance: torch.Generator) -> Rows:
@@ -159,16 +165,17 @@ def _sampled(said: Tensor, gradient: Tensor, count: int, chance: torch.Generator
 
 def _joined(parts: list[Rows]) -> Rows:
     """Join the rows of all batches, and bound how much each counts."""
-    weights = torch.cat([rows.weights for rows in parts])
+    places, wanted, weights = map(torch.cat, zip(*parts))
     weights = (weights / weights.mean().clamp_min(1e-30)).clamp(FLOOR, CLIP)
-    return Rows(torch.cat([rows.places for rows in parts]), torch.cat([rows.wanted for rows in parts]), weights)
+    return Rows(places, wanted, weights)
 
 
 def _fit(site: Site, entering: Tensor, rows: Rows) -> list[Fitted]:
     """Fit a layer to what reaches it now, and keep the fit if it holds on other images."""
     weight, image = site.slim.weight, rows.places[:, 0]
     apart = image % TESTS == TESTS - 1 if len(entering) >= TESTS else image == 0
-    shown, unseen = (Moments.of(site.slim, entering, rows.where(those)) for those in (~apart, apart))
+    shown = Moments.of(site.slim, entering, rows.where(~apart))
+    unseen = Moments.of(site.slim, entering, rows.where(apart))
     before = unseen.error(weight, site.added)
     most = LARGEST * float(site.dense.weight.abs().max())  # more would be asked of inputs that hardly vary
     after = unseen.error(*shown.solve(weight, centred=site.centred, most=most))
