@@ -45,14 +45,13 @@ def admit(model: nn.Module) -> nn.Module:
     """
     inner = bare(model)
     modules = list(inner.modules())
-    fused = any(getattr(vars(m).get("forward"), "__name__", "") == "forward_fuse" for m in modules)
-    if fused and not any(isinstance(m, _BatchNorm) for m in modules):
+    if any(map(_is_fused, modules)) and not any(isinstance(module, _BatchNorm) for module in modules):
         raise ValueError("the model is fused: its BatchNorms are folded away; take the checkpoint from before fuse()")
     refused: dict[str, list[str]] = {}
     scripted: set[int] = set()  # parts of a module that is named as a whole
     for module in modules:
         if isinstance(module, jit.ScriptModule):
-            scripted.update(id(part) for part in [*module.modules()][1:])
+            scripted.update(map(id, [*module.modules()][1:]))
     for name, module in inner.named_modules():
         for remedy in () if id(module) in scripted else _obstacles(name, module):
             refused.setdefault(remedy, []).append(name or "the model")
@@ -60,6 +59,11 @@ def admit(model: nn.Module) -> nn.Module:
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         raise ValueError(f"{', '.join(names[:NAMED])}{more}: {remedy.replace('{}', names[0])}")
     return inner
+
+
+def _is_fused(module: nn.Module) -> bool:
+    forward = vars(module).get("forward")
+    return bool(getattr(forward, "__name__", "") == "forward_fuse")
 
 
 def _obstacles(name: str, module: nn.Module) -> Iterator[str]:
@@ -74,19 +78,21 @@ def _obstacles(name: str, module: nn.Module) -> Iterator[str]:
         yield f"belongs to quantisation; {FLOAT_FIRST}"
     for hook in module._forward_pre_hooks.values():  # noqa: SLF001 - how these are told apart in torch itself
         yield from _computed(hook, layer)
-    own = [*module._parameters.values()]  # noqa: SLF001
-    if any(p is not None and is_lazy(p) for p in own):
+    own = [parameter for parameter in module._parameters.values() if parameter is not None]  # noqa: SLF001
+    if any(map(is_lazy, own)):
         yield "is lazy and has no weights yet; run the model once"
-    elif any(p is not None and p.is_meta for p in own):
+    elif any(parameter.is_meta for parameter in own):
         yield "is on the meta device, where weights have no values; load the weights first"
-    if any(type(p).__name__ in SHARDED for p in own):
+    if any(type(parameter).__name__ in SHARDED for parameter in own):
         yield "is sharded by FSDP; load the whole checkpoint into the plain model, and prune that"
 
 
 def is_quantised(kind: type) -> bool:
     """Tell whether a class is of a library for quantisation, or named as those of a run-time made one are."""
-    theirs = any(base.__module__.startswith(QUANTISED) and base.__name__ not in FLOAT for base in kind.__mro__)
-    return theirs or QUANTISERS.fullmatch(kind.__name__) is not None
+    for base in kind.__mro__:
+        if base.__module__.startswith(QUANTISED) and base.__name__ not in FLOAT:
+            return True
+    return QUANTISERS.fullmatch(kind.__name__) is not None
 
 
 def _parametrised(module: nn.Module, layer: str) -> Iterator[str]:

@@ -42,7 +42,7 @@ def classes_of(model: nn.Module) -> int | None:
 def keypoints_of(model: nn.Module) -> tuple[int, ...]:
     """Return a head's keypoints and how many numbers each has, (keypoints, 2 or 3); () where it has none."""
     shape = getattr(head_of(model), "kpt_shape", None)
-    return tuple(int(size) for size in shape) if isinstance(shape, (list, tuple)) else ()
+    return tuple(map(int, shape)) if isinstance(shape, (list, tuple)) else ()
 
 
 def anchors_of(model: nn.Module) -> tuple[int, ...]:
@@ -63,7 +63,7 @@ def take_anchors(model: nn.Module, built: nn.Module) -> None:
         if isinstance(value, Tensor):
             setattr(head, name, value.clone())
         elif isinstance(value, list):
-            setattr(head, name, [tensor.clone() for tensor in value])
+            setattr(head, name, list(map(Tensor.clone, value)))
 
 
 def modernise(model: nn.Module, like: nn.Module) -> None:
@@ -82,7 +82,12 @@ def modernise(model: nn.Module, like: nn.Module) -> None:
     grid = getattr(head_of(like), "anchor_grid", None)
     if isinstance(grid, list) and "anchor_grid" in head_of(model)._buffers:  # noqa: SLF001 - up to v6.0
         head_of(model)._buffers.pop("anchor_grid")  # noqa: SLF001
-        head_of(model).anchor_grid = [torch.zeros(1) for _ in grid]  # type: ignore[assignment]
+        head_of(model).anchor_grid = _unmade(grid)  # type: ignore[assignment]
+
+
+def _unmade(grids: list[Tensor]) -> list[Tensor]:
+    """Return what a head starts with in the place of its grids, one a level."""
+    return [torch.zeros(1) for _ in grids]
 
 
 def forget_grids(model: nn.Module) -> None:
@@ -91,4 +96,4 @@ def forget_grids(model: nn.Module) -> None:
     for name in ("grid", "anchor_grid") if anchors_of(model) else ():
         made = getattr(head, name, None)
         if isinstance(made, list):
-            setattr(head, name, [torch.zeros(1) for _ in made])
+            setattr(head, name, _unmade(made))

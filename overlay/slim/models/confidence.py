@@ -26,15 +26,24 @@ def weights_of(model: nn.Module, outputs: Mapping[str, Tensor]) -> dict[str, Ten
     with torch.no_grad():
         if anchors_of(model):
             return {name: _anchored(model, value) for name, value in outputs.items()}
-        maps = {name: value for name, value in outputs.items() if value.ndim > 2}  # noqa: PLR2004 - (b, c, h, w)
-        classes = {name: value.sigmoid() for name, value in maps.items() if value.shape[1] == classes_of(model)}
-        seen = {value.shape[2:]: value.amax(1, keepdim=True) for value in classes.values()}
-        return {
-            name: classes[name] * (1 - classes[name])
-            if name in classes
-            else seen.get(value.shape[2:], value.new_ones(())).expand_as(value)
-            for name, value in outputs.items()
-        }
+        return _unanchored(classes_of(model), outputs)
+
+
+def _unanchored(count: int | None, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weigh maps of so many classes by their doubt, and others by what is seen in the maps of their size."""
+    classes: dict[str, Tensor] = {}
+    seen: dict[tuple[int, ...], Tensor] = {}  # height and width -> probability of the likeliest class
+    for name, value in outputs.items():
+        if value.ndim > 2 and value.shape[1] == count:  # noqa: PLR2004 - (b, c, h, w)
+            classes[name] = value.sigmoid()
+            seen[value.shape[2:]] = classes[name].amax(1, keepdim=True)
+    weights: dict[str, Tensor] = {}
+    for name, value in outputs.items():
+        if name in classes:
+            weights[name] = classes[name] * (1 - classes[name])
+        else:
+            weights[name] = seen.get(value.shape[2:], value.new_ones(())).expand_as(value)
+    return weights
 
 
 def _anchored(model: nn.Module, value: Tensor) -> Tensor:

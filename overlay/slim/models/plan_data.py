@@ -49,7 +49,7 @@ def read_json(text: str) -> Any:  # as `json` has it: what it holds is for `chec
 def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     entries = dict(pairs)
     if len(entries) < len(pairs):
-        keys = [key for key, _ in pairs]
+        keys, _ = zip(*pairs)
         twice = next(key for key in keys if keys.count(key) > 1)
         raise PlanError(f"the plan has {_shown(twice)} twice: correct it, or make it again")
     return entries
@@ -63,12 +63,7 @@ def check_plan(data: object) -> None:
     """
     if not isinstance(data, dict) or type(data.get("format")) is not int or data["format"] != FORMAT:
         raise PlanError(f"not a pruning plan of format {FORMAT}: make it again with this version")
-    missing = [key for key in TYPES if key not in data]
-    if missing:
-        raise PlanError(f"the plan lacks {', '.join(missing)}: make it again")
-    unknown = [key for key in data if key not in {*TYPES, "format", EARLIER}]
-    if unknown:
-        raise PlanError(f"the plan has a key {_shown(unknown[0])} that no plan has: correct it, or make it again")
+    _check_keys(data)
     for key, (fits, wanted) in TYPES.items():
         if not fits(data[key]):
             raise PlanError(f"the plan's {key} is {_shown(data[key])}, not {wanted}: correct it, or make it again")
@@ -78,6 +73,15 @@ def check_plan(data: object) -> None:
         for layer, value in data[key].items():
             if not fits(value):
                 raise PlanError(f"the plan's {key} of {_bare(layer)} is {_shown(value)}: correct it, or make it again")
+
+
+def _check_keys(data: dict[str, object]) -> None:
+    missing = [key for key in TYPES if key not in data]
+    if missing:
+        raise PlanError(f"the plan lacks {', '.join(missing)}: make it again")
+    for key in data:
+        if key not in {*TYPES, "format", EARLIER}:
+            raise PlanError(f"the plan has a key {_shown(key)} that no plan has: correct it, or make it again")
 
 
 def _shown(value: object) -> str:

@@ -66,12 +66,13 @@ def refit(model: nn.Module, weights: nn.Module, made: nn.Module | None, built: n
 
 def resize(model: nn.Module, made: nn.Module, built: nn.Module) -> list[str]:
     """Make the layers anew whose outputs, or the images' inputs, are other ones; return their names."""
-    layers = list(_layers(model, made, built))
-    for name, axis, size in layers:
+    changed: list[str] = []
+    for name, axis, size in list(_layers(model, made, built)):
         owner, _, own = name.rpartition(".")
         layer = _resized(model.get_submodule(name), axis, size, built.get_submodule(name))
         setattr(model.get_submodule(owner), own, layer)
-    return [name for name, _, _ in layers]
+        changed.append(name)
+    return changed
 
 
 def _layers(model: nn.Module, made: nn.Module, built: nn.Module) -> Iterator[tuple[str, int, int]]:
@@ -80,7 +81,7 @@ def _layers(model: nn.Module, made: nn.Module, built: nn.Module) -> Iterator[tup
     ours, before = dict(model.named_modules()), dict(made.named_modules())
     for name, layer in built.named_modules():
         own = ours.get(name)
-        new, old, mine = (_weight(each) for each in (layer, before.get(name), own))
+        new, old, mine = _weight(layer), _weight(before.get(name)), _weight(own)
         if new is None or old is None or mine is None:
             continue
         if name == first:
@@ -142,8 +143,9 @@ def _take_values(model: nn.Module, made: nn.Module, built: nn.Module) -> None:
         for key, value in _values(module).items():
             if key in mine and key in old and _differ(old[key], value) and not _differ(mine[key], old[key]):
                 setattr(ours[name], key, deepcopy(value))
-    own, other = vars(model), vars(built)
-    own["yaml"] = {**own["yaml"], **{key: value for key, value in other["yaml"].items() if key not in STRUCTURE}}
+    own, theirs = vars(model), vars(built)["yaml"]
+    of_data = {key: value for key, value in theirs.items() if key not in STRUCTURE}
+    own["yaml"] = {**own["yaml"], **of_data}
 
 
 def _values(module: nn.Module) -> dict[str, object]:
@@ -167,8 +169,10 @@ def _keep_boxes(model: nn.Module, weights: nn.Module) -> None:
     head, source = cast("Any", head_of(model)), cast("Any", head_of(weights))  # torch's stub: attributes are tensors
     if head.nc == source.nc:
         return
+    by_anchor = (head.na, -1)
     for layer, old in zip(head.m, source.m):
         for name in ("weight", "bias"):
-            mine, theirs = (getattr(each, name).data.unflatten(0, (head.na, -1)) for each in (layer, old))
+            mine = getattr(layer, name).data.unflatten(0, by_anchor)
+            theirs = getattr(old, name).data.unflatten(0, by_anchor)
             mine[:, :BOX] = theirs[:, :BOX].to(mine)
             mine[:, BOX + head.nc :] = theirs[:, BOX + source.nc :].to(mine)

@@ -34,7 +34,7 @@ def remember(model: nn.Module, plan: Plan) -> None:
 
 def remembers(model: nn.Module) -> bool:
     """Tell whether a round of pruning that a model remembers has dropped anything."""
-    return any(_drops(plan) for plan in rounds_of(model))
+    return any(map(_drops, rounds_of(model)))
 
 
 def _drops(plan: PlanData) -> bool:
