@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ..labels.kept import Kept
     from ..labels.rescaling import Key, Way
-    from ..labels.tracked import Cut
+    from ..labels.tracked import Cut, Mark, Visit
     from ..passes.trace import Trace
     from .probe import Outcome
 
@@ -45,7 +45,7 @@ class Blame:
         for key, use in self.trace.factors.uses.items():
             for source, cut in held if use.value and use.ways else ():
                 row = tuple(cut.parts[0] * cut.times)
-                power = next((power for power in POWERS if len(row) ** power == use.value), None)
+                power = _power_of(len(row), use.value)
                 if source.module == key.module and power is not None and len(row) > 1:
                     self.ways[key] = use.ways
                     self.trace.rescaled[key] = Rescaled(use.ways[0], str(source.held), row, power * use.sign)
@@ -57,7 +57,10 @@ class Blame:
 
     def unexplained(self, outcome: Outcome, kept: Kept) -> dict[Key, float | None]:
         """Return the ratios of numbers that are not what is made up for."""
-        changed = {key: ratio for key, ratio in outcome.ratios.items() if not self._explained(key, ratio, kept)}
+        changed: dict[Key, float | None] = {}
+        for key, ratio in outcome.ratios.items():
+            if not self._explained(key, ratio, kept):
+                changed[key] = ratio
         for key in self.trace.rescaled:
             if key not in outcome.ratios and not self._explained(key, 1.0, kept):
                 changed[key] = 1.0
@@ -114,7 +117,7 @@ class Blame:
         """Return factors, as a trace's marks have them, of tensors whose scale is not yet, or no longer, the same."""
         factors: set[object] = set()
         for key, made_up in self.trace.rescaled.items():
-            makers = {layer for layer, _ in made_up.way if layer not in self.trace.inputs}
+            makers = set(_layers(made_up.way)) - self.trace.inputs.keys()
             factors |= makers or {key}
         return factors
 
@@ -136,11 +139,11 @@ class Blame:
         return any(self._touches(finding, key) for finding in findings)
 
     def _touches(self, finding: Finding, key: Key) -> bool:
-        way = [layer for layer, _ in self.trace.rescaled[key].way]
-        if finding.module == key.module or any(finding.module == layer for layer in way):
+        layers = _layers(self.trace.rescaled[key].way)
+        if finding.module in (key.module, *layers):
             return True
-        marks = (mark for visit in self.trace.visits[finding.module] for mark in visit.marks)
-        return any(not mark.factors.isdisjoint({key, *way}) for mark in marks)
+        marks = _marks(self.trace.visits[finding.module])
+        return any(not mark.factors.isdisjoint({key, *layers}) for mark in marks)
 
     def find(self, findings: list[Finding]) -> bool:
         """Freeze a step more of what each module touches that was found at fault; return whether there was any."""
@@ -176,21 +179,20 @@ class Blame:
     def _freeze_passing(self, finding: Finding, module: str, reason: Reason) -> bool:
         """Freeze what enters a module and, where what it says differs, what leaves it."""
         visits = [] if finding.failed else self.trace.visits[module]
-        leaving = planes_of(mark for visit in visits for mark in visit.leaving)
-        return self._freeze([*self._entering(module), *leaving], reason)
+        return self._freeze([*self._entering(module), *planes_of(_marks(visits, "leaving"))], reason)
 
     def _freeze_call(self, finding: Finding, module: str, reason: Reason) -> bool:
         """Freeze what enters and leaves the one call that differs: an activation may be shared by the whole model."""
         if finding.place is None or finding.place[0] != module:
             return False
         visits = self.trace.visits[module][finding.place[1] :][:1]
-        return self._freeze(planes_of(mark for visit in visits for mark in visit.marks), reason)
+        return self._freeze(planes_of(_marks(visits)), reason)
 
     def _freeze_made(self, _: Finding, module: str, reason: Reason) -> bool:
         return self._freeze(self._made(module), reason)
 
     def _entering(self, module: str) -> list[Tensor]:
-        return planes_of(mark for visit in self.trace.visits[module] for mark in visit.entering)
+        return planes_of(_marks(self.trace.visits[module], "entering"))
 
     def _made(self, module: str) -> list[Tensor]:
         """Return what the layers within a module make."""
@@ -206,17 +208,20 @@ class Blame:
 
     def _matches(self, key: Key) -> Iterator[tuple[str, tuple[int, ...], float]]:
         """Yield the widths of which a number is a power, by name, with the row they count and the power."""
-        seen = self.seen[key]
         for width, row in self._widths(key.module):
             for power in POWERS:
-                if all(r is not None and abs(kept.share(row) ** power - r) <= EXACT * r for kept, r in seen):
+                if _holds(power, row, self.seen[key]):
                     yield width, row, power
 
     def _widths(self, module: str) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Yield the widths that the code of a module may know, the likelier first."""
-        held = self._held()
-        near = [(source, cut) for source, cut in held if _far(source.module, module) <= 1]
-        far = [(source, cut) for source, cut in held if _far(source.module, module) > 1]
+        near: list[tuple[Source, Cut]] = []
+        far: list[tuple[Source, Cut]] = []
+        for source, cut in self._held():
+            if _far(source.module, module) <= 1:
+                near.append((source, cut))
+            else:
+                far.append((source, cut))
         for source, cut in sorted(near, key=lambda item: (_far(item[0].module, module), item[1].times)):
             yield str(source.held), tuple(cut.parts[0] * cut.times)
         for what, side in (("out", self.trace.outputs), ("in", self.trace.inputs)):
@@ -230,6 +235,32 @@ class Blame:
                     yield f"{name} passes", tuple(labels.abs().flatten().tolist())
         for source, cut in far:
             yield str(source.held), tuple(cut.parts[0] * cut.times)
+
+
+def _power_of(width: int, value: float | None) -> float | None:
+    """Return of which power of a width a value is, if it is one."""
+    for power in POWERS:
+        if width**power == value:
+            return power
+    return None
+
+
+def _holds(power: float, row: tuple[int, ...], seen: Iterable[tuple[Kept, float | None]]) -> bool:
+    """Whether all ratios that were seen are that power of the share of a row that was kept."""
+    for kept, ratio in seen:
+        if ratio is None or not abs(kept.share(row) ** power - ratio) <= EXACT * ratio:
+            return False
+    return True
+
+
+def _layers(way: Way) -> list[str]:
+    return [layer for layer, _ in way]
+
+
+def _marks(visits: Iterable[Visit], side: Literal["entering", "leaving", "marks"] = "marks") -> Iterator[Mark]:
+    """Yield what is known of the tensors of some calls: of those that enter, that leave, or both."""
+    for visit in visits:
+        yield from getattr(visit, side)
 
 
 def _far(name: str, module: str) -> int:

@@ -13,6 +13,7 @@ from ..groups.keep_counts import layer_groups
 
 if TYPE_CHECKING:
     from ..analysis.channels import Channels
+    from ..groups.layer_groups import LayerGroup
 
 GOLDEN = 0.618  # multiples of it, without their whole part, lie as far apart as so many numbers can
 LEAST, SPREAD = 0.2, 0.3  # of each layer group the first drop lacks so much, and up to so much more
@@ -27,19 +28,18 @@ def shares(channels: Channels, place: int) -> set[int]:
         place: 0 for the first drop, of a fifth to a half, or 1 for the second, of what that leaves.
     """
     counts = list(layer_groups(channels).values())
-    spare = {count.layer_group: channels.free(count.groups) for count in counts}
-    room = {id(count.even): count.even.size - 1 for count in counts}
+    spare: dict[LayerGroup, list[int]] = {}  # layer group -> its groups that may go
+    room: dict[int, int] = {}  # an `Even` -> how many may go from each of those that it holds even
+    sizes: dict[int, int] = {}
     for count in counts:
-        room[id(count.even)] = min(room[id(count.even)], len(spare[count.layer_group]))
-    sizes = {id(count.even): count.even.size for count in counts}
-    first = {
-        key: max(1, round(size * (LEAST + SPREAD * (number * GOLDEN % 1))))
-        for number, (key, size) in enumerate(sizes.items())
-    }
-    many = {
-        key: (size - first[key] + number % UNEVEN) if place else first[key]
-        for number, (key, size) in enumerate(sizes.items())
-    }
+        even, free = id(count.even), channels.free(count.groups)
+        spare[count.layer_group] = free
+        room[even] = min(room.get(even, count.even.size - 1), len(free))
+        sizes[even] = count.even.size
+    many: dict[int, int] = {}
+    for number, (even, size) in enumerate(sizes.items()):
+        first = max(1, round(size * (LEAST + SPREAD * (number * GOLDEN % 1))))
+        many[even] = (size - first + number % UNEVEN) if place else first
     chance = random.Random(0)  # noqa: S311 - the same every time, and in both
     lost: set[int] = set()
     for count in counts:

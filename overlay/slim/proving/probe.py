@@ -149,16 +149,17 @@ def _ratios(full: Hearing, less: Hearing) -> dict[Key, float | None]:
     """Return new / old of each number, in the first call in which it has changed; None where that is no ratio."""
     ratios: dict[Key, float | None] = {}
     for key, calls in full.numbers.items():
-        changed = [pair for pair in zip(calls, less.numbers.get(key, [])) if not _same(*pair)]
-        if changed:
-            old, new = changed[0]
-            ratios[key] = new[0] / old[0] if len(old) == len(new) == 1 and old[0] * new[0] > 0 else None
+        for old, new in zip(calls, less.numbers.get(key, [])):
+            if not _same(old, new):
+                ratios[key] = new[0] / old[0] if len(old) == len(new) == 1 and old[0] * new[0] > 0 else None
+                break
     return ratios
 
 
 def _same(old: tuple[float, ...], new: tuple[float, ...]) -> bool:
     """Whether numbers are the same, up to rounding."""
-    pairs = zip(old, new)
-    return len(old) == len(new) and all(
-        math.isclose(a, b, rel_tol=SAME_NUMBER) or (math.isnan(a) and math.isnan(b)) for a, b in pairs
-    )
+    return len(old) == len(new) and all(map(_is_close, old, new))
+
+
+def _is_close(old: float, new: float) -> bool:
+    return math.isclose(old, new, rel_tol=SAME_NUMBER) or (math.isnan(old) and math.isnan(new))

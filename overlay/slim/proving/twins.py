@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,8 @@ from ..rules.slicing import slice_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from torch.utils.hooks import RemovableHandle
 
     from ..analysis.channels import Channels
     from .walks import Drop
@@ -82,19 +85,19 @@ def redraw(twin: nn.Module, seed: int, drawn: Drawn) -> None:
 def measured(twin: nn.Module, drawn: Drawn) -> Iterator[None]:
     """Let each BatchNorm whose scales are drawn take the statistics of the first that it reads, and note them."""
 
-    def measure(name: str, norm: _BatchNorm, x: Tensor) -> None:
+    def measure(name: str, norm: _BatchNorm, arguments: tuple[Tensor, ...]) -> None:
+        x = arguments[0]
         if (name, "running_mean") not in drawn and norm.running_mean is not None and x.ndim > 1:
             with unheard():
-                variance, mean = torch.var_mean(x, [dim for dim in range(x.ndim) if dim != 1], correction=0)
+                variance, mean = torch.var_mean(x, [0, *range(2, x.ndim)], correction=0)
                 variance = variance.maximum(SPREAD * mean.square()) + SPREAD**2
             norm.running_mean, norm.running_var = mean, variance
             drawn[name, "running_mean"], drawn[name, "running_var"] = mean, variance
 
-    handles = [
-        norm.register_forward_pre_hook(lambda m, args, name=name: measure(name, m, args[0]))
-        for name, norm in twin.named_modules()
-        if isinstance(norm, _BatchNorm) and (name, "weight") in drawn
-    ]
+    handles: list[RemovableHandle] = []
+    for name, norm in twin.named_modules():
+        if isinstance(norm, _BatchNorm) and (name, "weight") in drawn:
+            handles.append(norm.register_forward_pre_hook(partial(measure, name)))
     with held(handles):
         yield
 

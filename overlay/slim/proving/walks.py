@@ -177,7 +177,7 @@ class MaskedWalk(Walk):
     def entering(self, name: str, call: int, arguments: Arguments) -> None:
         """Copy what a module is given."""
         heard = self.heard[name, call]
-        heard.entering += [tensor.clone() for tensor in tensors(arguments)]
+        heard.entering += map(Tensor.clone, tensors(arguments))
         around = self.heard[self.stack[-2]].size if len(self.stack) > 1 else 0.0
         heard.size = max(
             (float(t.abs().max()) for t in heard.entering if t.is_floating_point() and t.numel()), default=0
@@ -253,7 +253,7 @@ class SlicedWalk(Walk):
             if not apart <= self.limit:
                 self.note(blamed, f"{apart:.1e} apart", (*at, place))
             if wanted and (isinstance(ours, Tensor) or not apart <= self.limit):
-                other = next((other for other in wanted if other.shape == tensor.shape), wanted[0])
+                other = _shaped_as(tensor, wanted)
                 right[place] = other.clone() if other is masked else other  # which code may write into
         if isinstance(ours, Tensor):
             return right.get(0)
@@ -279,6 +279,16 @@ class SlicedWalk(Walk):
         return mapped(heard.leaving, right)
 
 
+def _shaped_as(tensor: Tensor, wanted: list[Tensor]) -> Tensor:
+    """Return the first that has a tensor's shape, or else the first."""
+    for other in wanted:
+        if other.shape == tensor.shape:
+            return other
+    return wanted[0]
+
+
 def _shared(twin: nn.Module) -> list[str]:
-    held = Counter(id(part) for module in twin.modules() for part in module._modules.values())  # noqa: SLF001
+    held: Counter[int] = Counter()
+    for module in twin.modules():
+        held.update(map(id, module._modules.values()))  # noqa: SLF001
     return [name for name, module in twin.named_modules() if held[id(module)] > 1]
