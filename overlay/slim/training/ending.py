@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..pruning.plan import some
-from .gamma_log import NEAR_ZERO
+from .gamma_log import NEAR_ZERO, magnitudes_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,12 +34,14 @@ def fallen(named: Mapping[str, Penalised], strength: float, spelling: Spelling, 
         spelling: How its options are written.
         folder: The run folder, where it is known.
     """
-    zero = {
-        name: norm.weight.detach().abs()[mask.to(norm.weight.device) > 0] < NEAR_ZERO
-        for name, (norm, mask) in named.items()
-    }
-    layers = [name for name, row in zero.items() if bool(row.all())]
-    share = float(torch.cat([row.cpu() for row in zero.values()]).float().mean())
+    layers: list[str] = []
+    zeros: list[Tensor] = []
+    for name, (norm, mask) in named.items():
+        zero = magnitudes_of(norm, mask) < NEAR_ZERO
+        zeros.append(zero.cpu())
+        if bool(zero.all()):
+            layers.append(name)
+    share = float(torch.cat(zeros).float().mean())
     if not layers and share < MOST:
         return ""
     which = f", all of {some(layers)} among them" if layers else ""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor
+    from torch.nn.modules.batchnorm import _BatchNorm
 
 NEAR_ZERO = 1e-3  # |γ| below this no longer shows in fp16 activations of order one
 QUANTILES = {"p5": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95}
@@ -30,6 +31,11 @@ Row = dict[str, float]
 def leads() -> bool:
     """Tell whether this is the process of a run that writes its files: the only one, or DDP's first."""
     return os.environ.get("RANK", "-1") in {"-1", "0"}
+
+
+def magnitudes_of(norm: _BatchNorm, mask: Tensor) -> Tensor:
+    """Return |γ| of the channels of a BatchNorm that are penalised: those whose weight in `mask`, (C,), is not 0."""
+    return norm.weight.detach()[mask.to(norm.weight.device) > 0].abs()
 
 
 def statistics(gamma: Tensor) -> Row:
@@ -45,10 +51,14 @@ def rows_of(folder: Path | None) -> list[Row]:
         return []
     try:
         with (folder / TABLE).open(encoding="utf-8", newline="") as file:
-            rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+            rows = list(map(_numbers, csv.DictReader(file)))
     except (OSError, ValueError, TypeError):
         return []
     return rows if rows and {"epoch", "lambda", *QUANTILES, "near_zero"} == set(rows[0]) else []
+
+
+def _numbers(row: dict[str, str]) -> Row:
+    return dict(zip(row, map(float, row.values())))
 
 
 class GammaLog:
@@ -103,7 +113,8 @@ class GammaLog:
         with part.open("w", encoding="utf-8", newline="") as file:
             table = csv.DictWriter(file, list(self.rows[0]))
             table.writeheader()
-            table.writerows({name: f"{value:.9g}" for name, value in row.items()} for row in self.rows)
+            for row in self.rows:
+                table.writerow({name: f"{value:.9g}" for name, value in row.items()})
         part.replace(folder / TABLE)
 
     def _show(self, folder: Path, done: int, row: Row, gamma: Tensor) -> None:

@@ -27,11 +27,13 @@ from ..models.admission import admit
 from ..writing.log import log_info, warn
 from .automatic import Reach, begun, short
 from .ending import fallen
-from .gamma_log import NEAR_ZERO, GammaLog, Row, leads
+from .gamma_log import NEAR_ZERO, GammaLog, Row, leads, magnitudes_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from torch.nn.modules.batchnorm import _BatchNorm
     from torch.utils.hooks import RemovableHandle
 
     from .ending import Penalised
@@ -114,13 +116,16 @@ class GammaPenalty:
         return reach.strength
 
     def _reach(self) -> Reach:
-        rates = [_rate(g.group) * float(mask.max()) for g in self.groups for _, mask in g.gammas]
+        rates: list[float] = []
+        for group in self.groups:
+            for _, mask in group.gammas:
+                rates.append(_rate(group.group) * float(mask.max()))
         largest = self.standing().largest(max(rates), self.settings)
         return Reach(distance=self.distance(), budget=self._budget(), largest=largest)
 
     def _budget(self) -> float:
-        most = max(self.groups, key=lambda g: sum(weight.numel() for weight, _ in g.gammas)).group  # MuSGD has several
-        return self.standing().budget(_rate(most), self.settings)
+        most = max(self.groups, key=_Group.count)  # MuSGD has several
+        return self.standing().budget(_rate(most.group), self.settings)
 
     def travel(self) -> float:
         """Return how far the penalty alone can move a γ of weight 1 in the rest of the run: Σ lr·λ over its steps."""
@@ -129,7 +134,11 @@ class GammaPenalty:
     @torch.no_grad()
     def distance(self) -> float:
         """Return the median of |γ| ÷ weight: the `travel` that takes half of the channels to zero."""
-        ways = [(n.weight.detach().float().abs().cpu() / m.cpu())[m.cpu() > 0] for n, m in self.norms]
+        ways: list[Tensor] = []
+        for norm, mask in self.norms:
+            weights = mask.cpu()
+            way = norm.weight.detach().float().abs().cpu() / weights
+            ways.append(way[weights > 0])
         return float(torch.cat(ways).median())
 
     def say_travel(self) -> None:
@@ -200,7 +209,7 @@ class GammaPenalty:
     @torch.no_grad()
     def magnitudes(self) -> Tensor:
         """|γ| of every channel that is penalised, in one vector."""
-        return torch.cat([n.weight.detach()[m.to(n.weight.device) > 0].abs().float() for n, m in self.norms])
+        return torch.cat([magnitudes_of(norm, mask).float() for norm, mask in self.norms])
 
     def report(self) -> str:
         """One line for the training log: λ and where the scales stand."""
@@ -222,10 +231,19 @@ class _Group:
     """The penalised scales and biases of one parameter group, and the weight of each: 0 for a channel that stays."""
 
     def __init__(self, group: ParameterGroup, norms: list[Penalised]) -> None:
-        members = {id(p) for p in group["params"] if p.requires_grad}
+        members = {id(parameter) for parameter in group["params"] if parameter.requires_grad}
         self.group = group
-        self.gammas = [(n.weight, m.to(n.weight)) for n, m in norms if id(n.weight) in members]
-        self.betas = [(n.bias, m.to(n.bias)) for n, m in norms if id(n.bias) in members]
+        self.gammas: list[tuple[nn.Parameter, Tensor]] = []
+        self.betas: list[tuple[nn.Parameter, Tensor]] = []
+        for norm, mask in norms:
+            if id(norm.weight) in members:
+                self.gammas.append((norm.weight, mask.to(norm.weight)))
+            if id(norm.bias) in members:
+                self.betas.append((norm.bias, mask.to(norm.bias)))
+
+    def count(self) -> int:
+        """Return how many scales there are, penalised or not, in the layers that it has."""
+        return sum(weight.numel() for weight, _ in self.gammas)
 
     def shrink(self, strength: float, bias: float) -> None:
         lr = float(self.group["lr"])
@@ -244,8 +262,9 @@ def _soft_threshold(pairs: list[tuple[nn.Parameter, Tensor]], amount: float) -> 
     """Set w ← w - clamp(w, ±amount·weight), which is sign(w)·max(|w| - amount·weight, 0); a few kernels for all."""
     if not pairs or not amount:
         return
-    weights = [parameter.data for parameter, _ in pairs]
-    bounds = torch._foreach_mul([mask for _, mask in pairs], amount)  # noqa: SLF001 - torch.optim is written with these
+    parameters, masks = zip(*pairs)
+    weights = [parameter.data for parameter in parameters]
+    bounds = torch._foreach_mul(masks, amount)  # noqa: SLF001 - torch.optim is written with these
     below = torch._foreach_minimum(weights, bounds)  # noqa: SLF001
     inside = torch._foreach_maximum(below, torch._foreach_neg(bounds))  # noqa: SLF001
     torch._foreach_sub_(weights, inside)
@@ -253,16 +272,22 @@ def _soft_threshold(pairs: list[tuple[nn.Parameter, Tensor]], amount: float) -> 
 
 def _penalised(model: nn.Module, settings: Settings, imgsz: int) -> dict[str, Penalised]:
     """Return the BatchNorms to penalise with the weight of each channel; the write-ups' modes take them all."""
-    norms = {name: m for name, m in model.named_modules() if isinstance(m, NORMS) and m.affine}
-    norms = {name: m for name, m in norms.items() if m.weight.requires_grad}
+    norms = dict(_trained_norms(model))
     everything = settings.mode in {"gradient", "loss"}
     if not norms or (everything and settings.weight == "none"):
-        return {name: (m, torch.ones(m.num_features)) for name, m in norms.items()}
+        return {name: (norm, torch.ones(norm.num_features)) for name, norm in norms.items()}
     channels = analyse(model)
     weights = {} if settings.weight == "none" else penalty_weights(model, channels, settings.weight, imgsz=imgsz)
-    masks = {n: torch.tensor([1.0 if everything else float(p) for p in channels.prunable(n)]) for n in channels.norms}
-    return {
-        name: (norms[name], mask * weights.get(name, 1.0))
-        for name, mask in masks.items()
-        if name in norms and mask.any()
-    }
+    penalised: dict[str, Penalised] = {}
+    for name in channels.norms:
+        prunable = channels.prunable(name)
+        mask = torch.ones(len(prunable)) if everything else torch.tensor(list(map(float, prunable)))
+        if name in norms and mask.any():
+            penalised[name] = norms[name], mask * weights.get(name, 1.0)
+    return penalised
+
+
+def _trained_norms(model: nn.Module) -> Iterator[tuple[str, _BatchNorm]]:
+    for name, module in model.named_modules():
+        if isinstance(module, NORMS) and module.affine and module.weight.requires_grad:
+            yield name, module

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Callable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 AUTO = "auto"
 # Pruned to the same FLOPs, it kept the most accuracy of 1.2, 1.8, 2.7 and 4.5: `tools/bench/penalties.py`.
@@ -128,10 +128,13 @@ class Standing:
 
         The learning rate's warm-up is left out, so a run may fall a little short of it.
         """
-        epochs = range(self.epoch, self.epochs)
-        return float(self.steps * sum(lr0 * self.schedule(e) * settings.shape(e, self.epochs) for e in epochs))
+        return float(self.steps * sum(self._step_sizes(lr0, settings)))
 
     def largest(self, lr0: float, settings: Settings) -> float:
         """Return lr·λ of the largest step in what is left of the run, for a strength of 1."""
-        epochs = range(self.epoch, self.epochs)
-        return float(max((lr0 * self.schedule(e) * settings.shape(e, self.epochs) for e in epochs), default=0.0))
+        return float(max(self._step_sizes(lr0, settings), default=0.0))
+
+    def _step_sizes(self, lr0: float, settings: Settings) -> Iterator[float]:
+        """Yield lr·λ of each epoch that is left, for a strength of 1."""
+        for epoch in range(self.epoch, self.epochs):
+            yield lr0 * self.schedule(epoch) * settings.shape(epoch, self.epochs)
