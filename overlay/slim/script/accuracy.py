@@ -91,10 +91,8 @@ def accuracies(
 def accuracy_table(found: Mapping[str, Mapping[str, float]]) -> list[str]:
     """Return the metrics as lines of text, a model each."""
     wide = {name: max(10, len(name) + 2) for metrics in found.values() for name in metrics}
-    head = f"{'':<26}" + "".join(f"{name:>{width}}" for name, width in wide.items())
-    rows = [f"{model:<26}{_cells(metrics, wide)}" for model, metrics in found.items()]
-    return [head, *rows]
-
-
-def _cells(metrics: Mapping[str, float], wide: Mapping[str, int]) -> str:
-    return "".join(f"{metrics[name]:>{width}.4f}" for name, width in wide.items())
+    lines = [f"{'':<26}" + "".join(f"{name:>{width}}" for name, width in wide.items())]
+    for model, metrics in found.items():
+        cells = "".join(f"{metrics[name]:>{width}.4f}" for name, width in wide.items())
+        lines.append(f"{model:<26}{cells}")
+    return lines

@@ -47,7 +47,8 @@ def image_size(asked: int | None, model: nn.Module, checkpoint: Checkpoint, *, f
     """
     trained = _settings(checkpoint)
     kept = trained.get("imgsz") or trained.get("img_size")
-    sides = [side for side in (kept if isinstance(kept, (list, tuple)) else [kept]) if isinstance(side, int)]
+    given = kept if isinstance(kept, (list, tuple)) else [kept]
+    sides = [side for side in given if isinstance(side, int)]
     stride = max(32, int(max(getattr(model, "stride", [32]))))
     if asked is None:
         return max(_whole(max(sides, default=640), stride), floor * stride), []

@@ -113,7 +113,7 @@ class Prediction:
 
     def wanted(self, share: float) -> float:
         """Return what must be predicted for a share to be measured: linear between what is known."""
-        predicted, measured = (sorted(column) for column in zip(*self.known))
+        predicted, measured = map(sorted, zip(*self.known))
         return float(np.interp(share, measured, predicted))
 
 

@@ -84,11 +84,8 @@ def export(path: Path, imgsz: int, package: str) -> Path:
     Raises:
         RuntimeError: Upstream has written none; with the line in which it says why.
     """
-    places = (importlib.util.find_spec(_dotted(package, name)) for name in ("export", "models.export"))
-    spec = next((place for place in places if place is not None and place.origin), None)
-    if spec is None or spec.origin is None:
-        raise RuntimeError("this release has no script that exports")
-    known = Path(spec.origin).read_text(encoding="utf-8")
+    script, file = _exporter(package)
+    known = file.read_text(encoding="utf-8")
     # Without `--grid`, where there is one, early releases leave the decoding of boxes to whoever runs the file.
     wanted = {"--include": ["--include", "onnx"], "--grid": ["--grid"]}
     more: list[str] = []
@@ -96,11 +93,24 @@ def export(path: Path, imgsz: int, package: str) -> Path:
         more += words if re.search(f"['\"]{option}['\"]", known) else []
     with scratch() as temporary:
         copy = Path(shutil.copy(path, temporary))  # v5.0 writes TorchScript as well, whatever it is asked
-        said = _called(spec.name, ["--weights", str(copy), "--img-size", str(imgsz), *more])
+        said = _called(script, ["--weights", str(copy), "--img-size", str(imgsz), *more])
         written = copy.with_suffix(".onnx")
         if not written.is_file():
             raise RuntimeError(_complaint(said) or "upstream's export has written no ONNX file")
         return Path(shutil.move(str(written), str(path.with_suffix(".onnx"))))
+
+
+def _exporter(package: str) -> tuple[str, Path]:
+    """Return the module that exports, and its file.
+
+    Raises:
+        RuntimeError: There is none.
+    """
+    for name in ("export", "models.export"):
+        spec = importlib.util.find_spec(_dotted(package, name))
+        if spec is not None and spec.origin:
+            return spec.name, Path(spec.origin)
+    raise RuntimeError("this release has no script that exports")
 
 
 def validate(path: Path, data: Path, imgsz: int, package: str) -> dict[str, float]:
