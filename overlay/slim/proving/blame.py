@@ -55,6 +55,17 @@ class Blame:
         """Return the sizes that modules hold, with what they cut."""
         return [(key, cut) for key, cut in self.trace.cuts.items() if isinstance(key, Source) and not key.row]
 
+    def _held_near(self, module: str) -> tuple[list[tuple[Source, Cut]], list[tuple[Source, Cut]]]:
+        """Return the sizes that a module and those within it hold, and those that others do."""
+        near: list[tuple[Source, Cut]] = []
+        far: list[tuple[Source, Cut]] = []
+        for source, cut in self._held():
+            if _far(source.module, module) <= 1:
+                near.append((source, cut))
+            else:
+                far.append((source, cut))
+        return near, far
+
     def unexplained(self, outcome: Outcome, kept: Kept) -> dict[Key, float | None]:
         """Return the ratios of numbers that are not what is made up for."""
         changed: dict[Key, float | None] = {}
@@ -215,13 +226,7 @@ class Blame:
 
     def _widths(self, module: str) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Yield the widths that the code of a module may know, the likelier first."""
-        near: list[tuple[Source, Cut]] = []
-        far: list[tuple[Source, Cut]] = []
-        for source, cut in self._held():
-            if _far(source.module, module) <= 1:
-                near.append((source, cut))
-            else:
-                far.append((source, cut))
+        near, far = self._held_near(module)
         for source, cut in sorted(near, key=lambda item: (_far(item[0].module, module), item[1].times)):
             yield str(source.held), tuple(cut.parts[0] * cut.times)
         for what, side in (("out", self.trace.outputs), ("in", self.trace.inputs)):
