@@ -7,6 +7,7 @@ trailing commas; `...` matches any expression, and as the only argument of a cal
 from __future__ import annotations
 
 import ast
+import operator
 import warnings
 from dataclasses import fields
 from functools import cache, lru_cache
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import libcst as cst
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     Statements = Sequence[cst.BaseStatement]
     Rewrite = Callable[[Statements], Statements]
@@ -56,16 +57,31 @@ def matches(pattern: object, node: object) -> bool:
         return pattern == node
     if isinstance(pattern, cst.SimpleString):
         return pattern.evaluated_value == cast("cst.SimpleString", node).evaluated_value
-    return all(
-        _is_wild(pattern, name) or matches(getattr(pattern, name), getattr(node, name))
-        for name in _parts(type(pattern))
-    )
+    return _have_same_parts(pattern, node)
+
+
+def _have_same_parts(pattern: cst.CSTNode, node: object) -> bool:
+    for name in _parts(type(pattern)):
+        if not (_is_wild(pattern, name) or matches(getattr(pattern, name), getattr(node, name))):
+            return False
+    return True
+
+
+def matching(pattern: cst.CSTNode, among: Iterable[cst.CSTNode]) -> Iterator[cst.CSTNode]:
+    """Yield the nodes that have the structure of a pattern node."""
+    for node in among:
+        if matches(pattern, node):
+            yield node
 
 
 @cache
 def _parts(kind: type[cst.CSTNode]) -> tuple[str, ...]:
-    names = (f.name for f in fields(kind))
-    return tuple(n for n in names if n not in _TRIVIA and not n.startswith("whitespace"))
+    """Return the fields of a kind of node that say something."""
+    names = []
+    for field in fields(kind):
+        if field.name not in _TRIVIA and not field.name.startswith("whitespace"):
+            names.append(field.name)
+    return tuple(names)
 
 
 def _is_wild(pattern: cst.CSTNode, name: str) -> bool:
@@ -91,7 +107,9 @@ def nodes(statement: cst.CSTNode) -> Sequence[cst.CSTNode]:
         for name in reversed(_parts(type(node))):
             value = getattr(node, name)
             children: Sequence[cst.CSTNode] = value if isinstance(value, (list, tuple)) else (value,)
-            waiting += [child for child in reversed(children) if _is_walked(type(child))]
+            for child in reversed(children):
+                if _is_walked(type(child)):
+                    waiting.append(child)
     return tuple(parts)
 
 
@@ -114,10 +132,11 @@ class NodeSwap(cst.CSTTransformer):
 
     def rewrite(self, statements: Statements) -> Statements:
         """Return the statements of one block with the change made."""
-        return [cast("cst.BaseStatement", s.visit(self)) if self._matches_in(s) else s for s in statements]
+        return list(map(self._changed, statements))
 
-    def _matches_in(self, statement: cst.CSTNode) -> bool:
-        return any(matches(self.pattern, node) for node in nodes(statement))
+    def _changed(self, statement: cst.BaseStatement) -> cst.BaseStatement:
+        holds_one = any(matching(self.pattern, nodes(statement)))
+        return cast("cst.BaseStatement", statement.visit(self)) if holds_one else statement
 
     def visit_IndentedBlock(self, node: cst.IndentedBlock) -> bool:  # noqa: N802 - LibCST's name
         """Leave out the blocks of compound statements: they come by themselves."""
@@ -140,12 +159,10 @@ def rewrite_scope(node: Node, within: Sequence[str], rewrite: Rewrite) -> Node:
     if not within:
         return _map_blocks(node, rewrite)
     body = _body(node)
-    new = [
-        rewrite_scope(child, within[1:], rewrite)
-        if isinstance(child, (cst.ClassDef, cst.FunctionDef)) and within[0] in {"*", child.name.value}
-        else child
-        for child in body
-    ]
+    new: list[cst.BaseStatement] = []
+    for child in body:
+        on_path = isinstance(child, (cst.ClassDef, cst.FunctionDef)) and within[0] in {"*", child.name.value}
+        new.append(rewrite_scope(child, within[1:], rewrite) if on_path else child)
     return node if _same(body, new) else _with_body(node, new)
 
 
@@ -200,8 +217,12 @@ def _map_blocks(node: Node, rewrite: Rewrite) -> Node:
 
 
 def _map_list(statements: Statements, rewrite: Rewrite) -> Statements:
-    return rewrite([_map_blocks(s, rewrite) if isinstance(s, cst.BaseCompoundStatement) else s for s in statements])
+    mapped = []
+    for statement in statements:
+        compound = isinstance(statement, cst.BaseCompoundStatement)
+        mapped.append(_map_blocks(statement, rewrite) if compound else statement)
+    return rewrite(mapped)
 
 
 def _same(old: Sequence[object], new: Sequence[object]) -> bool:
-    return len(old) == len(new) and all(a is b for a, b in zip(old, new, strict=True))
+    return len(old) == len(new) and all(map(operator.is_, old, new))

@@ -9,7 +9,7 @@ import ast
 import operator
 from typing import TYPE_CHECKING
 
-from slimfork.syntax.scopes import FUNCTIONS, in_scope, stores
+from slimfork.syntax.scopes import FUNCTIONS, in_scope, of_kind, stores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +33,7 @@ def truth(test: ast.expr) -> bool | None:
         return None if inner is None else not inner
     if isinstance(test, ast.BoolOp):
         decides = isinstance(test.op, ast.Or)
-        truths = {truth(value) for value in test.values}
+        truths = set(map(truth, test.values))
         return decides if decides in truths else None if None in truths else not decides
     if isinstance(test, ast.Compare):
         return _compared(test)
@@ -51,12 +51,14 @@ def _plain(test: ast.expr) -> bool | None:
 
 
 def _compared(test: ast.Compare) -> bool | None:
-    sides = [test.left, *test.comparators]
+    """Return whether a comparison of two literals holds."""
     compare = _COMPARED.get(type(test.ops[0]))
-    if len(sides) != 2 or compare is None or not all(isinstance(side, ast.Constant) for side in sides):  # noqa: PLR2004
+    left, right = test.left, test.comparators[0]
+    if len(test.ops) > 1 or compare is None:
         return None
-    left, right = (side.value for side in sides if isinstance(side, ast.Constant))
-    return bool(compare(left, right))
+    if not (isinstance(left, ast.Constant) and isinstance(right, ast.Constant)):
+        return None
+    return bool(compare(left.value, right.value))
 
 
 def is_left(block: Block) -> bool:
@@ -84,7 +86,7 @@ def _exits(node: ast.stmt) -> bool:
 
 def _breaks(body: Block) -> bool:
     """Tell whether a loop's body ends the loop; an inner loop's break counts too, to be careful."""
-    return any(isinstance(inner, ast.Break) for node in body for inner in in_scope(node))
+    return any(of_kind(in_scope(*body), ast.Break))
 
 
 def _ways(node: ast.stmt) -> list[Block]:
@@ -100,7 +102,8 @@ def _ways(node: ast.stmt) -> list[Block]:
         handled: list[Block] = [[*handler.body, *tried.finalbody] for handler in tried.handlers]
         return [[*tried.body, *tried.orelse, *tried.finalbody], *handled]
     if isinstance(node, ast.Match):
-        return [*(case.body for case in node.cases), *(() if _matches_all(node.cases[-1]) else ([],))]
+        cases: list[Block] = [case.body for case in node.cases]
+        return cases if _matches_all(node.cases[-1]) else [*cases, []]
     return []
 
 
@@ -128,14 +131,18 @@ def _binds_at_head(node: ast.stmt, name: str) -> bool:
     if isinstance(node, ast.If):
         return _named(node.test, name)
     if isinstance(node, (ast.With, ast.AsyncWith)):
-        targets = [item.optional_vars for item in node.items if item.optional_vars]
-        return name in stores(*targets) or any(_named(item.context_expr, name) for item in node.items)
+        return name in stores(*with_targets(node)) or any(_named(item.context_expr, name) for item in node.items)
     return isinstance(node, ast.Match) and _named(node.subject, name)
+
+
+def with_targets(node: ast.With | ast.AsyncWith) -> list[ast.expr]:
+    """Return what follows each `as` of a `with`."""
+    return [item.optional_vars for item in node.items if item.optional_vars]
 
 
 def _named(value: ast.expr, name: str) -> bool:
     """Tell whether a walrus gives a name its value for sure."""
-    return any(isinstance(part, ast.NamedExpr) and part.target.id == name for part in _evaluated(value))
+    return any(part.target.id == name for part in of_kind(_evaluated(value), ast.NamedExpr))
 
 
 def _evaluated(node: ast.AST) -> Iterator[ast.AST]:
@@ -154,18 +161,24 @@ def _evaluated(node: ast.AST) -> Iterator[ast.AST]:
 
 def unbinds(node: ast.AST, name: str) -> bool:
     """Tell whether a statement, or a part of it, takes a name its value away."""
-    return any(
-        (isinstance(part, ast.Name) and isinstance(part.ctx, ast.Del) and part.id == name)
-        or (isinstance(part, ast.ExceptHandler) and part.name == name)
-        for part in in_scope(node)
-    )
+    for part in in_scope(node):
+        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Del) and part.id == name:
+            return True
+        if isinstance(part, ast.ExceptHandler) and part.name == name:
+            return True
+    return False
 
 
 def block_binds(block: Block, name: str) -> bool:
     """Tell whether a name has a value for sure behind a block."""
+    return bool(bound_behind(block, name))
+
+
+def bound_behind(block: Block, name: str) -> bool | None:
+    """Tell whether a block gives a name its value for sure, or may take it away; None where it does neither."""
     for node in reversed(block):
         if unbinds(node, name):
             return False
         if binds(node, name):
             return True
-    return False
+    return None

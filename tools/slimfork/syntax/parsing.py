@@ -40,7 +40,9 @@ def _joined(text: bytes) -> cst.Module:
     head = cst.parse_module(b"".join(lines[: pieces[0].stop]))
     decoded = _Lines([line.decode(head.encoding) for line in lines], head.default_newline)
     tail = cst.parse_module(_pass(head.default_newline) + decoded.text(pieces[-1].stop, None))
-    body = [*head.body, *(statement for piece in pieces[1:] for statement in _statements(decoded, piece))]
+    body: list[cst.BaseStatement] = list(head.body)
+    for piece in pieces[1:]:
+        body += _statements(decoded, piece)
     return head.with_changes(body=body, footer=tail.footer, has_trailing_newline=text.endswith(b"\n"))
 
 
@@ -74,14 +76,16 @@ def _pieces(body: Sequence[ast.stmt], start: int) -> list[_Piece]:
 
 def _statements(lines: _Lines, piece: _Piece) -> tree.Statements:
     parts = _pieces(piece.last.body, piece.start) if isinstance(piece.last, ast.ClassDef) else [piece]
-    head, *members = (lines.text(part.start, part.stop) for part in parts)
-    statements = _parsed(head, "", lines.newline)
+    head, *members = parts
+    statements = _parsed(lines.text(head.start, head.stop), "", lines.newline)
     if not members:
         return statements
     whole = cast("cst.ClassDef", statements[0])
     indent = " " * parts[-1].last.col_offset
-    others = (statement for member in members for statement in _parsed(member, indent, lines.newline))
-    return [whole.with_changes(body=whole.body.with_changes(body=[*whole.body.body, *others]))]
+    body: list[cst.BaseStatement] = list(cast("tree.Statements", whole.body.body))
+    for member in members:
+        body += _parsed(lines.text(member.start, member.stop), indent, lines.newline)
+    return [whole.with_changes(body=whole.body.with_changes(body=body))]
 
 
 @lru_cache(maxsize=1024)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, NamedTuple
 
-from slimfork.syntax.flow import binds, block_binds, is_left, leaves, truth, unbinds
-from slimfork.syntax.scopes import COMPREHENSIONS, FUNCTIONS, in_scope, stores
+from slimfork.syntax.flow import block_binds, bound_behind, is_left, leaves, truth, unbinds, with_targets
+from slimfork.syntax.scopes import COMPREHENSIONS, FUNCTIONS, binders, in_scope, of_kind, stores
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from slimfork.syntax.scopes import Definition
 
 LOOPS = (ast.For, ast.AsyncFor, ast.While)
 SCOPES = (*FUNCTIONS, ast.Lambda, ast.ClassDef, ast.Module)
@@ -40,11 +42,10 @@ class NodePlace(NamedTuple):  # ten thousand of them a file: a frozen dataclass 
             places[place.node] = place
             for field, value in ast.iter_fields(place.node):
                 listed = isinstance(value, list)
-                children = [
-                    c for c in (value if listed else [value]) if isinstance(c, ast.AST) and not isinstance(c, SHARED)
-                ]
                 in_block = field if listed and field in FIELDS else ""
-                waiting += [cls(child, place, in_block) for child in children]
+                for child in value if listed else (value,):
+                    if isinstance(child, ast.AST) and not isinstance(child, SHARED):
+                        waiting.append(cls(child, place, in_block))
         return places
 
     @property
@@ -78,29 +79,50 @@ class NodePlace(NamedTuple):  # ten thousand of them a file: a frozen dataclass 
     @property
     def number(self) -> int:
         """Its number among them."""
-        return next((i for i, node in enumerate(self.block) if node is self.node), -1)
+        for number, node in enumerate(self.block):
+            if node is self.node:
+                return number
+        return -1
+
+    @property
+    def before(self) -> Sequence[ast.stmt]:
+        """The statements among which it stands that come first; a handler or a case has none that do."""
+        return self.block[: self.number] if self.field in {"body", "orelse", "finalbody"} else ()
 
     @property
     def scope(self) -> ast.AST:
         """The function, class or module whose names it reads first."""
-        return next((node for node in self.around if isinstance(node, SCOPES)), self.node)
+        return next(of_kind(self.around, *SCOPES), self.node)
 
     @property
     def function(self) -> ast.AST:
         """The innermost function around it, or the class or module."""
-        return next(node for node in self.around if isinstance(node, SCOPES) and not isinstance(node, ast.Lambda))
+        return next(of_kind(self.around, *FUNCTIONS, ast.ClassDef, ast.Module))
 
     @property
     def scopes(self) -> list[ast.AST]:
         """The scopes around it whose names go before the module's: functions, and the class that it is in itself."""
-        kinds = (*FUNCTIONS, ast.Lambda, *COMPREHENSIONS)
-        holders: list[ast.AST] = [node for node in self.around if isinstance(node, kinds)]
+        holders: list[ast.AST] = list(of_kind(self.around, *FUNCTIONS, ast.Lambda, *COMPREHENSIONS))
         return [self.scope, *holders] if isinstance(self.scope, ast.ClassDef) else holders
+
+    def shadows(self, name: str) -> list[ast.AST]:
+        """Return what gives a name of the module another meaning here."""
+        binding: list[ast.AST] = []
+        for scope in self.scopes:
+            binding += binders(scope, name)
+        return binding
+
+    @property
+    def definitions(self) -> Iterator[Definition]:
+        """The classes and functions around it, from the inside out."""
+        for node in self.around:
+            if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
+                yield node
 
     @property
     def name(self) -> str:
         """The qualified name of the function, class or module that it stands in."""
-        names = [node.name for node in self.around if isinstance(node, (*FUNCTIONS, ast.ClassDef))]
+        names = [node.name for node in self.definitions]
         return ".".join(reversed(names)) or "the module"
 
     def qualified(self, name: str) -> str:
@@ -112,10 +134,9 @@ def unreached(place: NodePlace) -> str:
     """Return why a place is never reached, or nothing."""
     for step in place.steps:
         holder = step.parent.node if step.parent else None
-        if step.field in {"body", "orelse", "finalbody"}:
-            gone = next((node for node in step.block[: step.number] if leaves(node)), None)
-            if gone is not None:
-                return f"line {gone.lineno} ends what comes before it"
+        gone = next(filter(leaves, step.before), None)
+        if gone is not None:
+            return f"line {gone.lineno} ends what comes before it"
         if isinstance(holder, ast.Try) and step.field == "orelse" and is_left(holder.body):
             return f"the block from line {holder.lineno} on is left before"
         if holder is not None and _never(holder, step.field):
@@ -134,10 +155,7 @@ def _never(holder: ast.AST, field: str) -> bool:
 def bound_before(place: NodePlace, name: str) -> bool:
     """Tell whether a name of the function, or of the module for code outside of functions, has a value for sure."""
     for step in place.steps:
-        before = step.block[: step.number] if step.field in {"body", "orelse", "finalbody"} else ()
-        known = next(
-            (not unbinds(node, name) for node in reversed(before) if binds(node, name) or unbinds(node, name)), None
-        )
+        known = bound_behind(step.before, name)
         holder = step.parent.node if step.parent else None
         if known is None and isinstance(holder, (*FUNCTIONS, ast.ClassDef, ast.Module)):
             known = isinstance(holder, FUNCTIONS) and name in stores(holder.args)
@@ -150,20 +168,25 @@ def bound_before(place: NodePlace, name: str) -> bool:
 
 def _bound_by(holder: ast.AST, field: str, name: str) -> bool | None:
     """Tell whether what holds a block binds a name for it, or takes it away; None for neither."""
-    if isinstance(holder, LOOPS) and any(unbinds(node, name) for node in holder.body):
+    if isinstance(holder, LOOPS) and _is_unbound(holder.body, name):
         return False
     if isinstance(holder, ast.Try) and field != "body":
-        if any(isinstance(part, ast.Name) and unbinds(part, name) for part in in_scope(*holder.body)):
+        if _is_unbound(of_kind(in_scope(*holder.body), ast.Name), name):
             return False
         return True if field == "orelse" and block_binds(holder.body, name) else None
     named = isinstance(holder, ast.ExceptHandler) and holder.name == name
     return True if named or name in stores(*_heads(holder, field)) else None
 
 
+def _is_unbound(nodes: Iterable[ast.AST], name: str) -> bool:
+    return any(unbinds(node, name) for node in nodes)
+
+
 def _heads(holder: ast.AST, field: str) -> Sequence[ast.AST]:
     """Return what has been evaluated when a block begins, of what gives names a value there."""
     if isinstance(holder, (ast.With, ast.AsyncWith)):
-        return [item.optional_vars for item in holder.items if item.optional_vars]
+        return with_targets(holder)
+
     if isinstance(holder, ast.match_case):
         return [holder.pattern]
     return [holder.target] if field == "body" and isinstance(holder, (ast.For, ast.AsyncFor)) else []

@@ -24,8 +24,7 @@ NO_RECORD = nullcontext()
 def print_module(module: cst.Module) -> bytes:
     """Return the bytes of a module, as `Module.bytes` does."""
     state = (module.default_indent, module.default_newline)
-    printed = module.with_changes(body=[_Printed(_text(node, (), *state)) for node in module.body])
-    return printed.bytes
+    return module.with_changes(body=_block(module.body, (), *state)).bytes
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,8 @@ class _Printed(cst.BaseStatement):
         return self
 
     def _codegen_impl(self, state: CodegenState) -> None:
-        line_end = next((end for end in LINE_ENDS if self.text.endswith(end)), "")
+        line_end = next(filter(self.text.endswith, LINE_ENDS), "")
+
         state.add_token(self.text.removesuffix(line_end))
         state.add_token(line_end)  # by itself: LibCST takes it back from a file without a last newline
 

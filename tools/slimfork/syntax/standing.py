@@ -15,10 +15,20 @@ from typing import TYPE_CHECKING, Literal
 from slimfork.syntax import cst as tree
 from slimfork.syntax.likeness import PREFIX, alike, is_alike, pattern
 from slimfork.syntax.place_in import NodePlace, bound_before, unreached
-from slimfork.syntax.scopes import FUNCTIONS, binders, names_read, star_imports
+from slimfork.syntax.scopes import (
+    binders,
+    declared_global,
+    imported_as,
+    loop_targets,
+    names_among,
+    names_read,
+    of_kind,
+    scopes_at,
+    star_imports,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +56,18 @@ class Piece:
         """The names that it reads and its anchor does not."""
         code = pattern(self.code)
         known = set(names_read(pattern(self.anchor))) if self.anchor else set()
-        known |= {part.arg for part in ast.walk(code) if isinstance(part, ast.arg)}
-        targets = [part.target for part in ast.walk(code) if isinstance(part, ast.comprehension)]
-        inner = [part for target in targets for part in ast.walk(target)]
-        known |= {part.id for part in inner if isinstance(part, ast.Name)}
-        return [n for n in names_read(code) if n not in known and not n.startswith(PREFIX)]
+        known.update(part.arg for part in of_kind(ast.walk(code), ast.arg))
+        known.update(names_among(loop_targets(ast.walk(code))))
+        return [name for name in names_read(code) if name not in known and not name.startswith(PREFIX)]
+
+    @property
+    def imported(self) -> list[str]:
+        """The names that it gives a meaning, where it is an import."""
+        return _imported(self.code)
+
+    def times_read(self, name: str) -> int:
+        """Return how often a file reads a name for this piece."""
+        return self.count * names_read(pattern(self.code)).count(name)
 
 
 class StandingPieces:
@@ -60,7 +77,9 @@ class StandingPieces:
         self._tree, self._places = read(content)
         self._pieces = pieces
         self._imports = [piece for piece in pieces if piece.kind == "import"]
-        self._ours = [name for piece in self._imports for name in _imported(piece.code)]
+        self._ours: list[str] = []
+        for piece in self._imports:
+            self._ours += piece.imported
 
     def faults(self) -> Iterator[str]:
         """Yield what is wrong, in words that follow the path of the file."""
@@ -72,7 +91,7 @@ class StandingPieces:
                 yield from self._piece_faults(piece)
         read = names_read(self._tree)
         for name in self._ours:
-            wanted = sum(piece.count * names_read(pattern(piece.code)).count(name) for piece in self._pieces)
+            wanted = sum(piece.times_read(name) for piece in self._pieces)
             if read.count(name) != wanted:
                 yield f"uses our `{name}` in {read.count(name)} places, and {wanted} are ours"
 
@@ -80,27 +99,26 @@ class StandingPieces:
         imports = [node for node in self._tree.body if is_alike(pattern(piece.code), node)]
         for node in imports:
             if why := unreached(self._places[node]):
-                yield f"does not reach its import of `{', '.join(_imported(piece.code))}`: {why}"
-            stars = [star.lineno for star in star_imports(self._tree) if star.lineno > node.lineno]
-            if stars:
-                yield f"imports anything with `*` on line {stars[0]}, below ours"
-        for name in _imported(piece.code):
-            others = [node for node in binders(self._tree, name) if node not in imports]
-            others += [n for n in ast.walk(self._tree) if isinstance(n, ast.Global) and name in n.names]
+                yield f"does not reach its import of `{', '.join(piece.imported)}`: {why}"
+            for star in star_imports(self._tree):
+                if star.lineno > node.lineno:
+                    yield f"imports anything with `*` on line {star.lineno}, below ours"
+                    break
+        for name in piece.imported:
+            others = [*_without(imports, binders(self._tree, name)), *declared_global(self._tree, name)]
             if others or len(imports) > 1:
                 yield f"gives another meaning to `{name}` on line {_line((others or imports)[-1])}"
 
     def _former_faults(self, piece: Piece) -> Iterator[str]:
         """Yield where the user's own code reads a name that our import once gave it."""
         lost = {name for name in _imported(piece.former or "") if not binders(self._tree, name)}
-        for node in ast.walk(self._tree) if lost else ():
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in lost:
-                if any(binders(scope, node.id) for scope in self._places[node].scopes):
-                    continue
-                yield f"reads `{node.id}` on line {node.lineno}, which our import no longer gives"
+        for node in of_kind(ast.walk(self._tree), ast.Name) if lost else ():
+            if not isinstance(node.ctx, ast.Load) or node.id not in lost or self._places[node].shadows(node.id):
+                continue
+            yield f"reads `{node.id}` on line {node.lineno}, which our import no longer gives"
 
     def _piece_faults(self, piece: Piece) -> Iterator[str]:
-        scopes = self._scopes(piece.within)
+        scopes = list(scopes_at(self._tree, piece.within))
         for node in alike(scopes, piece.code):
             place = self._places[node]
             if place.parent and isinstance(place.parent.node, ast.Expr):  # the call is all of its statement
@@ -115,19 +133,11 @@ class StandingPieces:
                 yield f"has `{_short(node)}` on line {_line(node)} in a function within {place.name}"
             yield from self._name_faults(place, piece.new_names)
 
-    def _scopes(self, within: Sequence[str]) -> list[ast.AST]:
-        scopes: list[ast.AST] = [self._tree]
-        for name in within:
-            children = [child for scope in scopes for child in getattr(scope, "body", [])]
-            scopes = [c for c in children if isinstance(c, (*FUNCTIONS, ast.ClassDef)) and name in {"*", c.name}]
-        return scopes
-
     def _overridden(self, place: NodePlace) -> Iterator[str]:
         """Yield the classes and functions around a place that are something else in the end."""
-        around = [node for node in place.around if isinstance(node, (*FUNCTIONS, ast.ClassDef))]
-        for node in around:
-            others = [other for other in binders(self._places[node].scope, node.name) if other is not node]
-            others += [other for other in self._assigned(node) if other is not node]
+        for node in place.definitions:
+            named_so = binders(self._places[node].scope, node.name)
+            others = _without([node], [*named_so, *self._assigned(node)])
             if others:
                 yield f"defines {self._places[node].qualified(node.name)} again on line {_line(others[-1])}"
 
@@ -146,7 +156,7 @@ class StandingPieces:
 
     def _name_faults(self, place: NodePlace, names: Sequence[str]) -> Iterator[str]:
         for name in dict.fromkeys(names):
-            shadows = [each for scope in place.scopes for each in binders(scope, name)]
+            shadows = place.shadows(name)
             if name in self._ours:
                 if shadows:
                     yield f"gives another meaning to `{name}` in {place.name}, on line {_line(shadows[0])}"
@@ -158,6 +168,10 @@ class StandingPieces:
                 yield f"needs `{name}` on line {place.line}, which {there} in {place.name}"
 
 
+def _without(known: Sequence[ast.AST], nodes: Iterable[ast.AST]) -> list[ast.AST]:
+    return [node for node in nodes if node not in known]
+
+
 def _is_beside(place: NodePlace, anchor: str) -> bool:
     """Tell whether a place is in one block with an anchor; statements of the user's may stand between them."""
     like = pattern(anchor)
@@ -167,7 +181,7 @@ def _is_beside(place: NodePlace, anchor: str) -> bool:
 def _imported(code: str) -> list[str]:
     node = pattern(code or "pass")
     names = node.names if isinstance(node, (ast.Import, ast.ImportFrom)) else []
-    return [name.asname or name.name.partition(".")[0] for name in names]
+    return list(map(imported_as, names))
 
 
 def _short(node: ast.AST) -> str:

@@ -13,7 +13,7 @@ from slimfork.syntax import cst as tree
 from slimfork.syntax.likeness import placeholder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 # What can be written twice: it has no effect and gives the same again.
 PLAIN_NODES = (
@@ -65,10 +65,20 @@ def _argument(call: cst.Call, name: str, position: int) -> cst.BaseExpression:
 def _refuse(name: str, value: cst.BaseExpression, targets: Sequence[cst.AssignTarget]) -> None:
     """Refuse what must not be written twice, and what the anchor has changed before it is read again."""
     text = cst.Module([]).code_for_node(value)
-    members = {id(part.attr) for part in tree.nodes(value) if isinstance(part, cst.Attribute)}
-    parts = [part for part in tree.nodes(value) if id(part) not in members]
-    if not all(isinstance(part, PLAIN_NODES) for part in parts):
-        raise NotTaken(f"the anchor's `{name}` is {text}, which must not be evaluated a second time")
+    parts = list(_parts(value))
+    for part in parts:
+        if not isinstance(part, PLAIN_NODES):
+            raise NotTaken(f"the anchor's `{name}` is {text}, which must not be evaluated a second time")
     for target in targets:
-        if any(tree.matches(target.target, part) for part in parts):
+        if any(tree.matching(target.target, parts)):
             raise NotTaken(f"the anchor's `{name}` is {text}, which the anchor itself gives a new value")
+
+
+def _parts(value: cst.BaseExpression) -> Iterator[cst.CSTNode]:
+    """Yield what an expression is made of, without the names of members: the `b` of `a.b` is no variable."""
+    members: set[int] = set()
+    for part in tree.nodes(value):  # a member's name comes behind what it is a member of
+        if isinstance(part, cst.Attribute):
+            members.add(id(part.attr))
+        if id(part) not in members:
+            yield part
