@@ -53,8 +53,8 @@ class Argument:
     def sites(self, source: Source) -> Sites:
         """Count the calls without and with the argument."""
         pattern, new = self._pattern(), self._new()
-        calls = [node for node in tree.nodes_of(source.module, self.within) if tree.matches(pattern, node)]
-        having = [_has(node, new) for node in calls]
+        calls = tree.matching(pattern, tree.nodes_of(source.module, self.within))
+        having = [_has(call, new) for call in calls]
         return Sites(pending=having.count(False), applied=having.count(True))
 
     def _in_the_way(self, node: cst.CSTNode) -> str:
@@ -92,7 +92,7 @@ class Argument:
 
 
 def _has(node: cst.CSTNode, new: cst.Arg) -> bool:
-    return any(tree.matches(new, argument) for argument in cst.ensure_type(node, cst.Call).args)
+    return any(tree.matching(new, cst.ensure_type(node, cst.Call).args))
 
 
 def _add(node: cst.CSTNode, new: cst.Arg) -> cst.Call:

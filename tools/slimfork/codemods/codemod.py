@@ -76,6 +76,15 @@ def _is(pattern: cst.SimpleStatementLine, node: cst.BaseStatement | None) -> boo
     return isinstance(node, cst.SimpleStatementLine) and tree.matches(pattern.body, node.body)
 
 
+def _form(code: str | None) -> cst.SimpleStatementLine | None:
+    return statement(code) if code else None
+
+
+def _places_of(form: cst.SimpleStatementLine | None, block: tree.Statements) -> list[int]:
+    """Return where in a block a statement stands; nowhere when it has no such form."""
+    return [i for i, node in enumerate(block) if form and _is(form, node)]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Insert:
     """Put a statement next to another one.
@@ -134,11 +143,10 @@ class Insert:
 
     def sites(self, source: Source) -> Sites:
         """Count the anchors without, with, and with upstream's own or our former form of the new statement."""
-        anchor = statement(self.anchor)
-        theirs = statement(self.upstream_form) if self.upstream_form else None
+        anchor, theirs = statement(self.anchor), _form(self.upstream_form)
         pending = applied = upstreamed = former = 0
         for block in tree.blocks(source.module, self.within):
-            fixed = theirs is not None and any(_is(theirs, s) for s in block)
+            fixed = bool(_places_of(theirs, block))
             for i, node in enumerate(block):
                 if _is(anchor, node):
                     done, was = self._new_place(block, i) is not None, self._former_place(block, i) is not None
@@ -149,12 +157,16 @@ class Insert:
         return Sites(pending=pending, applied=applied, upstreamed=upstreamed, former=former)
 
     def _new_place(self, block: tree.Statements, index: int) -> int | None:
-        new = self._new(block[index])
-        return next((i for i in self._beside(block, index) if _is(new, block[i])), None)
+        return self._place_beside(block, index, self._new(block[index]))
 
     def _former_place(self, block: tree.Statements, index: int) -> int | None:
-        former = statement(self.former) if self.former else None
-        return next((i for i in self._beside(block, index) if former and _is(former, block[i])), None)
+        return self._place_beside(block, index, _form(self.former))
+
+    def _place_beside(self, block: tree.Statements, index: int, form: cst.SimpleStatementLine | None) -> int | None:
+        for i in self._beside(block, index):
+            if form and _is(form, block[i]):
+                return i
+        return None
 
     def apply(self, source: Source) -> Source:
         """Insert the statement at every anchor that lacks it; its former form goes."""
@@ -220,20 +232,17 @@ class Import:
 
     def sites(self, source: Source) -> Sites:
         """Find the import, or its former form, or the place for it."""
-        applied, former = self._found(source, self.code), self._found(source, self.former)
+        body = source.module.body
+        applied, former = _places_of(_form(self.code), body), _places_of(_form(self.former), body)
         waits = not applied and not former and _last_import(source.module) is not None
         return Sites(pending=int(waits), applied=int(bool(applied)), former=len(former))
 
-    def _found(self, source: Source, code: str | None) -> list[int]:
-        wanted = statement(code) if code else None
-        return [i for i, node in enumerate(source.module.body) if wanted and _is(wanted, node)]
-
     def apply(self, source: Source) -> Source:
         """Add the import, in the place of its former form where there is one."""
-        last, former = _last_import(source.module), self._found(source, self.former)
-        if self._found(source, self.code) or (last is None and not former):
-            return source
         body, new = list(source.module.body), statement(self.code)
+        last, former = _last_import(source.module), _places_of(_form(self.former), body)
+        if _places_of(new, body) or (last is None and not former):
+            return source
         if former:
             body[former[0]] = _in_place_of(body[former[0]], new)
         elif last is not None:
@@ -276,7 +285,7 @@ class Replace:
         """Count what is still to replace and what has been replaced."""
         old, new = _part(self.anchor), _part(self.code)
         nodes = list(tree.nodes_of(source.module, self.within))
-        return Sites(pending=sum(tree.matches(old, n) for n in nodes), applied=sum(tree.matches(new, n) for n in nodes))
+        return Sites(pending=len(list(tree.matching(old, nodes))), applied=len(list(tree.matching(new, nodes))))
 
     def apply(self, source: Source) -> Source:
         """Replace every site."""

@@ -8,6 +8,7 @@ import heapq
 from typing import TYPE_CHECKING
 
 from slimfork.syntax import cst as tree
+from slimfork.syntax.scopes import of_kind, scopes_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,52 +22,49 @@ SIMILAR = 0.3  # below this, difflib's ratio of a line to the anchor says nothin
 
 def explain(patch: Patch, edit: Edit, release: str, content: bytes | None, problem: str) -> str:
     """Return the message for an edit that does not fit; `content` is the file as the user sees it."""
-    lines = [
-        f"{patch.id}: {patch.title}",
-        f"  at       {_place(edit)} ({release})",
-        f"  problem  {problem}",
-        f"  expected {edit.anchor}",
-        *(f"  nearest  line {line}: {text}" for line, text in _nearest(edit, content)),
-        f"  why      {patch.why}",
-        f"  next     {_way_out(patch, edit)}",
-    ]
-    return "\n".join(lines)
+    rows = [("at", f"{_place(edit)} ({release})"), ("problem", problem), ("expected", edit.anchor)]
+    for number, text in _nearest(edit, content):
+        rows.append(("nearest", f"line {number}: {text}"))
+    return _message(patch, *rows, ("why", patch.why), ("next", _way_out(patch, edit)))
 
 
 def explain_half(patch: Patch, release: str, done: Sequence[Edit], missing: Sequence[Edit]) -> str:
     """Return the message for a patch that is there in part: which of its edits are, and which are not."""
-    lines = [
-        f"{patch.id}: {patch.title}",
-        f"  problem  half applied to {release}",
-        *(f"  done     {_place(edit)}, at {edit.anchor}" for edit in done),
-        *(f"  missing  {_place(edit)}, at {edit.anchor}" for edit in missing),
-        f"  why      {patch.why}",
-        "  next     take out what is done, or add what is missing, and commit that",
-    ]
-    return "\n".join(lines)
+    rows = [("problem", f"half applied to {release}")]
+    for word, edits in (("done", done), ("missing", missing)):
+        for edit in edits:
+            rows.append((word, f"{_place(edit)}, at {edit.anchor}"))
+    way_out = "take out what is done, or add what is missing, and commit that"
+    return _message(patch, *rows, ("why", patch.why), ("next", way_out))
 
 
 def explain_flaw(patch: Patch, release: str, flaw: str) -> str:
     """Return the message for a patch whose own edits go wrong where its anchors fit."""
     skip = f"leave it out: apply-patches apply PATH --skip {patch.id}" if patch.skippable else ""
-    lines = [
-        f"{patch.id}: {patch.title}",
-        f"  problem  on {release}, {flaw}",
-        f"  why      {patch.why}",
-        f"  next     {skip or 'report this message: the edit itself is wrong'}",
-    ]
-    return "\n".join(lines)
+    return _message(
+        patch,
+        ("problem", f"on {release}, {flaw}"),
+        ("why", patch.why),
+        ("next", skip or "report this message: the edit itself is wrong"),
+    )
 
 
 def explain_standing(patch: Patch, release: str, path: str, fault: str) -> str:
     """Return the message for edits that have their place in a file, in which they would not do what they are for."""
-    lines = [
-        f"{patch.id}: {patch.title}",
-        f"  at       {path} ({release})",
-        f"  problem  it {fault}",
-        f"  why      {patch.why}",
-        f"  next     change that in {path} and commit it, then apply again",
-    ]
+    return _message(
+        patch,
+        ("at", f"{path} ({release})"),
+        ("problem", f"it {fault}"),
+        ("why", patch.why),
+        ("next", f"change that in {path} and commit it, then apply again"),
+    )
+
+
+def _message(patch: Patch, *rows: tuple[str, str]) -> str:
+    """Return a message: what the patch is, and below it rows of a word and what there is to say about it."""
+    lines = [f"{patch.id}: {patch.title}"]
+    for word, text in rows:
+        lines.append(f"  {word:<8} {text}")
     return "\n".join(lines)
 
 
@@ -101,22 +99,19 @@ def _candidates(edit: Edit, content: bytes) -> Iterator[tuple[int, str]]:
     """Yield line numbers and first lines of the scope's statements; of the whole file where the scope is gone."""
     lines = [line.decode("utf-8-sig", "replace").strip() for line in content.splitlines()]
     numbers = _scope_lines(edit, content) or range(1, len(lines) + 1)
-    return ((number, lines[number - 1]) for number in numbers)
+    for number in numbers:
+        yield number, lines[number - 1]
 
 
 def _scope_lines(edit: Edit, content: bytes) -> list[int]:
     """Return the lines on which statements of the scope begin, by Python's own parser: it is fast at that."""
     try:
-        scopes: list[ast.AST] = [tree.parse_quietly(content)]
+        module = tree.parse_quietly(content)
     except (SyntaxError, ValueError):
         return []
-    for name in edit.within:
-        children = [child for scope in scopes for child in ast.iter_child_nodes(scope)]
-        scopes = [c for c in children if isinstance(c, _SCOPES) and name in {"*", c.name}]
     lines: set[int] = set()
-    for scope in scopes:
-        lines |= {node.lineno for node in ast.walk(scope) if isinstance(node, ast.stmt) and node is not scope}
+    for scope in scopes_at(module, edit.within):
+        for node in of_kind(ast.walk(scope), ast.stmt):
+            if node is not scope:
+                lines.add(node.lineno)
     return sorted(lines)
-
-
-_SCOPES = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)

@@ -47,6 +47,11 @@ class Variant:
         return max((Version(part.version) for part in SpecifierSet(self.versions)), default=None)
 
     @property
+    def formerly(self) -> Variant:
+        """The variant in the form that an earlier version of this toolkit gave it."""
+        return replace(self, edits=tuple(map(_formerly, self.edits)))
+
+    @property
     def span(self) -> str:
         """The releases in words: `>=5.0.0,<=7.0.14 or v6.2, v7.0`."""
         return " or ".join(filter(None, [self.versions, ", ".join(self.tags)]))
@@ -79,11 +84,14 @@ class Patch:
     @property
     def formerly(self) -> Patch:
         """The patch in the form that an earlier version of this toolkit gave it."""
-        return replace(self, variants=tuple(replace(v, edits=tuple(map(_formerly, v.edits))) for v in self.variants))
+        return replace(self, variants=tuple(variant.formerly for variant in self.variants))
 
     def variant(self, version: str) -> Variant | None:
         """Return the variant for a release, or None when the patch is not for it."""
-        return next((v for v in self.variants if v.covers(version)), None)
+        for variant in self.variants:
+            if variant.covers(version):
+                return variant
+        return None
 
     def edits(self, version: str) -> tuple[Edit, ...]:
         """Return the edits of a release; none when the patch is not for it."""
@@ -101,9 +109,15 @@ def _formerly(edit: Edit) -> Edit:
 
 def newest_known(series: Sequence[Patch]) -> Version | None:
     """Return the newest published version that documented patches of a series are for, or None when there is none."""
-    documented = [patch for patch in series if not patch.compat]
-    lasts = [variant.last for patch in documented for variant in patch.variants]
-    return max((last for last in lasts if last is not None), default=None)
+    newest = None
+    for patch in series:
+        if patch.compat:
+            continue
+        for variant in patch.variants:
+            last = variant.last
+            if last is not None and (newest is None or last > newest):
+                newest = last
+    return newest
 
 
 def known_as(series: Sequence[Patch], version: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from slimfork.codemods.codemod import Edit
     from slimfork.codemods.patch import Patch
+    from slimfork.syntax.standing import Piece
 
 State = Literal["applied", "pending", "upstreamed", "broken", "excluded"]
 EditState = Literal[State, "former"]  # of one edit
@@ -59,7 +61,10 @@ class PatchPlan:
     @property
     def changes(self) -> dict[str, bytes]:
         """Path to content after the whole series, for the files that change."""
-        return {path: content for step in self.steps for path, content in step.changes.items()}
+        changes: dict[str, bytes] = {}
+        for step in self.steps:
+            changes.update(step.changes)
+        return changes
 
 
 def plan_patches(
@@ -79,9 +84,10 @@ def plan_patches(
     steps = []
     tried = known_as(series, version)
     for patch in series:
-        step = _step(patch, files, sources, f"{upstream} {version}", tried)
-        sources.update({path: s for path, s in step.sources.items() if step.step.changes})
-        steps.append(_as_upstreams(step.step) if pristine else step.step)
+        worked = _step(patch, files, sources, f"{upstream} {version}", tried)
+        if worked.step.changes:
+            sources.update(worked.sources)
+        steps.append(_as_upstreams(worked.step) if pristine else worked.step)
     return PatchPlan(upstream=upstream, version=version, steps=tuple(steps))
 
 
@@ -115,11 +121,12 @@ def _step(patch: Patch, files: Mapping[str, bytes], known: dict[str, Source], re
         problems.append(explain_half(patch, release, *half))
     changes: dict[str, bytes] = {}
     if not problems and missing:
-        before = {path: _before(files, known, path) for path in sources}
-        changes = {path: s.content for path, s in sources.items() if s.content != before[path]}
-        problems += [explain_flaw(patch, release, flaw) for flaw in _flaws(missing, sources, changes)]
+        changes = _changed(files, known, sources)
+        for flaw in _flaws(missing, sources, changes):
+            problems.append(explain_flaw(patch, release, flaw))
     if not problems:
-        problems += [explain_standing(patch, release, *fault) for fault in _standing(variant.edits, states, sources)]
+        for path, fault in _standing(variant.edits, states, sources):
+            problems.append(explain_standing(patch, release, path, fault))
     state = _fold(states, problems)
     former = state == "pending" and "former" in states
     step = Step(
@@ -135,7 +142,9 @@ def _step(patch: Patch, files: Mapping[str, bytes], known: dict[str, Source], re
 
 def _halves(edits: Sequence[Edit], states: Sequence[EditState]) -> tuple[Sequence[Edit], Sequence[Edit]] | None:
     """Return the edits that are done and those that are not, where a patch is there in part."""
-    done, missing, former = (_in_state(edits, states, state) for state in ("applied", "pending", "former"))
+    done = _in_state(edits, states, "applied")
+    missing = _in_state(edits, states, "pending")
+    former = _in_state(edits, states, "former")
     if former and not missing:  # all of it in the earlier form; what had no other form then is applied as it is now
         changed = [edit for edit in done if getattr(edit, "former", None)]
         return (changed, former) if changed else None
@@ -146,12 +155,14 @@ def _standing(
     edits: Sequence[Edit], states: Sequence[EditState], sources: Mapping[str, Source]
 ) -> Iterator[tuple[str, str]]:
     """Yield path and fault of what stands, or would stand, where it does not do what it is for."""
-    present = _in_state(edits, states, "applied", "pending", "former")
-    for path in dict.fromkeys(edit.file for edit in present):
-        here = [edit for edit in present if edit.file == path]
-        pieces = [piece for edit in here for piece in edit.pieces]
-        if pieces:
-            yield from ((path, fault) for fault in StandingPieces(sources[path].content, pieces).faults())
+    by_path: defaultdict[str, list[Piece]] = defaultdict(list)
+    for edit in _in_state(edits, states, "applied", "pending", "former"):
+        by_path[edit.file] += edit.pieces
+    for path, pieces in by_path.items():
+        if not pieces:
+            continue
+        for fault in StandingPieces(sources[path].content, pieces).faults():
+            yield path, fault
 
 
 FORMER = "an earlier form of the edit stands at its sites"
@@ -219,6 +230,14 @@ def _read(files: Mapping[str, bytes], path: str) -> Source | None:
     return None if content is None else Source(content)
 
 
-def _before(files: Mapping[str, bytes], known: dict[str, Source], path: str) -> bytes | None:
-    source = known.get(path)
-    return source.content if source else files.get(path)
+def _changed(
+    files: Mapping[str, bytes], known: Mapping[str, Source], sources: Mapping[str, Source]
+) -> dict[str, bytes]:
+    """Return the content of the sources that are no longer what the earlier steps have left."""
+    changes = {}
+    for path, source in sources.items():
+        earlier = known.get(path)
+        before = earlier.content if earlier else files.get(path)
+        if source.content != before:
+            changes[path] = source.content
+    return changes

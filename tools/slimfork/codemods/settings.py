@@ -17,7 +17,7 @@ from slimfork.syntax.standing import Piece, module_of
 from slimfork.syntax.yaml_place import Entry, YamlError, decoded, encoded, entries, insertion, loaded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     Elements = Sequence[cst.BaseElement]
 
@@ -66,8 +66,9 @@ class YamlKeys(Setting):
     def sites(self, source: Source) -> Sites:
         """Find the lines, or the key they go after."""
         keys = Counter(entry.key for entry in _read(source.content))
-        present = [keys[key] for key in self._wanted if keys[key]]
-        if len(present) == len(self._wanted):
+        wanted = self._wanted
+        present = [keys[key] for key in wanted if keys[key]]
+        if len(present) == len(wanted):
             return Sites(applied=max(present))
         return Sites(pending=keys[self.after], applied=1 if present else 0)
 
@@ -81,7 +82,7 @@ class YamlKeys(Setting):
         Raises:
             EditError: The file would not say what it said before and our keys, and nothing else.
         """
-        entry = next((entry for entry in _read(source.content) if entry.key == self.after), None)
+        entry = _entry(source.content, self.after)
         if entry is None:
             return source
         text = decoded(source.content)
@@ -99,12 +100,12 @@ class YamlKeys(Setting):
             before, after = loaded(old), loaded(new)
         except YamlError as error:
             raise EditError(f"with the new keys, {error}") from error
-        theirs = {key: value for key, value in after.items() if key not in self._wanted}
-        ours = {key: after.get(key) for key in self._wanted}
-        clash = [key for key in self._wanted if key in before]
-        if clash:
-            raise EditError(f"it has a key {clash[0]!r} of its own")
-        if (repr(theirs), repr(ours)) != (repr(before), repr(self._wanted)):
+        wanted, ours, theirs = self._wanted, {}, dict(after)
+        for key in wanted:
+            if key in before:
+                raise EditError(f"it has a key {key!r} of its own")
+            ours[key] = theirs.pop(key, None)
+        if (repr(theirs), repr(ours)) != (repr(before), repr(wanted)):
             raise EditError(f"the new keys have no place behind {self.after!r} that leaves the others what they are")
 
 
@@ -113,6 +114,13 @@ def _read(content: bytes) -> tuple[Entry, ...]:
         return entries(content)
     except YamlError as error:
         raise EditError(str(error)) from error
+
+
+def _entry(content: bytes, key: str) -> Entry | None:
+    for entry in _read(content):
+        if entry.key == key:
+            return entry
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,17 +142,18 @@ class Members(Setting):
 
     def sites(self, source: Source) -> Sites:
         """Find the constant, with or without the members."""
-        missing: list[int] = []
+        held: list[int] = []
 
         def look(elements: Elements) -> Elements:
-            missing.append(len(self.members) - self._held(elements))
+            held.append(self._held(elements))
             return elements
 
         self._on_elements(source.module, look)
-        if len(missing) == 1 and (line := self._changed_on(source)):
+        if len(held) == 1 and (line := self._changed_on(source)):
             raise EditError(f"{self.name} is set or changed again on line {line}")
         # A constant that holds some of the members counts as both.
-        return Sites(pending=sum(n > 0 for n in missing), applied=sum(n < len(self.members) for n in missing))
+        having_all, having_none = held.count(len(self.members)), held.count(0)
+        return Sites(pending=len(held) - having_all, applied=len(held) - having_none)
 
     def apply(self, source: Source) -> Source:
         """Put the members first, laid out like the one that was first."""
@@ -166,25 +175,32 @@ class Members(Setting):
 
     def _changed_on(self, source: Source) -> int:
         """Return the line that gives the constant another value than the one statement at the top, or 0."""
-        module = module_of(source.content)
-        others = [node for node in binders(module, self.name) if node not in module.body]
-        others += binders(module, self.name)[1:]
-        for node in ast.walk(module):
-            holder = getattr(node, "value", None)
-            if isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(holder, ast.Name):
-                changes = getattr(node, "attr", "") in MUTATORS or not isinstance(node.ctx, ast.Load)
-                others += [node] if changes and holder.id == self.name else []
-            elif isinstance(node, ast.Global) and self.name in node.names:
-                others.append(node)
-        return getattr(others[0], "lineno", 0) if others else 0
+        return getattr(next(self._changes(module_of(source.content)), None), "lineno", 0)
+
+    def _changes(self, module: ast.Module) -> Iterator[ast.AST]:
+        """Yield what may give the constant another value: the statements below the top first."""
+        binding = binders(module, self.name)
+        for node in binding:
+            if node not in module.body:
+                yield node
+        yield from binding[1:]
+        yield from filter(self._may_change, ast.walk(module))
+
+    def _may_change(self, node: ast.AST) -> bool:
+        """Tell whether a node is a member or an item of the constant that is set or changes it, or a `global`."""
+        if isinstance(node, ast.Global):
+            return self.name in node.names
+        if not isinstance(node, (ast.Attribute, ast.Subscript)) or not isinstance(node.value, ast.Name):
+            return False
+        changes = getattr(node, "attr", "") in MUTATORS or not isinstance(node.ctx, ast.Load)
+        return changes and node.value.id == self.name
 
     def _held(self, elements: Elements) -> int:
         values = {e.value.evaluated_value for e in elements if isinstance(e.value, cst.SimpleString)}
         return len(values.intersection(self.members))
 
     def _on_elements(self, module: cst.Module, change: Callable[[Elements], Elements]) -> cst.Module:
-        body = [self._statement(node, change) for node in module.body]
-        return module.with_changes(body=body)
+        return module.with_changes(body=[self._statement(node, change) for node in module.body])
 
     def _statement(
         self,

@@ -7,9 +7,13 @@ import io
 import re
 import tokenize
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from slimfork.syntax import cst as tree
-from slimfork.syntax.scopes import binders
+from slimfork.syntax.scopes import binders, declared_global, names_among
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 NAME = "__version__"
 LINES = re.compile("(?<=\n)|(?<=\r)(?!\n)")
@@ -67,12 +71,11 @@ def statements(module: ast.Module) -> list[Statement]:
         if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
             continue
         value, targets = node.value, node.targets if isinstance(node, ast.Assign) else [node.target]
-        if any(isinstance(t, ast.Name) and t.id == NAME for t in targets):
+        if NAME in names_among(targets):
             text = static_text(value)
             if text is not None:
                 stated.append(Statement(value=text, node=value, alone=len(targets) == 1))
-    others = binders(module, NAME)
-    others += [n for n in ast.walk(module) if isinstance(n, ast.Global) and NAME in n.names]
+    others = [*binders(module, NAME), *declared_global(module, NAME)]
     if stated and len(others) != len(stated):
         lines = sorted({getattr(node, "lineno", 0) for node in others})
         raise VersionError(f"{NAME} is set on lines {', '.join(map(str, lines))}, not all of them with a plain text")
@@ -84,12 +87,20 @@ def static_text(node: ast.expr) -> str | None:
     if isinstance(node, ast.Constant):
         return node.value if isinstance(node.value, str) else None
     if isinstance(node, ast.JoinedStr):
-        parts = [static_text(part) for part in node.values]
-    elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        parts = [static_text(node.left), static_text(node.right)]
-    else:
-        return None
-    return None if None in parts else "".join(part for part in parts if part is not None)
+        return _joined_text(node.values)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return _joined_text([node.left, node.right])
+    return None
+
+
+def _joined_text(parts: Sequence[ast.expr]) -> str | None:
+    whole = ""
+    for part in parts:
+        text = static_text(part)
+        if text is None:
+            return None
+        whole += text
+    return whole
 
 
 def with_local_part(content: bytes, local: str) -> bytes:
@@ -123,5 +134,9 @@ def _is_as_meant(old: bytes, new: bytes, value: str) -> bool:
         (was,), (now,) = statements(before), statements(after)
     except ValueError:
         return False
-    texts = [ast.dump(module).replace(ast.dump(s.node), "", 1) for module, s in ((before, was), (after, now))]
-    return now.value == value and texts[0] == texts[1]
+    return now.value == value and _without_text(before, was) == _without_text(after, now)
+
+
+def _without_text(module: ast.Module, stated: Statement) -> str:
+    """Return the dump of a module without the text of its version."""
+    return ast.dump(module).replace(ast.dump(stated.node), "", 1)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from slimfork.terminal.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 MAX_BYTES = 512 << 20  # unpacked; 8.4.190 has 4.6 MB
@@ -82,10 +83,17 @@ def _members(tar: tarfile.TarFile, path: Path) -> list[tarfile.TarInfo]:
         if len(members) > MAX_MEMBERS:
             raise _refuse(path, f"has more than {MAX_MEMBERS} members")
     for name in seen:
-        parts = name.split("/")
-        if any(seen.get("/".join(parts[:depth])) for depth in range(1, len(parts))):
+        if any(map(seen.get, folders_above(name))):
             raise _refuse(path, f"has a member that lies below a file: {name!r}")
     return members
+
+
+def folders_above(name: str) -> Iterator[str]:
+    """Yield the folders that a member lies in, from the inside out."""
+    folder = name.rpartition("/")[0]
+    while folder:
+        yield folder
+        folder = folder.rpartition("/")[0]
 
 
 def name_fault(name: str) -> str | None:
@@ -98,9 +106,12 @@ def name_fault(name: str) -> str | None:
         "has a backslash": "\\" in name,
         "climbs out with ..": ".." in parts,
         "has no plain path": "" in parts or "." in parts,
-        "would write into git's own folder": any(part.casefold() == ".git" for part in parts),
+        "would write into git's own folder": ".git" in map(str.casefold, parts),
     }
-    return next((words for words, holds in faults.items() if holds), None)
+    for words, holds in faults.items():
+        if holds:
+            return words
+    return None
 
 
 def _fault(member: tarfile.TarInfo) -> str | None:
@@ -142,7 +153,8 @@ def _files(data: bytes, members: list[tarfile.TarInfo]) -> dict[str, File]:
     files = {}
     for member in members:
         name = member.name.partition("/")[2]
-        if member.isreg() and not any(part.endswith(".egg-info") for part in name.split("/")[:-1]):
+        generated = any(folder.endswith(".egg-info") for folder in folders_above(name))
+        if member.isreg() and not generated:
             content = data[member.offset_data : member.offset_data + member.size]
             files[name] = File(content=content, executable=bool(member.mode & 0o100))
     return files

@@ -106,15 +106,26 @@ def commit_of(upstream: str, tag: str, named: str | None) -> str:
         status, out, said = repository.talk(*STALLED, "ls-remote", "--", origin.address, *refs, env=env)
     if status:
         raise _explain(origin, f"{upstream}@{tag}", "", said.strip() or f"status {status}")
-    by_ref = dict(line.split("\t")[::-1] for line in out.decode("utf-8", "replace").splitlines())
-    commit = next((by_ref[ref] for ref in refs if ref in by_ref), None)
-    if commit is None:
-        raise origin.refuse(f"has no tag or branch {tag}", f"git ls-remote {origin.name}")
-    return commit
+    by_ref: dict[str, str] = {}
+    for line in out.decode("utf-8", "replace").splitlines():
+        commit, ref = line.split("\t")
+        by_ref[ref] = commit
+    for ref in refs:
+        if ref in by_ref:
+            return by_ref[ref]
+    raise origin.refuse(f"has no tag or branch {tag}", f"git ls-remote {origin.name}")
+
+
+def _cause(said: str) -> str | None:
+    """Return in words why a fetch failed, where that is known."""
+    for pattern, words in FETCH_CAUSES:
+        if re.search(pattern, said, re.IGNORECASE):
+            return words
+    return None
 
 
 def _explain(origin: Origin, spec: str, commit: str, said: str) -> UsageError:
-    words = next((words for pattern, words in FETCH_CAUSES if re.search(pattern, said, re.IGNORECASE)), None)
+    words = _cause(said)
     if words is None:
         lines = said.splitlines()
         first = next((line for line in lines if line.startswith("fatal: ")), lines[-1])
@@ -132,7 +143,12 @@ def _explain(origin: Origin, spec: str, commit: str, said: str) -> UsageError:
 def _batch(repository: Repository, commit: str) -> bytes:
     """Return the commit and everything below it, as `git cat-file --batch` prints it."""
     tree = repository.git("rev-parse", f"{commit}^{{tree}}").decode().strip()
-    below = repository.git("ls-tree", "-r", "-t", "-z", "--full-tree", commit).split(b"\0")
-    facts = [line.partition(b"\t")[0].decode("ascii").split() for line in below if line]
-    names = [commit, tree, *sorted({name for _, kind, name in facts if kind != "commit"})]
-    return repository.git("cat-file", "--batch", stdin="".join(f"{name}\n" for name in names).encode())
+    below: set[str] = set()
+    for line in repository.git("ls-tree", "-r", "-t", "-z", "--full-tree", commit).split(b"\0"):
+        if not line:
+            continue
+        _, kind, name = line.partition(b"\t")[0].decode("ascii").split()
+        if kind != "commit":  # a submodule's, which is in another repository
+            below.add(name)
+    asked = "\n".join([commit, tree, *sorted(below), ""])
+    return repository.git("cat-file", "--batch", stdin=asked.encode())

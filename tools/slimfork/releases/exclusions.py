@@ -20,13 +20,19 @@ def reason(upstream: str, version: str) -> str | None:
     if is_tag(version):
         return None  # a tag that could not be patched would not be pinned
     release = Version(version)
-    rows = read_rows(patches_root() / f"{upstream}.excluded")
-    return next((why for releases, why in rows if SpecifierSet(releases).contains(release, prereleases=True)), None)
+    for releases, why in read_rows(patches_root() / f"{upstream}.excluded"):
+        if SpecifierSet(releases).contains(release, prereleases=True):
+            return why
+    return None
 
 
 @cache
 def read_rows(path: Path) -> tuple[tuple[str, str], ...]:
     """Read a file of lines `RELEASES  what holds for them`; a file that is not there has none."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    rows = (line.split(maxsplit=1) for line in lines if line.strip() and not line.startswith("#"))
-    return tuple((releases, why) for releases, why in rows)
+    rows = []
+    for line in lines:
+        if line.strip() and not line.startswith("#"):
+            releases, why = line.split(maxsplit=1)
+            rows.append((releases, why))
+    return tuple(rows)

@@ -253,7 +253,11 @@ def _pip_files() -> dict[str, str]:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, timeout=30)
         if done.returncode and "No module named pip" not in done.stderr:
             ui.note(f"note: pip's configuration cannot be read, and has no say: {last_line(done.stderr, ('ERROR',))}")
-        pairs = (line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
-        return {name: str(ast.literal_eval(value)) for name, value in pairs}
+        settings = {}
+        for line in done.stdout.splitlines():
+            name, equals, value = line.partition("=")
+            if equals:
+                settings[name] = str(ast.literal_eval(value))
     except (OSError, subprocess.SubprocessError, ValueError, SyntaxError, RecursionError, MemoryError):
         return {}
+    return settings

@@ -41,9 +41,9 @@ def read_commit(path: Path, commit: str) -> dict[str, File]:
         raise _refuse(path, "has folders within folders without end") from error
     except (KeyError, ValueError) as error:
         raise _refuse(path, f"is not commit {commit[:12]}: {error} is missing or damaged") from error
-    faults = [(name, fault) for name, _, _ in files if (fault := name_fault(name))]
-    if faults:
-        raise _refuse(path, f"has a file that {faults[0][1]}: {faults[0][0]!r}")
+    for name, _, _ in files:
+        if fault := name_fault(name):
+            raise _refuse(path, f"has a file that {fault}: {name!r}")
     return {name: File(content=objects[blob][1], executable=mode == EXECUTABLE) for name, mode, blob in files}
 
 

@@ -112,11 +112,26 @@ def load(upstream: str) -> tuple[Pin, ...]:
     return parse(text, upstream=upstream, where=str(path))
 
 
+def artifacts_of(pinned: Sequence[Pin]) -> list[Pin]:
+    """Return the pins of artifacts on the package index."""
+    return [pin for pin in pinned if not pin.is_tag]
+
+
+def tags_of(pinned: Sequence[Pin]) -> list[Pin]:
+    """Return the pins of git tags."""
+    return [pin for pin in pinned if pin.is_tag]
+
+
+def by_version(pinned: Sequence[Pin]) -> dict[str, Pin]:
+    """Return version or tag to pin."""
+    return {pin.version: pin for pin in pinned}
+
+
 def save(upstream: str, pinned: Sequence[Pin]) -> None:
     """Write the lock of an upstream: all of it, or nothing."""
     path = lock_path(upstream).resolve()
-    lines = [format_line(pin) + "\n" for pin in sorted(pinned, key=lambda pin: pin.order)]
-    text = HEADER.format(upstream) + "".join(lines)
+    lines = map(format_line, sorted(pinned, key=lambda pin: pin.order))
+    text = HEADER.format(upstream) + "\n".join([*lines, ""])
     parse(text, upstream=upstream, where=str(path))  # what could not be read back must not be written
     part = part_of(path)
     clear_parts(path.parent, of=path.name)
@@ -194,7 +209,7 @@ def find(spec: str) -> Pin:
 
 
 def _find_version(pinned: Sequence[Pin], upstream: str, version: str) -> Pin:
-    artifacts = [pin for pin in pinned if not pin.is_tag]
+    artifacts = artifacts_of(pinned)
     for pin in artifacts:
         if Version(pin.version) == Version(version):
             if pin.yanked:
@@ -207,7 +222,7 @@ def _find_version(pinned: Sequence[Pin], upstream: str, version: str) -> Pin:
 
 def _find_tag(pinned: Sequence[Pin], upstream: str, name: str) -> Pin:
     """Return the pin of a tag, also when the `v` before its number was left out."""
-    tags = {pin.version: pin for pin in pinned if pin.is_tag}
+    tags = by_version(tags_of(pinned))
     if not tags:
         plain = name.removeprefix("v")
         hint = f"{upstream}=={'VERSION' if is_tag(plain) else plain}"
@@ -225,13 +240,12 @@ def split_spec(spec: str) -> tuple[str, str, str]:
     match = SPEC.fullmatch(spec.replace(" ", ""))
     if match is None or (not match["operator"] and re.fullmatch(r"v\d[\w.]*|master|main", match["upstream"])):
         raise _not_a_spec(spec)
-    upstream, operator, version = (match[name] or "" for name in ("upstream", "operator", "version"))
+    upstream, operator, version = match.groups("")
     upstream = upstream.lower()
     lock_path(upstream)  # an unknown upstream is the first thing to complain about
     if operator != "==":
         return upstream, operator, version
-    having = [pin.spec for pin in load(upstream) if pin.is_tag and pin.version == version]
-    if having or version.startswith("v"):
+    if version in by_version(tags_of(load(upstream))) or version.startswith("v"):
         hint = f"{upstream}@{version} for the git tag, {upstream}==VERSION for the package index"
         raise UsageError(f"{spec!r} mixes a version and a tag", hint=hint)
     try:
@@ -246,8 +260,9 @@ def _not_a_spec(spec: str) -> UsageError:
     """Return the error for a spec without its upstream, with the upstreams that have that version or tag."""
     name = spec.strip()
     plain = name.removeprefix("v")
-    pins = [pin for upstream in UPSTREAMS for pin in load(upstream)]
-    having = [pin.spec for pin in pins if pin.version in {name, plain, f"v{plain}"}]
+    having = []
+    for upstream in UPSTREAMS:
+        having += [pin.spec for pin in load(upstream) if pin.version in {name, plain, f"v{plain}"}]
     if not (having or plain[:1].isdigit()):
         return UsageError(f"{spec!r} is not UPSTREAM==VERSION or UPSTREAM@TAG", hint="ultralytics==VERSION")
     return UsageError(f"{spec!r} does not name its upstream", hint=" or ".join(having) or f"ultralytics=={plain}")
@@ -266,7 +281,7 @@ def newest(pinned: Sequence[Pin], upstream: str) -> Pin:
 
 def newest_artifact(pinned: Sequence[Pin], upstream: str) -> Pin:
     """Return the newest artifact that is neither yanked nor a pre-release."""
-    usable = [p for p in pinned if not (p.is_tag or p.yanked or Version(p.version).is_prerelease)]
+    usable = [pin for pin in artifacts_of(pinned) if not (pin.yanked or Version(pin.version).is_prerelease)]
     if not usable:
         raise UsageError(f"{upstream} has no usable pin", hint=f"apply-patches pins refresh {upstream}")
     return max(usable, key=lambda pin: pin.order)

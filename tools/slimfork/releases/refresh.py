@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from slimfork.releases.pins import artifacts_of, by_version
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -33,26 +35,36 @@ class Changes:
 
     def as_json(self) -> dict[str, Any]:
         """Return the difference as plain data."""
-        kinds = ("added", "yanked", "restored", "gone")
+        document: dict[str, Any] = {}
+        for kind in ("added", "yanked", "restored", "gone"):
+            document[kind] = [pin.as_json() for pin in getattr(self, kind)]
         changed = [{"version": a.version, "pinned": a.sha256, "offered": b.sha256} for a, b in self.changed]
-        lists = {kind: [pin.as_json() for pin in getattr(self, kind)] for kind in kinds}
-        return {**lists, "changed": changed, "pins": len(self.pinned)}
+        return {**document, "changed": changed, "pins": len(self.pinned)}
 
 
 def compare(pinned: Sequence[Pin], offered: Sequence[Pin]) -> Changes:
     """Compare the pins of a lock with what the index offers; git tags are left alone."""
-    before = {pin.version: pin for pin in pinned if not pin.is_tag}
-    now = {pin.version: pin for pin in offered}
-    common = [(before[version], now[version]) for version in before if version in now]
+    before, now = by_version(artifacts_of(pinned)), by_version(offered)
+    updated: dict[str, Pin] = {}
+    yanked: list[Pin] = []
+    restored: list[Pin] = []
+    gone, changed = [], []
+    for version, old in before.items():
+        new = now.get(version)
+        if new is None:
+            gone.append(old)
+        elif new.sha256 != old.sha256:
+            changed.append((old, new))
+        elif new.yanked != old.yanked:
+            updated[version] = replace(old, yanked=new.yanked)
+            (yanked if new.yanked else restored).append(updated[version])
+    after = [updated.get(pin.version, pin) for pin in pinned]  # a tag is none of them
     added = sorted((pin for pin in offered if pin.version not in before), key=lambda pin: pin.order)
-    moved = [(old, new) for old, new in common if old.sha256 == new.sha256 and old.yanked != new.yanked]
-    updated = {old.version: replace(old, yanked=new.yanked) for old, new in moved}
-    after = [pin if pin.is_tag else updated.get(pin.version, pin) for pin in pinned]
     return Changes(
         pinned=tuple(sorted([*after, *added], key=lambda pin: pin.order)),
         added=tuple(added),
-        yanked=tuple(pin for pin in updated.values() if pin.yanked),
-        restored=tuple(pin for pin in updated.values() if not pin.yanked),
-        gone=tuple(before[version] for version in before if version not in now),
-        changed=tuple((old, new) for old, new in common if old.sha256 != new.sha256),
+        yanked=tuple(yanked),
+        restored=tuple(restored),
+        gone=tuple(gone),
+        changed=tuple(changed),
     )

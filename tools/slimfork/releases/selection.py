@@ -16,7 +16,7 @@ from slimfork.terminal.errors import UsageError
 from slimfork.terminal.naming import is_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from slimfork.codemods.patch import Patch
     from slimfork.releases.pins import Pin
@@ -43,13 +43,18 @@ def select(spec: str, pinned: Sequence[Pin], series: Sequence[Patch], upstream: 
     if spec == "newest":
         return [pins.newest(pinned, upstream)]
     if spec == "representative":
-        wanted = {version for version, _ in representative(upstream)}
-        if not wanted:
+        lines = dict(representative(upstream))
+        if not lines:
             raise UsageError(f"no release of {upstream} is named as representative", hint=f"--releases {FORMS}")
-        return [pin for pin in pinned if pin.version in wanted]
+        return _having(pinned, lines)
     if word == "sample" and re.fullmatch(r"\d*", number):
-        return sample([p for p in pinned if not reason(upstream, p.version)], series, int(number or SAMPLE_SIZE))
+        patchable = [pin for pin in pinned if not reason(upstream, pin.version)]
+        return sample(patchable, series, int(number or SAMPLE_SIZE))
     return _named(spec, pinned, upstream)
+
+
+def _having(pinned: Sequence[Pin], versions: Container[str]) -> list[Pin]:
+    return [pin for pin in pinned if pin.version in versions]
 
 
 def _named(spec: str, pinned: Sequence[Pin], upstream: str) -> list[Pin]:
@@ -57,15 +62,27 @@ def _named(spec: str, pinned: Sequence[Pin], upstream: str) -> list[Pin]:
     try:
         if re.match(r"[<>=!~]", spec):
             inside = SpecifierSet(spec)
-            chosen = [pin for pin in pinned if not pin.is_tag and inside.contains(pin.version, prereleases=True)]
+            artifacts = pins.artifacts_of(pinned)
+            chosen = [pin for pin in artifacts if inside.contains(pin.version, prereleases=True)]
         else:
-            names = {_plain(part) for part in spec.split(",")}
-            chosen = [pin for pin in pinned if _plain(pin.version) in names]
-            _refuse_missing(sorted(names - {_plain(pin.version) for pin in chosen}), pinned, upstream, hint)
+            chosen = _listed(spec.split(","), pinned, upstream, hint)
     except (InvalidSpecifier, InvalidVersion) as error:
         raise UsageError(f"--releases {spec!r} is none of its forms ({error})", hint=hint) from error
     if not chosen:
         raise UsageError(f"no pinned release of {upstream} is {spec}", hint=hint)
+    return chosen
+
+
+def _listed(listed: Sequence[str], pinned: Sequence[Pin], upstream: str, hint: str) -> list[Pin]:
+    names = set(map(_plain, listed))
+    missing = set(names)
+    chosen = []
+    for pin in pinned:
+        name = _plain(pin.version)
+        if name in names:
+            chosen.append(pin)
+            missing.discard(name)
+    _refuse_missing(sorted(missing), pinned, upstream, hint)
     return chosen
 
 
@@ -78,9 +95,9 @@ def _plain(name: str) -> str:
 def _refuse_missing(missing: Sequence[str], pinned: Sequence[Pin], upstream: str, hint: str) -> None:
     if not missing:
         return
-    tags = [pin.version for pin in pinned if pin.is_tag]
+    tags = pins.by_version(pins.tags_of(pinned))
     if not is_tag(missing[0]):
-        near = ", ".join(pins.nearest(missing[0], [pin for pin in pinned if not pin.is_tag]))
+        near = ", ".join(pins.nearest(missing[0], pins.artifacts_of(pinned)))
     elif tags:
         near = ", ".join(tags)
     else:
@@ -97,11 +114,12 @@ def sample(files: Sequence[Pin], series: Sequence[Patch], count: int) -> list[Pi
     """Return about so many releases, evenly spread, with one at least of every variant of every patch."""
     step = max(1, len(files) // max(1, count))
     chosen = {pin.version for pin in [*files[::step], *files[-1:]]}
-    for variant in (variant for patch in series for variant in patch.variants):
-        inside = [pin.version for pin in files if variant.covers(pin.version)]
-        if inside and not chosen.intersection(inside):
-            chosen.add(inside[-1])
-    return [pin for pin in files if pin.version in chosen]
+    for patch in series:
+        for variant in patch.variants:
+            inside = [pin.version for pin in files if variant.covers(pin.version)]
+            if inside and not chosen.intersection(inside):
+                chosen.add(inside[-1])
+    return _having(files, chosen)
 
 
 def shard(files: Sequence[Pin], text: str) -> list[Pin]:

@@ -14,10 +14,10 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 STAR = "*"
 
-Kind = TypeVar("Kind", bound=ast.AST)
+AnyNode = TypeVar("AnyNode", bound=ast.AST)
 
 
-def of_kind(nodes: Iterable[ast.AST], *kinds: type[Kind]) -> Iterator[Kind]:
+def of_kind(nodes: Iterable[ast.AST], *kinds: type[AnyNode]) -> Iterator[AnyNode]:
     """Yield the nodes that are of one of some kinds."""
     for node in nodes:
         if isinstance(node, kinds):

@@ -56,7 +56,8 @@ class Piece:
         """The names that it reads and its anchor does not."""
         code = pattern(self.code)
         known = set(names_read(pattern(self.anchor))) if self.anchor else set()
-        known.update(part.arg for part in of_kind(ast.walk(code), ast.arg))
+        for parameter in of_kind(ast.walk(code), ast.arg):
+            known.add(parameter.arg)
         known.update(names_among(loop_targets(ast.walk(code))))
         return [name for name in names_read(code) if name not in known and not name.startswith(PREFIX)]
 
@@ -76,10 +77,12 @@ class StandingPieces:
     def __init__(self, content: bytes, pieces: Sequence[Piece]) -> None:
         self._tree, self._places = read(content)
         self._pieces = pieces
-        self._imports = [piece for piece in pieces if piece.kind == "import"]
+        self._imports: list[Piece] = []
         self._ours: list[str] = []
-        for piece in self._imports:
-            self._ours += piece.imported
+        for piece in pieces:
+            if piece.kind == "import":
+                self._imports.append(piece)
+                self._ours += piece.imported
 
     def faults(self) -> Iterator[str]:
         """Yield what is wrong, in words that follow the path of the file."""
