@@ -42,9 +42,10 @@ class Caller(TorchFunctionMode):
         trace.caller = trace.asked.name
         result = func(*args, **kwargs)
         if trace.named and isinstance(result, torch.Size) and isinstance(args[0], torch.Tensor):
-            rows = size_rows(trace, args[0]).items()
-            known = {dim: Size.of(result[dim], Source(row=row)) for dim, row in rows}
-            return torch.Size([known.get(dim, size) for dim, size in enumerate(result)])
+            sizes = list(result)
+            for dim, row in size_rows(trace, args[0]).items():
+                sizes[dim] = Size.of(result[dim], Source(row=row))
+            return torch.Size(sizes)
         if trace.named and trace.caller == "size" and isinstance(result, int):
             dim = trace.asked.argument(1, "dim") % args[0].ndim
             found = size_rows(trace, args[0]).get(dim)
@@ -71,5 +72,10 @@ def size_rows(trace: Trace, tensor: Tensor) -> dict[int, tuple[int, ...]]:
 def _weight_rows(trace: Trace, layer: str) -> dict[int, tuple[int, ...]]:
     module = trace.layers[layer]
     sides = [trace.outputs, trace.inputs][:: -1 if isinstance(module, _ConvTransposeNd) else 1]
-    whole = getattr(module, "groups", 1) == 1
-    return {dim: tuple(s[layer].tolist()) for dim, s in enumerate(sides) if layer in s and (whole or dim == 0)}
+    if getattr(module, "groups", 1) != 1:
+        del sides[1:]  # along the other dimension lie the channels of one group alone
+    rows = {}
+    for dim, labels in enumerate(sides):
+        if layer in labels:
+            rows[dim] = tuple(labels[layer].tolist())
+    return rows

@@ -8,10 +8,13 @@ from collections import OrderedDict, deque
 from enum import Enum
 from pathlib import PurePath
 from pickle import PickleError
-from typing import Any, Callable, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 PLAIN = {bool, int, float, complex, str, bytes, type(None)}
 # What nobody can change, and so needs no copy.
@@ -78,9 +81,15 @@ def _deepcopied(value: Copied, memo: Memo, strictly: bool) -> Copied:
 
 def _is_plain_object(kind: type) -> bool:
     """Whether an object is its `__dict__` and no more, and has no way of its own to be copied."""
-    own = kind.__mro__[:-1]
-    plain = all(base.__flags__ & HEAP_TYPE and not any(name in vars(base) for name in BY_ITSELF) for base in own)
-    return plain and kind.__dictoffset__ != 0
+    for base in kind.__mro__[:-1]:
+        if not base.__flags__ & HEAP_TYPE or not vars(base).keys().isdisjoint(BY_ITSELF):
+            return False
+    return kind.__dictoffset__ != 0
+
+
+def _each_copied(items: Iterable[object], memo: Memo, strictly: bool) -> Iterator[object]:
+    for item in items:
+        yield copied(item, memo, strictly=strictly)
 
 
 def _tensor(value: Tensor, memo: Memo, strictly: bool) -> Tensor:
@@ -93,21 +102,21 @@ def _tensor(value: Tensor, memo: Memo, strictly: bool) -> Tensor:
 def _list(value: list[object], memo: Memo, strictly: bool) -> list[object]:
     made: list[object] = []
     memo[id(value)] = made  # before its items, of which one may hold it
-    made.extend(copied(item, memo, strictly=strictly) for item in value)
+    made.extend(_each_copied(value, memo, strictly))
     return made
 
 
 def _deque(value: deque[object], memo: Memo, strictly: bool) -> deque[object]:
     made: deque[object] = deque(maxlen=value.maxlen)
     memo[id(value)] = made
-    made.extend(copied(item, memo, strictly=strictly) for item in value)
+    made.extend(_each_copied(value, memo, strictly))
     return made
 
 
 def _tuple(value: tuple[object, ...], memo: Memo, strictly: bool) -> tuple[object, ...]:
-    if all(type(item) in PLAIN for item in value):  # sizes
+    if PLAIN.issuperset(map(type, value)):  # sizes
         return value
-    return tuple(copied(item, memo, strictly=strictly) for item in value)
+    return tuple(_each_copied(value, memo, strictly))
 
 
 def _dict(value: Items, memo: Memo, strictly: bool) -> Items:
@@ -118,7 +127,7 @@ def _dict(value: Items, memo: Memo, strictly: bool) -> Items:
 
 
 def _set(value: set[object], memo: Memo, strictly: bool) -> set[object]:
-    made = memo[id(value)] = {copied(item, memo, strictly=strictly) for item in value}
+    made = memo[id(value)] = set(_each_copied(value, memo, strictly))
     return made
 
 

@@ -13,6 +13,8 @@ from ..labels.rescaling import Key
 from .dispatch import Mode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..labels.tracked import Operator, Value
 
 # Types of arguments that may hold a number which is no size, no dimension and no position; and the type of those that
@@ -44,9 +46,23 @@ def numbers(func: Operator, args: tuple[Value, ...], kwargs: dict[str, Value]) -
     name, places, names = _signature(func)
     if not places:
         return []
-    given = [args[place] for place in places if place < len(args)]
-    given += [kwargs[name] for name in names if name in kwargs] if kwargs else []
-    return [value for value in given if _is_number(value) or (name in FACTORS and _is_scalar(value))]
+    found: list[float | Tensor] = []
+    for value in _given(args, kwargs, places, names):
+        if _is_number(value) or (name in FACTORS and _is_scalar(value)):
+            found.append(value)
+    return found
+
+
+def _given(
+    args: tuple[Value, ...], kwargs: dict[str, Value], places: tuple[int, ...], names: tuple[str, ...]
+) -> Iterator[Value]:
+    """Yield the arguments at these places, and those of these names, as far as they are given."""
+    for place in places:
+        if place < len(args):
+            yield args[place]
+    for name in names:
+        if name in kwargs:
+            yield kwargs[name]
 
 
 def _is_number(value: object) -> bool:
@@ -64,8 +80,12 @@ def _signature(func: Operator) -> tuple[str, tuple[int, ...], tuple[str, ...]]:
         name, schema = operator_name(func), getattr(func, "_schema", None)
         arguments = schema.arguments if schema is not None and name not in UNHEARD else ()
         kinds = NUMERIC | {EITHER} if EITHER in getattr(func, "_overloadname", "") else NUMERIC
-        numeric = [(place, a.name) for place, a in enumerate(arguments) if str(a.type) in kinds]
-        signature = _known[func] = name, tuple(place for place, _ in numeric), tuple(name for _, name in numeric)
+        places, names = [], []
+        for place, argument in enumerate(arguments):
+            if str(argument.type) in kinds:
+                places.append(place)
+                names.append(argument.name)
+        signature = _known[func] = name, tuple(places), tuple(names)
     return signature
 
 
@@ -90,8 +110,7 @@ class Hearing(Mode):
         name, places, _ = _signature(func)
         given = numbers(func, args, kwargs) if places and self.modules else ()
         if given:
-            values = tuple(float(value.item() if isinstance(value, Tensor) else value) for value in given)
-            self.numbers[self._key(name)].append(values)
+            self.numbers[self._key(name)].append(tuple(map(float, given)))
         result = func(*args, **kwargs)
         return self._chosen(name, args, kwargs, result) if name in CHOICES and self.modules else result
 
@@ -116,7 +135,7 @@ class Hearing(Mode):
         dim = _dim(name, args, kwargs)
         if told.shape != positions.shape or torch.equal(told, positions) or bool((told >= args[0].shape[dim]).any()):
             return result
-        best, theirs = (args[0].gather(dim, index) for index in (positions, told))
+        best, theirs = args[0].gather(dim, positions), args[0].gather(dim, told)
         limit = self.tolerance * float(best[best.isfinite()].abs().max()) if bool(best.isfinite().any()) else 0.0
         if not bool(((best == theirs) | ((best - theirs).abs() <= limit)).all()):
             return result

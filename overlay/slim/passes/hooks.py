@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import dis
 from functools import partial
-from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
-from typing import TYPE_CHECKING, Any, Callable, NoReturn
+from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, NoReturn
 
 from ..labels.tracked import tensors
 from .copying import FAILURES, PLAIN, Copied, NotCopiedError, copied
+from .hook_code import codes, full, function_of, only_looks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from torch import nn
+    from torch import Tensor, nn
 
     from .copying import Memo
 
@@ -27,7 +28,6 @@ SETS = ("_forward_hooks", "_forward_pre_hooks")
 COMPUTING = {"torch", "torchvision", "numpy", "math", "operator", "functools", "itertools", "collections", "copy"}
 REACHING_OUT = {"open", "input", "exec", "eval", "compile", "__import__", "breakpoint"}
 GLOBAL = {"LOAD_GLOBAL", "LOAD_NAME"}
-WRITING = {"STORE_SUBSCR", "DELETE_SUBSCR", "STORE_SLICE", "YIELD_VALUE", "RETURN_GENERATOR", "IMPORT_NAME"}
 
 
 def carried_hooks(module: nn.Module, memo: Memo) -> dict[str, dict[int, Hook]]:
@@ -45,16 +45,11 @@ def carried_hooks(module: nn.Module, memo: Memo) -> dict[str, dict[int, Hook]]:
 
 def opaque_hooks(model: nn.Module, memo: Memo) -> list[str]:
     """Name the modules with a hook that may give back a value, and that cannot be tried without a trace."""
-    return [name for name, module in model.named_modules() if _has_opaque(module, memo)]
-
-
-def _has_opaque(module: nn.Module, memo: Memo) -> bool:
-    return any(_opaque(hook, memo) for hook in _hooks(module))
-
-
-def _hooks(module: nn.Module) -> Iterator[Hook]:
-    for name in SETS:
-        yield from vars(module)[name].values()
+    found: dict[str, None] = {}
+    for place in _places(model):
+        if place.module not in found and _opaque(place.hook, memo):
+            found[place.module] = None
+    return list(found)
 
 
 def _opaque(hook: Hook, memo: Memo) -> bool:
@@ -74,26 +69,39 @@ def drop_onlookers(twin: nn.Module, run: Callable[[], object]) -> list[str]:
         twin: A shadow of the model.
         run: Runs it.
     """
-    places = list(_places(twin))
-    watches = {(name, kind, number): _Watch(vars(m)[kind][number]) for name, m, kind, number in places}
-    for name, module, kind, number in places:
-        vars(module)[kind][number] = watches[name, kind, number]
-    if places:
+    watches = [(place, _Watch(place.hook)) for place in _places(twin)]
+    for place, watch in watches:
+        place.hooks[place.number] = watch
+    if watches:
         run()
-    for name, module, kind, number in places:
-        watch = watches[name, kind, number]
-        vars(module)[kind][number] = watch.hook
+    failed: dict[str, None] = {}
+    for place, watch in watches:
+        place.hooks[place.number] = watch.hook
         if watch.failed or (watch.called and not watch.acted):
-            del vars(module)[kind][number]
-    return list(dict.fromkeys(name for name, _, kind, number in places if watches[name, kind, number].failed))
+            del place.hooks[place.number]
+        if watch.failed:
+            failed[place.module] = None
+    return list(failed)
 
 
-def _places(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, int]]:
-    """Yield where each hook is: its module's name, the module, the set, and its number there."""
+class _Place(NamedTuple):
+    """Where a hook is: its module's name, one of the module's two sets, and its number there."""
+
+    module: str
+    hooks: dict[int, Hook]
+    number: int
+
+    @property
+    def hook(self) -> Hook:
+        return self.hooks[self.number]
+
+
+def _places(model: nn.Module) -> Iterator[_Place]:
     for name, module in model.named_modules():
         for kind in SETS:
-            for number in vars(module)[kind]:
-                yield name, module, kind, number
+            hooks = vars(module)[kind]
+            for number in hooks:
+                yield _Place(name, hooks, number)
 
 
 class _Watch:
@@ -105,77 +113,19 @@ class _Watch:
 
     def __call__(self, *args: object, **kwargs: object) -> object:
         given = tensors((args[1:], kwargs))
-        before = [tensor._version for tensor in given]  # noqa: SLF001 - autograd's own count of changes in place
+        before = _versions(given)
         self.called = True
         try:
             result = self.hook(*args, **kwargs)
         except FAILURES:
             self.failed = True
             return None
-        self.acted = self.acted or result is not None or before != [tensor._version for tensor in given]  # noqa: SLF001
+        self.acted = self.acted or result is not None or before != _versions(given)
         return result
 
 
-def only_looks(hook: Hook) -> bool:
-    """Whether the code of a hook itself shows that it gives back None and writes into nothing that it is given."""
-    function, owner = _function_of(hook)
-    if function is None:
-        return False
-    code = function.__code__
-    steps = list(dis.get_instructions(code))
-    names = {str(name) for part in _codes(code) for name in part.co_names}
-    writes = any(name.endswith("_") and not name.endswith("__") for name in names) or "setattr" in names
-    writes = writes or any(step.opname in WRITING or step.opname.startswith("INPLACE") for step in steps)
-    writes = writes or any(step.opname == "BINARY_OP" and step.argrepr.endswith("=") for step in steps)
-    writes = writes or any(step.opname == "STORE_ATTR" and step.argval == "data" for step in steps)
-    writes = writes or any(isinstance(const, tuple) and "out" in const for const in code.co_consts)
-    return not writes and _returns_none(steps) and not _calls_code(function, owner, names)
-
-
-def _function_of(hook: object) -> tuple[FunctionType | None, object]:
-    """Return the function that a hook is made of, and the object that it is a method of."""
-    if isinstance(hook, partial):
-        return _function_of(hook.func)
-    if isinstance(hook, MethodType):
-        return (hook.__func__ if isinstance(hook.__func__, FunctionType) else None), hook.__self__
-    if isinstance(hook, FunctionType):
-        return hook, None
-    call = next((vars(kind)["__call__"] for kind in type(hook).__mro__ if "__call__" in vars(kind)), None)
-    return (call if isinstance(call, FunctionType) else None), hook
-
-
-def _codes(code: CodeType) -> Iterator[CodeType]:
-    yield code
-    for const in code.co_consts:
-        if isinstance(const, CodeType):
-            yield from _codes(const)
-
-
-def _returns_none(steps: list[dis.Instruction]) -> bool:
-    for before, step in zip([None, *steps], steps):
-        if step.opname == "RETURN_CONST" and step.argval is not None:
-            return False
-        if step.opname == "RETURN_VALUE":
-            plain = before is not None and before.opname == "LOAD_CONST" and before.argval is None
-            if step.is_jump_target or not plain:
-                return False
-    return True
-
-
-def _calls_code(function: FunctionType, owner: object, names: set[str]) -> bool:
-    """Whether it may call Python code of the user's, which might do anything to what it is given."""
-    held = [function.__globals__.get(name) for name in names]
-    held += [cell.cell_contents for cell in function.__closure__ or () if _full(cell)]
-    held += [getattr(type(owner), name, None) for name in names] if owner is not None else []
-    return any(isinstance(value, (FunctionType, MethodType, partial)) for value in held)
-
-
-def _full(cell: CellType) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018 - that is how a cell is asked
-    except ValueError:
-        return False
-    return True
+def _versions(given: list[Tensor]) -> list[int]:
+    return [tensor._version for tensor in given]  # noqa: SLF001 - autograd's own count of changes in place
 
 
 def on_copies(hook: Hook, memo: Memo) -> Hook:
@@ -186,7 +136,7 @@ def on_copies(hook: Hook, memo: Memo) -> Hook:
     """
     own = dict(memo)  # what is given up halfway must not be taken for a copy
     made = _value(hook, own)
-    function, owner = _function_of(hook)
+    function, owner = function_of(hook)
     if owner is hook and function is not None and not _computes(function):
         made = MethodType(_anew(function, own), made)
     memo.update(own)
@@ -199,8 +149,17 @@ def _value(value: Copied, memo: Memo) -> Copied:
     if id(value) in memo:
         made: Copied = memo[id(value)]
         return made
-    make = next((make for kind, make in _MADE.items() if isinstance(value, kind)), None)
-    return copied(value, memo, strictly=True) if make is None else make(value, memo)
+    for kind, make in _MADE.items():
+        if isinstance(value, kind):
+            made = make(value, memo)
+            break
+    else:
+        made = copied(value, memo, strictly=True)
+    return made
+
+
+def _tuple(value: tuple[object, ...], memo: Memo) -> tuple[object, ...]:
+    return tuple(_value(item, memo) for item in value)
 
 
 def _partial(value: partial[object], memo: Memo) -> partial[object]:
@@ -237,26 +196,40 @@ def _computes(value: object) -> bool:
 
 def _anew(function: FunctionType, memo: Memo) -> FunctionType:
     """Return a function with globals, cells and defaults of its own; printing says nothing."""
-    steps = [step for code in _codes(function.__code__) for step in dis.get_instructions(code)]
-    if any(step.opname == "IMPORT_NAME" for step in steps):
-        raise NotCopiedError(f"{function.__name__} imports")
-    names = {str(step.argval) for step in steps if step.opname in GLOBAL}
-    known = function.__globals__
-    if any(name in REACHING_OUT and name not in known for name in names):
-        raise NotCopiedError(f"{function.__name__} reaches out")
+    names, known = _global_names(function), function.__globals__
     own = dict(known)
     cells = tuple(CellType() for _ in function.__closure__ or ())
     made = FunctionType(function.__code__, own, function.__name__, None, cells)
     memo[id(function)] = made
-    own.update({name: _value(known[name], memo) for name in names if name in known})
+    for name in names:
+        if name in known:
+            own[name] = _value(known[name], memo)
     if "print" in names and "print" not in known:
         own["print"] = _unsaid
     for cell, old in zip(cells, function.__closure__ or ()):
-        if _full(old):
+        if full(old):
             cell.cell_contents = _value(old.cell_contents, memo)
     made.__defaults__ = _value(function.__defaults__, memo)
     made.__kwdefaults__ = _value(function.__kwdefaults__, memo)
     return made
+
+
+def _global_names(function: FunctionType) -> set[str]:
+    """Name what the code of a function looks up beyond itself.
+
+    Raises:
+        NotCopiedError: It imports, or calls what reaches out.
+    """
+    names: set[str] = set()
+    for code in codes(function.__code__):
+        for step in dis.get_instructions(code):
+            if step.opname == "IMPORT_NAME":
+                raise NotCopiedError(f"{function.__name__} imports")
+            if step.opname in GLOBAL:
+                names.add(str(step.argval))
+    if (names & REACHING_OUT).difference(function.__globals__):
+        raise NotCopiedError(f"{function.__name__} reaches out")
+    return names
 
 
 def _unsaid(*_: object, **__: object) -> None:
@@ -264,7 +237,7 @@ def _unsaid(*_: object, **__: object) -> None:
 
 
 _MADE: dict[type, Callable[[Any, Memo], Any]] = {  # each takes and gives what its key says
-    tuple: lambda value, memo: tuple(_value(item, memo) for item in value),
+    tuple: _tuple,
     partial: _partial,
     MethodType: _method,
     FunctionType: _anew,

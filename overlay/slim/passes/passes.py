@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -179,31 +180,39 @@ def _unreached(trace: Trace) -> list[str]:
 
 def _reaching(twin: nn.Module, trace: Trace, shape: tuple[int, ...]) -> list[Pass]:
     """Return ways to reach layers that are still missing, of several that reach the same the first."""
-    missing = {id(trace.layers[name].weight): name for name in _unreached(trace)}
-    ways = [Pass((batch, shape[1], *size)) for size in SIZES for batch in ((BATCH,) if size == SIZES[1] else (1,))]
-    ways.insert(0, Pass((BATCH, *shape[1:])))
+    missing = {id(trace.layers[name].weight) for name in _unreached(trace)}
     reaching = []
-    for way in [Pass(way.shape, training=training) for way in ways for training in (False, True)]:
+    for way in _other_images(shape):
         with _Seen(missing) as seen, suppress(*FAILURES):
             run_pass(twin, way)
-        if seen.names:
+        if seen.used:
             reaching.append(way)
-            missing = {key: name for key, name in missing.items() if name not in seen.names}
+            missing -= seen.used
         if not missing:
             break
     return reaching
 
 
+def _other_images(shape: tuple[int, ...]) -> Iterator[Pass]:
+    """Give the ways to run a model on more images than one, and on images of other sizes: inference, then training."""
+    shapes = [(BATCH, *shape[1:])]
+    for size in SIZES:
+        shapes.append((BATCH if size == SIZES[1] else 1, shape[1], *size))
+    for other in shapes:
+        yield Pass(other)
+        yield Pass(other, training=True)
+
+
 class _Seen(Mode):
     """Notes which weights are used, and convolves nothing: only the way matters that the code takes."""
 
-    def __init__(self, weights: dict[int, str]) -> None:
+    def __init__(self, weights: set[int]) -> None:
         super().__init__()
-        self.weights = weights
-        self.names: set[str] = set()
+        self.weights = weights  # by their ids
+        self.used: set[int] = set()
 
     def meet(self, func: Operator, args: tuple[Value, ...], kwargs: dict[str, Value]) -> Value:
-        self.names |= {self.weights[id(arg)] for arg in args if id(arg) in self.weights}
+        self.used |= self.weights.intersection(map(id, args))
         convolves = str(func).startswith("aten.convolution.")
         return unconvolved(*args) if convolves else func(*args, **kwargs)
 
@@ -215,7 +224,7 @@ def _freeze_readable(trace: Trace) -> None:
         layer = trace.layers[name]
         width = getattr(layer, "in_channels", getattr(layer, "in_features", 0))
         widths[width] = widths[width] or name
-    entering = [core(labels).flatten() for rows in trace.entering.values() for labels in rows]
+    entering = [core(labels).flatten() for labels in chain.from_iterable(trace.entering.values())]
     for labels in [*entering, *trace.outputs.values()]:
         name = widths.get(len(labels), "")
         if name:

@@ -64,27 +64,42 @@ def shadow(model: nn.Module) -> nn.Module:
 
 def shadowed(model: nn.Module) -> tuple[nn.Module, Memo]:
     """Return the `shadow` of a model, and the copies by the id of what they are of."""
-    memo: Memo = {id(p): nn.Parameter(p.detach().float(), requires_grad=False) for p in model.parameters()}
+    memo: Memo = {}
+    for parameter in model.parameters():
+        memo[id(parameter)] = nn.Parameter(parameter.detach().float(), requires_grad=False)
     modules = list(model.modules())
-    memo |= {id(module): object.__new__(Through if _wraps(module) else type(module)) for module in modules}
+    for module in modules:
+        memo[id(module)] = object.__new__(Through if _wraps(module) else type(module))
     for module in modules:
         # Not copied first and cleared then: what a hook has caught in training carries gradients and cannot be copied.
-        memo.update({id(vars(module)[name]): OrderedDict() for name in HOOKS if vars(module).get(name)})
+        for name in HOOKS:
+            if vars(module).get(name):
+                memo[id(vars(module)[name])] = OrderedDict()
     for module in modules:
-        held = vars(module)
-        values = {key: held[key] for key in held if key in INSIDE} if _wraps(module) else held
-        own = memo[id(module)].__dict__
-        own.update(copied_items({key: value for key, value in values.items() if key not in KNOWN}, memo))
-        own.update({name: memo.get(id(held[name]), OrderedDict()) for name in HOOKS if name in held})
-        for name in PARTS:
-            if name in values:
-                own[name] = {key: memo.get(id(part)) if part is not None else None for key, part in held[name].items()}
-        own.pop("_compiled_call_impl", None)
+        memo[id(module)].__dict__.update(_attributes(module, memo))
     for module in modules:
         for name, hooks in carried_hooks(module, memo).items():
             vars(memo[id(module)])[name].update(hooks)
     twin: nn.Module = memo[id(model)]
     return twin.eval(), memo
+
+
+def _attributes(module: nn.Module, memo: Memo) -> dict[str, object]:
+    """Return what the copy of a module has: of a wrapper, only what PyTorch keeps in every module."""
+    held, wraps = vars(module), _wraps(module)
+    values = {}
+    for key, value in held.items():
+        if key not in KNOWN and (key in INSIDE or not wraps):
+            values[key] = value
+    own = copied_items(values, memo)
+    for name in HOOKS:
+        if name in held:
+            own[name] = memo.get(id(held[name]), OrderedDict())
+    for name in PARTS:
+        if name in held:
+            own[name] = {key: memo.get(id(part)) if part is not None else None for key, part in held[name].items()}
+    own.pop("_compiled_call_impl", None)
+    return own
 
 
 def _wraps(module: nn.Module) -> bool:
@@ -109,13 +124,25 @@ def image(twin: nn.Module, side: int, batch: int = 1) -> Tensor:
     Raises:
         ValueError: If the model has no convolution.
     """
-    first = next((m for m in twin.modules() if isinstance(m, _ConvNd)), None)
-    if first is None:
-        raise ValueError("the model has no convolution: there is nothing to prune")
+    first = _first_convolution(twin)
     yaml = getattr(twin, "yaml", None)
-    said = [yaml.get("channels"), yaml.get("ch")] if isinstance(yaml, dict) else []
-    channels = next((count for count in said if isinstance(count, int)), first.in_channels)
+    said = _channels_said(yaml) if isinstance(yaml, dict) else None
+    channels = first.in_channels if said is None else said
     return torch.zeros(batch, channels, side, side, device=first.weight.device)
+
+
+def _channels_said(yaml: dict[str, Any]) -> int | None:
+    for word in ("channels", "ch"):
+        if isinstance(yaml.get(word), int):
+            return int(yaml[word])
+    return None
+
+
+def _first_convolution(twin: nn.Module) -> _ConvNd:
+    for module in twin.modules():
+        if isinstance(module, _ConvNd):
+            return module
+    raise ValueError("the model has no convolution: there is nothing to prune")
 
 
 def whole_pass(twin: nn.Module, shown: Tensor) -> object:
@@ -171,11 +198,14 @@ def held(handles: Iterable[RemovableHandle]) -> Iterator[None]:
 def undisturbed(twin: nn.Module) -> Iterator[None]:
     """Compute without gradients, and put every random generator back."""
     used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
-    on_cuda = [p for p in twin.parameters() if p.device.type == "cuda"] if used else []
-    devices = sorted({p.device.index or 0 for p in on_cuda})
-    kind = next((p.device.type for p in twin.parameters()), "cpu")
-    exact = torch.autocast(kind, enabled=False)  # half of the digits would pass for a difference
-    with torch.random.fork_rng(devices=devices), torch.inference_mode(mode=False), torch.no_grad(), exact:
+    first = next(twin.parameters(), None)
+    on_cuda: set[int] = set()
+    for parameter in twin.parameters() if used else ():
+        if parameter.device.type == "cuda":
+            on_cuda.add(parameter.device.index or 0)
+    # In full precision: half of the digits would pass for a difference.
+    exact = torch.autocast("cpu" if first is None else first.device.type, enabled=False)
+    with torch.random.fork_rng(devices=sorted(on_cuda)), torch.inference_mode(mode=False), torch.no_grad(), exact:
         yield
 
 
@@ -200,10 +230,12 @@ def one_thread() -> Iterator[None]:
 @contextmanager
 def plain_attention() -> Iterator[None]:
     """Have PyTorch spell its attention out, in products and a softmax, and not in one operator with a scale inside."""
-    kinds = [kind for kind in ("flash", "mem_efficient", "cudnn") if hasattr(torch.backends.cuda, f"enable_{kind}_sdp")]
-    before = {kind: getattr(torch.backends.cuda, f"{kind}_sdp_enabled")() for kind in kinds}
+    before: dict[str, bool] = {}
+    for kind in ("flash", "mem_efficient", "cudnn"):
+        if hasattr(torch.backends.cuda, f"enable_{kind}_sdp"):
+            before[kind] = getattr(torch.backends.cuda, f"{kind}_sdp_enabled")()
     try:
-        for kind in kinds:
+        for kind in before:
             getattr(torch.backends.cuda, f"enable_{kind}_sdp")(False)
         yield
     finally:

@@ -56,9 +56,8 @@ class Trace(Mode):
         self.labels = Labels()
         self.rules, self.layer_rules = rules, layer_rules
         self.tracked: MutableMapping[Tensor, Tracked] = WeakTensorKeyDictionary()
-        self.transposed: MutableMapping[Tensor, str] = (
-            WeakTensorKeyDictionary()
-        )  # a Linear's weight, turned -> its name
+        # A Linear's weight, turned -> its name.
+        self.transposed: MutableMapping[Tensor, str] = WeakTensorKeyDictionary()
         self.layers = {name: m for name, m in model.named_modules() if isinstance(m, LAYERS)}
         self.owner: dict[int, str] = {}
         self.outputs: dict[str, Tensor] = {}  # layer -> labels of its output channels
@@ -66,9 +65,7 @@ class Trace(Mode):
         self.tainted: dict[str, Reason] = {}  # layer -> why its weights must stay as they are
         self.planes = Planes(self, model)
         self.vectors: dict[str, dict[int, Tensor]] = {}  # parameter or buffer of no layer -> dimension -> labels
-        self.zeros: MutableMapping[Tensor, bool] = (
-            WeakTensorKeyDictionary()
-        )  # a number in a tensor -> whether it is zero
+        self.zeros: MutableMapping[Tensor, bool] = WeakTensorKeyDictionary()  # a number in a tensor -> is it zero?
         self.unfolded: defaultdict[str, list[int]] = defaultdict(list)  # module -> channels that its own code mixes
         self.counts: dict[ModuleAttr, Tensor] = {}  # what counts channels -> their labels
         self.cuts: dict[object, Cut] = {}  # the source of the size, or any other key -> cut
@@ -98,7 +95,7 @@ class Trace(Mode):
         """Run the operator, then say what it did to the labels."""
         result = func(*args, **kwargs)
         written = [args[place] for place in in_place(func)]
-        before = [self.labels_of(tensor) for tensor in written]
+        before = list(map(self.labels_of, written))
         for tensor in tensors(result):
             self.aliases.note(tensor)
         name, inputs = operator_name(func), tensors((*args, *kwargs.values()))
@@ -106,7 +103,7 @@ class Trace(Mode):
         if name == "scalar_tensor":
             self.zeros[result] = args[0] == 0
         call = Call(name, func, args, kwargs, tensors(result), self.where)
-        if name not in SHAPE_ONLY and any(self._is_known(t) for t in inputs):
+        if name not in SHAPE_ONLY and any(map(self._is_known, inputs)):
             self._follow(call, inputs)
             for tensor, labels in zip(written, before):
                 self._spread(tensor, labels)
@@ -129,8 +126,10 @@ class Trace(Mode):
         new = self.labels_of(written)
         if new is None or new is before or (before is not None and torch.equal(new, before)):
             return
-        base = written._base  # noqa: SLF001 - the tensor that it is a view of
-        for other in {id(t): t for t in (*self.aliases.others(written), base) if t is not None}.values():
+        sharing, base = self.aliases.others(written), written._base  # noqa: SLF001 - the tensor that it is a view of
+        if base is not None and id(base) not in map(id, sharing):
+            sharing.append(base)
+        for other in sharing:
             labels = overwritten(other, self.labels_of(other), written, new)
             if labels is not None:
                 self.tracked[other] = Tracked(labels, "")
@@ -160,9 +159,12 @@ class Trace(Mode):
         """Return the layer whose weight an operator uses as layers do, or ""."""
         if call.name not in self.layer_rules:
             return ""
-        names = [name for tensor in inputs if (name := self.layer_of(tensor))]
-        computed = call.name in TURNS and not isinstance(self.layers.get(names[0] if names else ""), nn.Linear)
-        return "" if computed or not names else names[0]
+        for tensor in inputs:
+            layer = self.layer_of(tensor)
+            if layer:
+                computed = call.name in TURNS and not isinstance(self.layers.get(layer), nn.Linear)
+                return "" if computed else layer
+        return ""
 
     def apply(self, call: Call, rule: Rule | None = None) -> list[Tensor | None] | None:
         """Return what the rule of an operator says, or None where it cannot follow, as with a shape it knows not."""
@@ -201,17 +203,16 @@ class Trace(Mode):
             self.attention.multiplied.clear()
         self.stack.append((name, module))
         self.code.append((name, Counter()) if has_code(name, module) else self.code[-1])
-        with unheard():
-            self.visiting.append(Visit([self._mark(tensor) for tensor in tensors(arguments)]))
+        self.visiting.append(Visit(self._marks(arguments)))
         self.visits[name].append(self.visiting[-1])
-        self.entering[name] += [known.labels for t in tensors(arguments) if (known := self.tracked.get(t)) is not None]
+        entering = map(self.labels_of, tensors(arguments))
+        self.entering[name] += [labels for labels in entering if labels is not None]
 
     def leave(self, _: nn.Module, result: object) -> None:
         """Note what leaves the module that runs."""
         self.stack.pop()
         self.code.pop()
-        with unheard():
-            self.visiting.pop().leaving += [self._mark(tensor) for tensor in tensors(result)]
+        self.visiting.pop().leaving += self._marks(result)
 
     def visited(self) -> dict[str, int]:
         """Return how often each module was called so far."""
@@ -225,6 +226,10 @@ class Trace(Mode):
     def abandon(self) -> None:
         """Forget the modules that were running: their code has failed."""
         del self.stack[1:], self.code[1:], self.visiting[:]
+
+    def _marks(self, value: object) -> list[Mark]:
+        with unheard():
+            return list(map(self._mark, tensors(value)))
 
     def _mark(self, tensor: Tensor) -> Mark:
         planes = [self.cores.setdefault(id(labels), Plane(labels)) for labels in self.planes.of(tensor)]
@@ -268,13 +273,14 @@ class Trace(Mode):
 
     def shorten(self, rows: list[Tensor]) -> None:
         """Remember that there may be fewer along rows of labels, where a tensor has others along other dimensions."""
-        self.rows.update(tuple(row.abs().tolist()) for row in rows)
+        for row in rows:
+            self.rows.add(tuple(row.abs().tolist()))
 
     def cut(self, key: object, reason: Reason, parts: list[Tensor]) -> None:
         """Demand that these parts, and any others cut under the same key, keep equally many channels."""
         cut = self.cuts.setdefault(key, Cut(reason))
         for part in parts:
-            cut.add([abs(label) for label in part.tolist()])
+            cut.add(part.abs().tolist())
 
 
 TURNS = {"t", "transpose", "permute"}  # what a Linear does to its weight before it is used

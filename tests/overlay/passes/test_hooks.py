@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from slim.analysis.channels import analyse
-from slim.passes.hooks import only_looks
+from slim.passes.hook_code import only_looks
 from slim.pruning.apply import apply_plan, mask_plan
 from slim.pruning.plan import make_plan
 from tests.overlay import small
