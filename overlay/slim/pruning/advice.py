@@ -9,6 +9,7 @@ lies up to it can go and nothing that is alive does.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +39,11 @@ class LayerScales:
     median: float
     highest: float
     below: float
+
+    def line(self, wide: int) -> str:
+        """Return them as a line of a table, of which the first column is so wide."""
+        scales = f"{self.lowest:>10.4f}{self.median:>10.4f}{self.highest:>10.4f}"
+        return f"{self.name:<{wide}}{self.channels:>10}{scales}{self.below:>9.0%}"
 
 
 @dataclass(frozen=True)
@@ -76,19 +82,23 @@ def advise(model: nn.Module, channels: Channels, threshold: float | None = None)
     """
     importance = Importance.of(model, channels)
     order = sorted(importance.of_group, key=importance.of_group.__getitem__)
-    values = np.array([importance.of_group[group] for group in order])
+    values = np.array(sorted(importance.of_group.values()))
     count, apart = _otsu(np.log(np.maximum(values, FLOOR)))
     sparse = apart >= np.log(APART)
     near = order[:count] if sparse else []
-    share = sum(importance.weight[group] for group in near) / sum(importance.weight.values())
+    share = importance.width(near) / importance.total
     cliff = float(values[count - 1]) if sparse else 0.0
-    layers = [_layer(model, channels, name, cliff if threshold is None else threshold) for name in channels.norms]
+    layers = []
+    for name in channels.norms:
+        scales = _layer(model, channels, name, cliff if threshold is None else threshold)
+        if scales.channels:
+            layers.append(scales)
     return Advice(
         sparse=bool(sparse),
         cliff=cliff,
         ratio=int(share * 10_000) / 10_000,
         median=float(np.median(values[len(near) :])),
-        layers=tuple(layer for layer in layers if layer.channels),
+        layers=tuple(layers),
     )
 
 
@@ -106,10 +116,10 @@ def _otsu(ascending: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[int, float]
 
 
 def _layer(model: nn.Module, channels: Channels, name: str, threshold: float) -> LayerScales:
-    values = np.array([value for value, may in zip(layer_gammas(model, name), channels.prunable(name)) if may])
+    values = np.array(list(compress(layer_gammas(model, name), channels.prunable(name))))
     if not len(values):
         return LayerScales(name, 0, 0.0, 0.0, 0.0, 0.0)
-    low, middle, high = (float(value) for value in np.quantile(values, (0, 0.5, 1)))
+    low, middle, high = map(float, np.quantile(values, (0, 0.5, 1)))
     return LayerScales(name, len(values), low, middle, high, float((values <= threshold).mean()))
 
 
@@ -117,11 +127,7 @@ def table(advice: Advice) -> list[str]:
     """Return the scales as lines of text, a layer each, and what follows from them."""
     wide = max(len(layer.name) for layer in advice.layers)
     head = f"{'prunable |γ|':<{wide}}{'channels':>10}{'min':>10}{'median':>10}{'max':>10}{'near 0':>9}"
-    rows = [
-        f"{layer.name:<{wide}}{layer.channels:>10}{layer.lowest:>10.4f}{layer.median:>10.4f}{layer.highest:>10.4f}"
-        f"{layer.below:>9.0%}"
-        for layer in advice.layers
-    ]
+    rows = [layer.line(wide) for layer in advice.layers]
     if not advice.sparse:
         return [head, *rows, f"no scale is near zero beside the others, whose median is {advice.median:.3g}"]
     return [
@@ -142,10 +148,7 @@ def doubts(advice: Advice, model: nn.Module, channels: Channels, plan: Plan, *, 
         plan: What goes.
         penalised: Whether the model was trained with the penalty.
     """
-    lost: list[float] = []
-    for name in channels.norms:
-        kept = set(plan.keep.get(name, range(plan.widths[name])))
-        lost += [value for index, value in enumerate(layer_gammas(model, name)) if index not in kept]
+    lost = _lost_gammas(model, channels, plan)
     largest = max(lost, default=0.0)
     if largest <= max(advice.cliff, NEAR if advice.sparse else FLOOR):
         return []
@@ -155,3 +158,13 @@ def doubts(advice: Advice, model: nn.Module, channels: Channels, plan: Plan, *, 
     alive = sum(value > advice.cliff for value in lost)
     said = f"{alive} of the {len(lost)} scales that go are not near zero, up to |γ| {largest:.3g}"
     return [f"{said}; the cliff is at {advice.cliff:.3g}, and {advice.ratio:.4f} the largest share before it"]
+
+
+def _lost_gammas(model: nn.Module, channels: Channels, plan: Plan) -> list[float]:
+    lost = []
+    for name in channels.norms:
+        kept = plan.kept(name)
+        for index, value in enumerate(layer_gammas(model, name)):
+            if index not in kept:
+                lost.append(value)
+    return lost

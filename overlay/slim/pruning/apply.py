@@ -5,6 +5,7 @@ A pruned model computes what the masked one does, in eval mode, up to floating-p
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from ..analysis.channels import Channels, analyse
@@ -82,6 +83,6 @@ def mask_plan(model: nn.Module, plan: Plan, channels: Channels | None = None, *,
     check_blocks(model, plan, channels)
     silence_channels(model, channels, lost, shift=not fold)
     if fold:
-        silence_norms(model, [name for norms in plan.removed.values() for name in norms], shift=False)
+        silence_norms(model, chain.from_iterable(plan.removed.values()), shift=False)
         return
     silence_blocks(model, plan.removed)

@@ -15,6 +15,7 @@ convolution, of whose taps the mean is taken. A channel that turns out not to be
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -53,15 +54,13 @@ def fold_constants(model: nn.Module, channels: Channels, lost: set[int], removed
     Returns:
         Notes, a line each: where folding is approximate, and what could not be folded.
     """
-    found: dict[str, list[str]] = {note: [] for note in NOTES}
+    found: defaultdict[str, list[str]] = defaultdict(list)
     for name, missing in _missing(model, channels, lost, removed).items():
         layer: Any = model.get_submodule(name)
-        if is_depthwise(layer):  # an output whose one input is dropped goes with it
-            gone = torch.tensor([group in lost for group in channels.inputs[name]], device=missing[0].device)
-            missing = [values.masked_fill(gone[:, None, None], 0) for values in missing]  # noqa: PLW2901
-        if not any(bool(values.any()) for values in missing):
+        lacking = _of_staying(missing, channels.inputs[name], lost) if is_depthwise(layer) else missing
+        if not any(map(torch.any, lacking)):
             continue
-        values, share = _constants(missing)
+        values, share = _constants(lacking)
         _shift(model, channels, name, _effect(layer, values * (share >= MAJORITY)))
         if bool((share < MAJORITY).any()):
             found[UNEVEN].append(name)
@@ -69,8 +68,16 @@ def fold_constants(model: nn.Module, channels: Channels, lost: set[int], removed
             found[MEAN].append(name)
         elif bool((share < 1).any()) or pads_with_zeros(layer):
             found[BORDER].append(name)
-    found[COMPUTED] += [name for name, groups in channels.unfolded.items() if not lost.isdisjoint(groups)]
-    return [f"{note}: {some(names)}" for note, names in found.items() if names]
+    for name, groups in channels.unfolded.items():
+        if not lost.isdisjoint(groups):
+            found[COMPUTED].append(name)
+    return [f"{note}: {some(found[note])}" for note in NOTES if found[note]]
+
+
+def _of_staying(calls: list[Tensor], groups: tuple[int, ...], lost: set[int]) -> list[Tensor]:
+    """Return what a depthwise layer's inputs will lack, 0 where one goes: the output that alone reads it goes too."""
+    gone = torch.tensor([group in lost for group in groups], device=calls[0].device)
+    return [values.masked_fill(gone[:, None, None], 0) for values in calls]
 
 
 def _constants(calls: list[Tensor]) -> tuple[Tensor, Tensor]:
@@ -81,7 +88,10 @@ def _constants(calls: list[Tensor]) -> tuple[Tensor, Tensor]:
     """
     middle = calls[0][:, 0].median(1).values
     limit = TOLERANCE * middle.abs().clamp_min(1)
-    shares = [((values - middle[:, None, None]).abs() <= limit[:, None, None]).float().mean(2) for values in calls]
+    shares = []
+    for values in calls:
+        near = (values - middle[:, None, None]).abs() <= limit[:, None, None]
+        shares.append(near.float().mean(2))
     return middle, torch.cat(shares, 1).amin(1)
 
 
@@ -91,7 +101,7 @@ def _missing(
     """Return for each call of each layer what its inputs will lack, shape (channels, images, pixels)."""
     speaking, silent = shadow(model), shadow(model)
     silence_channels(speaking, channels, lost, shift=False)
-    silence_norms(speaking, [name for norms in removed.values() for name in norms], shift=False)
+    silence_norms(speaking, chain.from_iterable(removed.values()), shift=False)
     keep_constants(speaking, removed)
     silence_channels(silent, channels, lost, shift=True)
     remove_blocks(silent, removed)

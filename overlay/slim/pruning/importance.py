@@ -93,9 +93,20 @@ class Importance:
                     values[group].append(value)
         if not values:
             raise ValueError(f"no BatchNorm channel can be pruned: {why_none(channels)}")
-        of_group = {group: joined(own) for group, own in values.items()}
+        of_group, weight = {}, {}
+        for group, own in values.items():
+            of_group[group], weight[group] = joined(own), len(own)
         place = _places(channels, of_group, carried(model, channels))
-        return cls(of_group, {group: len(own) for group, own in values.items()}, place, norms, what=what)
+        return cls(of_group, weight, place, norms, what=what)
+
+    @property
+    def total(self) -> int:
+        """How many BatchNorm channels may go."""
+        return sum(self.weight.values())
+
+    def width(self, groups: Iterable[int]) -> int:
+        """Count the BatchNorm channels of some groups."""
+        return sum(self.weight[group] for group in groups)
 
     def weighed(self, prices: Mapping[int, float], by: str) -> Importance:
         """Return importance·sqrt(typical price / price); typical is the geometric mean over BatchNorm channels.
@@ -105,10 +116,16 @@ class Importance:
             by: The name of the price.
         """
         logs = {group: math.log(prices[group]) for group in self.of_group}
-        typical = sum(logs[group] * number for group, number in self.weight.items()) / sum(self.weight.values())
-        factors = {group: math.exp((typical - log) / 2) for group, log in logs.items()}
-        importance = {group: score * factors[group] for group, score in self.of_group.items()}
+        typical = sum(logs[group] * number for group, number in self.weight.items()) / self.total
+        importance, factors = {}, {}
+        for group, score in self.of_group.items():
+            factors[group] = math.exp((typical - logs[group]) / 2)
+            importance[group] = score * factors[group]
         return replace(self, of_group=importance, by=by, factors=factors)
+
+    def factored(self, norm: str, groups: Iterable[int]) -> list[float]:
+        """Return what each channel of a BatchNorm has by itself, times its group's factor."""
+        return [value * self.factors.get(group, 1.0) for value, group in zip(self.norms[norm], groups)]
 
     def ranked(self, groups: Iterable[int]) -> list[int]:
         """Sort groups, those to keep first; frozen ones have no score and lead."""
@@ -120,7 +137,7 @@ def _places(channels: Channels, score: Mapping[int, float], carried: Mapping[int
     place: dict[int, float] = {}
     for name in channels.norms:
         groups = channels.outputs[name]
-        own = dict.fromkeys(group for group in groups if group in score)
+        own = [group for group in dict.fromkeys(groups) if group in score]
         order = sorted(own, key=lambda g: (-score[g], -carried.get(g, 0.0)))  # stable: else as they stand
         for index, group in enumerate(order):
             place.setdefault(group, -index / len(groups))
@@ -141,12 +158,13 @@ def layer_gammas(model: nn.Module, name: str) -> list[float]:
     values = weight.detach().float().abs()
     if not bool(values.isfinite().all()):
         raise ValueError(f"{name} has a gamma that is not finite: the training diverged, take an earlier checkpoint")
-    return [float(value) for value in values.tolist()]
+    gammas: list[float] = values.tolist()
+    return gammas
 
 
 def drop_ratio(importance: Importance, ratio: float) -> set[int]:
     """Return the lowest-scoring groups that together have at most this share of all BatchNorm channels."""
-    room = int(ratio * sum(importance.weight.values()))
+    room = int(ratio * importance.total)
     dropped: set[int] = set()
     for group in reversed(importance.ranked(importance.of_group)):
         room -= importance.weight[group]
@@ -158,19 +176,22 @@ def drop_ratio(importance: Importance, ratio: float) -> set[int]:
 
 def drop_below(importance: Importance, threshold: float, *, strictly: bool = False) -> set[int]:
     """Return the groups whose score is at most the threshold, or strictly less than it."""
-    return {
-        group
-        for group, score in importance.of_group.items()
-        if score < threshold or (score == threshold and not strictly)
-    }
+    dropped = set()
+    for group, score in importance.of_group.items():
+        if _is_under(score, threshold, including=not strictly):
+            dropped.add(group)
+    return dropped
 
 
 def fallen_norms(importance: Importance, channels: Channels, threshold: float, *, including: bool) -> list[str]:
     """Return the BatchNorms all of whose channels, times their groups' factors, lie below a threshold, or at it."""
     fallen = []
-    for name, own in importance.norms.items():
-        rows = zip(own, channels.outputs[name])
-        values = [value * importance.factors.get(group, 1.0) for value, group in rows]
-        if values and all(value < threshold or (including and value == threshold) for value in values):
+    for name in importance.norms:
+        values = importance.factored(name, channels.outputs[name])
+        if values and all(_is_under(value, threshold, including=including) for value in values):
             fallen.append(name)
     return fallen
+
+
+def _is_under(value: float, threshold: float, *, including: bool) -> bool:
+    return value < threshold or (including and value == threshold)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ..analysis.channels import Channels
+    from ..labels.reason import Reason
     from .selection import Selection
 
 __all__ = ["Plan", "PlanError", "make_plan", "some"]
@@ -68,10 +69,13 @@ class Plan:
         check_plan(data)
         return cls(**{field.name: data[field.name] for field in fields(cls)})
 
+    def kept(self, layer: str) -> set[int]:
+        """Return the output channels that a layer keeps."""
+        return set(self.keep.get(layer, range(self.widths[layer])))
+
     def to_json(self) -> str:
         """Return JSON with a layer on each line, so that two plans can be compared; the same bytes every time."""
-        rows = [f"  {json.dumps(key)}: {_json(value)}" for key, value in self.to_dict().items()]
-        return "{\n" + ",\n".join(rows) + "\n}\n"
+        return _json(self.to_dict()) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
@@ -119,8 +123,10 @@ def make_plan(
 def plan_of(selector: Selector, selection: Selection) -> Plan:
     """Write down what was selected, and what a reader should know of it."""
     channels = selector.channels
-    prunable = [name for name in channels.outputs if any(channels.prunable(name))]
-    keep = {name: kept_places(channels.outputs[name], selection.lost) for name in prunable}
+    keep = {}
+    for name, groups in channels.outputs.items():
+        if any(channels.prunable(name)):
+            keep[name] = kept_places(groups, selection.lost)
     odd = unrounded(channels, keep, selector.round_to)
     whole = [f"no multiple of {selector.round_to}, and so whole: {some(odd)}"] if odd else []
     return Plan(
@@ -137,8 +143,7 @@ def plan_of(selector: Selector, selection: Selection) -> Plan:
 
 def _summary(selector: Selector, selection: Selection) -> list[str]:
     channels, importance = selector.channels, selector.importance
-    total = sum(importance.weight.values())
-    below = sum(importance.weight[group] for group in selection.fallen)
+    total, below = importance.total, importance.width(selection.fallen)
     gone = _dropped(channels, selection)
     notes = [f"{gone} of {total} prunable BatchNorm channels dropped ({gone / total:.1%})"]
     if importance.by != "gamma":
@@ -169,9 +174,12 @@ def _dropped(channels: Channels, selection: Selection) -> int:
 
 def stay(channels: Channels) -> str:
     """Say in one line how many BatchNorm channels stay that a BatchNorm has a scale for, and what keeps them."""
-    rows = (group for name in channels.norms for group in channels.outputs[name])
-    frozen = (channels.frozen[group] for group in rows if group in channels.frozen and group != FIXED)
-    kept = Counter(reason for reason in frozen if reason.kind != "asked")
+    kept: Counter[Reason] = Counter()
+    for name in channels.norms:
+        for group in channels.outputs[name]:
+            reason = channels.frozen.get(group)
+            if reason is not None and group != FIXED and reason.kind != "asked":
+                kept[reason] += 1
     those = [f"{reason} ({count})" for reason, count in kept.most_common()]
     return f"{sum(kept.values())} BatchNorm channels must stay: {some(those)}" if kept else ""
 
@@ -188,8 +196,10 @@ def some(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) <= FEW else f"{names[0]} and {len(names) - 1} more"
 
 
-def _json(value: Any) -> str:
-    if not isinstance(value, dict):
+def _json(value: Any, margin: str = "") -> str:
+    """Write a dictionary with an item on each line, and anything else on one."""
+    if not isinstance(value, dict) or not value:
         return json.dumps(value)
-    rows = [f"    {json.dumps(key)}: {json.dumps(item)}" for key, item in value.items()]
-    return "{\n" + ",\n".join(rows) + "\n  }" if rows else "{}"
+    inner = margin + "  "
+    rows = [f"{inner}{json.dumps(key)}: {_json(item, inner)}" for key, item in value.items()]
+    return "{\n" + ",\n".join(rows) + f"\n{margin}}}"

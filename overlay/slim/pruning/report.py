@@ -6,6 +6,8 @@ from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from ..labels.reason import Reason
 from .plan import some
 
@@ -93,26 +95,30 @@ def report(model: nn.Module, channels: Channels) -> Report:
                 reason = channels.frozen[group]
                 layers[UNSCORED if reason.kind == "unscored" else reason][name] += 1
     rows = [_row(model, channels, reason, dict(found)) for reason, found in layers.items()]
-    total = sum(channels.widths[name] for name in channels.norms)
+    total = prunable = 0
+    for name in channels.norms:
+        total += len(channels.outputs[name])
+        prunable += sum(channels.prunable(name))
     return Report(
         batchnorm_channels=total,
-        prunable=sum(sum(channels.prunable(name)) for name in channels.norms),
+        prunable=prunable,
         frozen=tuple(sorted(rows, key=lambda row: (-row.parameters, row.reason))),
         unreached=channels.unreached,
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        parameters=sum(map(torch.numel, model.parameters())),
     )
 
 
 def _row(model: nn.Module, channels: Channels, reason: Reason, layers: dict[str, int]) -> Frozen:
+    in_norms = parameters = 0
+    for name, count in layers.items():
+        own = model.get_submodule(name).parameters(recurse=False)
+        parameters += sum(map(torch.numel, own)) * count // len(channels.outputs[name])
+        in_norms += count if name in channels.norms else 0
     return Frozen(
         reason=reason,
         operator=reason.operator,
         layer=reason.layer,
         layers=layers,
-        batchnorm_channels=sum(count for name, count in layers.items() if name in channels.norms),
-        parameters=sum(_parameters(model, name) * count // channels.widths[name] for name, count in layers.items()),
+        batchnorm_channels=in_norms,
+        parameters=parameters,
     )
-
-
-def _parameters(model: nn.Module, layer: str) -> int:
-    return sum(parameter.numel() for parameter in model.get_submodule(layer).parameters(recurse=False))

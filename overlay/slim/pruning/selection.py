@@ -123,7 +123,9 @@ class Selector:
         counts, notes = keep_counts(
             self.channels, fallen, removed, round_to=self.round_to, min_channels=self.min_channels
         )
-        lost = {group for count in counts for group in self.importance.ranked(count.groups)[count.even.keep :]}
+        lost: set[int] = set()
+        for count in counts:
+            lost.update(self.importance.ranked(count.groups)[count.even.keep :])
         return Selection(lost, removed, fallen, threshold, ratio, notes)
 
     def _removable(self, norms: tuple[str, ...]) -> dict[str, list[str]]:

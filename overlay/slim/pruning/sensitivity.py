@@ -11,7 +11,6 @@ Outputs count as `confidence` has them: most places of a detector's maps show no
 from __future__ import annotations
 
 import math
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import torch
@@ -68,31 +67,49 @@ def losses(model: nn.Module, channels: Channels, batches: Iterable[Tensor]) -> d
         ValueError: The outputs are not finite.
     """
     twin, chance, images = shadow(model), torch.Generator().manual_seed(0), 0
-    norms = {name: module for name, module in twin.named_modules() if isinstance(module, _BatchNorm)}
-    widths = {name: norms[name].num_features for name in channels.norms if name in norms}
+    widths = _norm_widths(twin, channels)
     squares: dict[str, Tensor] = {}
     with one_thread(), undisturbed(twin):
-        for small in (part for batch in batches for part in torch.split(batch, BATCH)):
+        for small in _in_parts(batches):
             changes = _changes(twin, channels, widths, small, chance)
             if not images and len(changes[0]) < len(widths):
                 train_branches(twin)  # some heads have a branch for training alone
                 changes = _changes(twin, channels, widths, small, chance)
             images += len(small)
-            for name, change in chain.from_iterable(drawn.items() for drawn in changes):
-                squares[name] = squares.get(name, 0.0) + change.square().sum(0) / DRAWS
-    if not all(bool(total.isfinite().all()) for total in squares.values()):
-        raise ValueError("the model's outputs on these images are not finite: the training diverged")
-    lost = {name: (total / max(1, images)).sqrt().tolist() for name, total in squares.items()}
-    return {name: lost.get(name, [math.inf] * width) for name, width in widths.items()}
+            for drawn in changes:
+                for name, change in drawn.items():
+                    squares[name] = squares.get(name, 0.0) + change.square().sum(0) / DRAWS
+    lost: dict[str, list[float]] = {}
+    for name, width in widths.items():
+        total = squares.get(name)
+        if total is not None and not bool(total.isfinite().all()):
+            raise ValueError("the model's outputs on these images are not finite: the training diverged")
+        lost[name] = [math.inf] * width if total is None else (total / max(1, images)).sqrt().tolist()
+    return lost
+
+
+def _norm_widths(twin: nn.Module, channels: Channels) -> dict[str, int]:
+    """Return how many channels each BatchNorm has that is still there."""
+    modules, widths = dict(twin.named_modules()), {}
+    for name in channels.norms:
+        norm = modules.get(name)
+        if isinstance(norm, _BatchNorm):
+            widths[name] = norm.num_features
+    return widths
+
+
+def _in_parts(batches: Iterable[Tensor]) -> Iterator[Tensor]:
+    for batch in batches:
+        yield from torch.split(batch, BATCH)
 
 
 def raw_outputs(channels: Channels) -> list[str]:
     """Name the layers whose outputs nobody may narrow and no BatchNorm follows: a head's last ones."""
-    return [
-        name
-        for name, inputs in channels.inputs.items()
-        if name not in channels.followed_by and not any(channels.prunable(name)) and any(inputs)
-    ]
+    last = []
+    for name, inputs in channels.inputs.items():
+        if name not in channels.followed_by and not any(channels.prunable(name)) and any(inputs):
+            last.append(name)
+    return last
 
 
 def said_by(model: nn.Module, names: Iterable[str], images: Tensor) -> list[tuple[str, Tensor]]:
@@ -104,10 +121,10 @@ def said_by(model: nn.Module, names: Iterable[str], images: Tensor) -> list[tupl
         images: (b, c, h, w).
     """
     said: list[tuple[str, Tensor]] = []
-    handles = [
-        model.get_submodule(name).register_forward_hook(lambda *passed, name=name: said.append((name, passed[-1])))
-        for name in names
-    ]
+    handles = []
+    for name in names:
+        layer = model.get_submodule(name)
+        handles.append(layer.register_forward_hook(lambda *passed, name=name: said.append((name, passed[-1]))))
     with held(handles), undisturbed(model):
         model(images.to(next(model.parameters()).device))
     return said
@@ -173,8 +190,16 @@ def signed_gradients(
         raise ValueError("the model has no last layer to look at: go by --importance gamma, with --recover none")
     weights, results = weights_of(twin, outputs), [result for _, result in said]
     for draw in range(1, draws + 1):
-        signs = {n: torch.randint(0, 2, w.shape, generator=chance).to(w) * 2 - 1 for n, w in weights.items()}
         with torch.enable_grad():
-            signed = torch.stack([(signs[n] * w.sqrt() * outputs[n]).sum() for n, w in weights.items()]).sum()
+            signed = _signed_sum(outputs, weights, chance)
             gradients = torch.autograd.grad(signed, results, allow_unused=True, retain_graph=draw < draws)
         yield [(name, result.detach(), g) for (name, result), g in zip(said, gradients) if g is not None]
+
+
+def _signed_sum(outputs: dict[str, Tensor], weights: dict[str, Tensor], chance: torch.Generator) -> Tensor:
+    """Return the sum of all outputs with random signs, weighted."""
+    sums = []
+    for name, weight in weights.items():
+        signs = torch.randint(0, 2, weight.shape, generator=chance).to(weight) * 2 - 1
+        sums.append((signs * weight.sqrt() * outputs[name]).sum())
+    return torch.stack(sums).sum()

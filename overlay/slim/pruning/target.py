@@ -114,7 +114,7 @@ def reach(target: Target, selector: Selector, price: Callable[[Selection], float
 
 def least(selector: Selector, price: Callable[[Selection], float], limit: float) -> tuple[Selection, float]:
     """Return what drops the least and costs at most the limit, or else the most that can go; and what it costs."""
-    total = sum(selector.importance.weight.values())
+    total = selector.importance.total
     short, enough = -1, total - 1  # numbers of channels to drop: too few, as far as is known, and enough
 
     def dropping(number: int) -> Selection:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..groups.blocks import carried_on, remove_blocks, within
 from ..groups.serving import serving
+from ..rules.slicing import kept_places
 from .plan import PlanError
 
 if TYPE_CHECKING:
@@ -23,17 +24,19 @@ def lost_groups(plan: Plan, channels: Channels) -> set[int]:
             that belong to it, or the parts of a chunk become uneven.
     """
     _check_layers(plan, channels)
-    kept_of = {name: set(plan.keep.get(name, range(len(groups)))) for name, groups in channels.outputs.items()}
     lost: set[int] = set()
     for name in plan.keep:
-        lost |= {group for index, group in enumerate(channels.outputs[name]) if index not in kept_of[name]}
+        kept = plan.kept(name)
+        for index, group in enumerate(channels.outputs[name]):
+            if index not in kept:
+                lost.add(group)
     for name, groups in channels.outputs.items():
-        kept = kept_of[name]
+        kept = plan.kept(name)
         for index, group in enumerate(groups):
             if group in lost:
                 _check_channel(plan, channels, name, index, kept=index in kept)
     for parts in channels.cuts:
-        if len({sum(group not in lost for group in part) for part in parts}) > 1:
+        if len({len(kept_places(part, lost)) for part in parts}) > 1:
             name, _, _ = channels.members(parts[0][0])[0]
             raise PlanError(f"the plan keeps unequal parts of {name}, whose output is cut evenly: make a plan anew")
     return lost
@@ -87,12 +90,10 @@ def _check_channel(plan: Plan, channels: Channels, name: str, index: int, *, kep
     group = channels.outputs[name][index]
     if group in channels.frozen:
         raise PlanError(f"the plan drops channel {index} of {name}, which must stay: {channels.frozen[group]}")
-    if kept:
-        other, channel = next(
-            (layer, i)
-            for layer, side, i in channels.members(group)
-            if side == "out" and layer in plan.keep and i not in plan.keep[layer]
-        )
-        raise PlanError(
-            f"the plan keeps channel {index} of {name} but drops channel {channel} of {other}, which goes with it"
-        )
+    if not kept:
+        return
+    for other, side, channel in channels.members(group):
+        if side == "out" and channel not in plan.kept(other):
+            raise PlanError(
+                f"the plan keeps channel {index} of {name} but drops channel {channel} of {other}, which goes with it"
+            )
