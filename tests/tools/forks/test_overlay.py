@@ -1,4 +1,7 @@
-"""A fork gets the `slim` package and the files of its release line, and nothing that Python left behind."""
+"""A fork gets the `slim` package and the files of its release line, and nothing that Python left behind.
+
+Also of: `slimfork.forks.overlay_state`.
+"""
 
 from __future__ import annotations
 

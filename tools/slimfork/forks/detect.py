@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 INIT = "ultralytics/__init__.py"
 INITS = {"ultralytics": INIT, "yolov5": "yolov5/__init__.py"}
-OFFICIAL_FILES = ("models/yolo.py", "models/yolov5s.yaml", "detect.py", "train.py")  # YOLOv5's own repository
-ALIKE = tuple(name for name in OFFICIAL_FILES if name.endswith(".py"))  # YOLOv3, YOLOv7 and YOLOR have these, too
+ALIKE = ("models/yolo.py", "detect.py", "train.py")  # YOLOv3, YOLOv7 and YOLOR have these as YOLOv5 does
+OFFICIAL_MODEL = "models/yolov5s.yaml"
+OFFICIAL_FILES = (*ALIKE, OFFICIAL_MODEL)  # YOLOv5's own repository
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +38,7 @@ class Release:
 
 def is_official(files: Mapping[str, bytes]) -> bool:
     """Tell whether a tree is laid out as YOLOv5's own repository is, which does not say its version."""
-    return all(name in files for name in OFFICIAL_FILES)
+    return files.keys() >= {*OFFICIAL_FILES}
 
 
 def detect(files: Mapping[str, bytes], path: Path) -> Release:
@@ -50,23 +51,28 @@ def detect(files: Mapping[str, bytes], path: Path) -> Release:
     Raises:
         UsageError: It is no upstream that there are patches for, or it does not say its version.
     """
-    upstream, init = next(((u, i) for u, i in INITS.items() if i in files), ("", ""))
-    if not upstream:
-        raise _unknown(files, path)
-    version = stated_version(files[init])
+    for upstream, init in INITS.items():
+        if init in files:
+            return Release(upstream=upstream, version=_stated(files[init], init, path))
+    raise _unknown(files, path)
+
+
+def _stated(content: bytes, init: str, path: Path) -> str:
+    """Return the version that a package's `__init__.py` states, or refuse what is none."""
+    version = stated_version(content)
     if version is None:
         hint = f'restore its line __version__ = "..." in {init}'
         raise UsageError(f"{path}: {init} does not say its version", hint=hint)
     try:
-        return Release(upstream=upstream, version=str(Version(version)))
+        return str(Version(version))
     except InvalidVersion:
         hint = f"restore upstream's version in {init}"
         raise UsageError(f"{path}: {version!r} in {init} is not a version", hint=hint) from None
 
 
 def _unknown(files: Mapping[str, bytes], path: Path) -> UsageError:
-    if all(name in files for name in ALIKE):
-        message = f"{path} is a relative of YOLOv5: it has no {OFFICIAL_FILES[1]}"
+    if files.keys() >= {*ALIKE}:
+        message = f"{path} is a relative of YOLOv5: it has no {OFFICIAL_MODEL}"
         return UsageError(message, hint="apply-patches vendor yolov5 --into fork")
     lacks = f"it has neither {' nor '.join(INITS.values())} nor YOLOv5's train.py"
     if "setup.py" in files or "pyproject.toml" in files:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from slimfork.codemods.patch import known_as, load_series
 from slimfork.codemods.patch_plan import PatchPlan, Step, plan_patches
 from slimfork.forks.handwork import Handwork, look
-from slimfork.forks.history import History, overlay_base, read_history
-from slimfork.forks.identity import release_of
-from slimfork.forks.overlay import digest, manifest_path, overlay_files, slim_folder, write_manifest
+from slimfork.forks.history import History, read_history
+from slimfork.forks.identity import pin_of, release_of
+from slimfork.forks.overlay import slim_folder
+from slimfork.forks.overlay_state import Overlay, read_overlay
 from slimfork.git import commits, skipping
-from slimfork.git.gitout import REGULAR, blob_hash
+from slimfork.git.gitout import REGULAR
 from slimfork.releases import pins
 from slimfork.releases.exclusions import reason
 from slimfork.terminal.errors import UsageError
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from slimfork.codemods.patch import Patch
     from slimfork.forks.detect import Release
     from slimfork.git.repo import Repository
-
-FileState = Literal["present", "missing", "outdated", "modified", "foreign", "dropped"]
 
 
 class Tree(Mapping[str, bytes]):
@@ -63,37 +61,6 @@ class Tree(Mapping[str, bytes]):
         """Return the mode of a file, or that of a new one."""
         entry = self.entries.get(path)
         return entry.mode if entry else REGULAR
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overlay:
-    """The overlay in a fork.
-
-    Attributes:
-        states: Path to `present`, `missing`, `outdated` (ours, from an earlier version of the toolkit), `modified`
-            (by the user: it is kept), `foreign` (not ours, in the way) or `dropped` (ours, not needed any more).
-        changes: Path to new content of what is missing or outdated; None for what is dropped.
-        behind: The modified files of which this toolkit has another version than the one that was modified.
-    """
-
-    states: Mapping[str, FileState]
-    changes: Mapping[str, bytes | None]
-    behind: tuple[str, ...] = ()
-
-    def having(self, state: FileState) -> list[str]:
-        """Return the files in a state, sorted."""
-        return sorted(path for path, actual in self.states.items() if actual == state)
-
-    @property
-    def state(self) -> str:
-        """The one word for all of it."""
-        if self.having("foreign"):
-            return "foreign"
-        if not self.changes:
-            return "modified" if self.having("modified") else "present"
-        if not self.having("missing"):
-            return "outdated"
-        return "missing" if set(self.states.values()) == {"missing"} else "incomplete"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,9 +149,10 @@ def _handwork(
     """Look for what was done by hand, with the release as published where the repository has it."""
     moved = history.imported is not None and history.imported.version != release.version
     pristine = None if moved else imported
-    pin = next((p for p in pins.load(release.upstream) if p.version == release.version and p.commit), None)
-    if pristine is None and pin is not None and repository.ask("cat-file", "-t", pin.commit) == "commit":
-        pristine = Tree(repository, pin.commit)
+    pin = pin_of(release)
+    commit = pin.commit if pin else ""
+    if pristine is None and commit and repository.ask("cat-file", "-t", commit) == "commit":
+        pristine = Tree(repository, commit)
     series, ours = load_series(release.upstream), f"{slim_folder(release.upstream, release.version)}/"
     return look(repository, head, tree, release=release, series=series, pristine=pristine, ours=ours)
 
@@ -209,13 +177,20 @@ def plan_series(
             files, upstream=release.upstream, version=release.version, series=patches, pristine=pristine
         )
 
-    out = [p for p in series if p.id in skipped or (left_out and p.compat)]
+    out: list[Patch] = []
+    staying: list[Patch] = []
+    for patch in series:
+        goes = patch.id in skipped or (left_out and patch.compat)
+        (out if goes else staying).append(patch)
     if not out:
         return plan(series)
-    steps = {step.patch.id: _left_out(step, skipped) for step in plan(out).steps}
-    main = plan([p for p in series if p not in out])
-    steps |= {step.patch.id: step for step in main.steps}
-    return replace(main, steps=tuple(steps[p.id] for p in series))
+    steps: dict[str, Step] = {}
+    for step in plan(out).steps:
+        steps[step.patch.id] = _left_out(step, skipped)
+    main = plan(staying)
+    for step in main.steps:
+        steps[step.patch.id] = step
+    return replace(main, steps=tuple(steps[patch.id] for patch in series))
 
 
 def _refuse_excluded(series: Sequence[Patch], release: Release) -> None:
@@ -224,10 +199,15 @@ def _refuse_excluded(series: Sequence[Patch], release: Release) -> None:
     why = reason(release.upstream, release.version)
     if why:
         raise UsageError(f"{name} can never be patched: {why}", hint=hint)
-    edits = [patch for patch in series if not patch.compat]
-    if not any(patch.variant(known_as(series, release.version)) for patch in edits):
-        ranges = " or ".join(dict.fromkeys(variant.span for variant in edits[-1].variants)) if edits else "none"
-        raise UsageError(f"no patch is for {name}; they are for {ranges}", hint=hint)
+    known, spans = known_as(series, release.version), ["none"]
+    for patch in series:
+        if patch.compat:
+            continue
+        if patch.variant(known):
+            return
+        spans = [variant.span for variant in patch.variants]
+    ranges = " or ".join(dict.fromkeys(spans))
+    raise UsageError(f"no patch is for {name}; they are for {ranges}", hint=hint)
 
 
 def refuse_unpinned(release: Release, command: str, *, allowed: bool) -> bool:
@@ -237,13 +217,12 @@ def refuse_unpinned(release: Release, command: str, *, allowed: bool) -> bool:
         UsageError: It is, and that was not allowed.
     """
     upstream, version = release.upstream, release.version
-    newest, known = known_as(load_series(upstream), version), pins.load(upstream)
-    pinned = any(pin.version == version for pin in known)
+    newest, pinned = known_as(load_series(upstream), version), pin_of(release) is not None
     if pinned and newest == version:
         return False
     if not allowed:
         newest_pin = pins.newest if is_tag(version) else pins.newest_artifact
-        last = newest if pinned else newest_pin(known, upstream).version
+        last = newest if pinned else newest_pin(pins.load(upstream), upstream).version
         what = f"newer than the patches, which know {last}" if pinned else f"not pinned; the newest pin is {last}"
         hint = f"{command} --allow-unpinned, to try the newest patches by structure"
         raise UsageError(f"{upstream} {version} is {what}", hint=f"{hint}; or vendor {spec_of(upstream, last)}")
@@ -257,43 +236,3 @@ def _left_out(step: Step, skipped: Collection[str]) -> Step:
     if step.patch.id in skipped:
         reason = f"left out by --skip; `apply --with {step.patch.id}` would add it"
     return Step(patch=step.patch, state="excluded", changes={}, reason=reason)
-
-
-def read_overlay(repository: Repository, tree: Tree, history: History, release: Release) -> Overlay:
-    """Compare the overlay of a release with what a tree holds."""
-    folder, manifest = slim_folder(release.upstream, release.version), manifest_path(release.upstream, release.version)
-    base = overlay_base(repository, tree, history, manifest)
-    wanted = overlay_files(release.upstream, release.version)
-    states: dict[str, FileState] = {path: _file_state(tree, path, new, base.get(path)) for path, new in wanted.items()}
-    behind = {p: base[p] for p, state in states.items() if state == "modified" and base[p] != digest(wanted[p])}
-    if behind:  # they are not written: what we left there is what we once wrote
-        written = {path: digest(new) for path, new in wanted.items() if path != manifest}
-        wanted[manifest] = write_manifest(written | behind)
-        states[manifest] = _file_state(tree, manifest, wanted[manifest], base.get(manifest))
-    if not (base or history.had_overlay or "present" in states.values()):  # a `slim` that never was ours
-        states |= dict.fromkeys((path for path in tree if path.startswith(f"{folder}/")), "foreign")
-    for path, known in base.items():
-        if path not in wanted and path in tree:
-            states[path] = "dropped" if digest(tree[path]) == known else "modified"
-    states |= dict.fromkeys(_in_the_way(tree, wanted), "foreign")
-    changes = {path: wanted.get(path) for path, state in states.items() if state in {"missing", "outdated", "dropped"}}
-    return Overlay(states=states, changes=changes, behind=tuple(sorted(behind)))
-
-
-def _file_state(tree: Tree, path: str, new: bytes, base: str | None) -> FileState:
-    if path not in tree:
-        return "missing"
-    blob = tree.entries[path].blob
-    if blob == blob_hash(new, blob):
-        return "present"
-    if base is None:
-        return "foreign"
-    return "outdated" if digest(tree[path]) == base else "modified"
-
-
-def _in_the_way(tree: Tree, wanted: Mapping[str, bytes]) -> frozenset[str]:
-    """Return what stands where a file of the overlay goes, or a folder of it: a link, a submodule, a file, a folder."""
-    places = set(wanted)
-    folders = {str(folder) for path in wanted for folder in PurePosixPath(path).parents}
-    above = {str(folder) for path in (*tree, *tree.others) for folder in PurePosixPath(path).parents}
-    return (tree.others & (places | folders)) | (tree.entries.keys() & folders) | (places & above)

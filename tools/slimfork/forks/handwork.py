@@ -7,23 +7,24 @@ from collections import ChainMap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
+from slimfork.forks.identity import pin_of
 from slimfork.git import commits
 from slimfork.handmade.handmade import find, has_shape, without
-from slimfork.releases import pins
+from slimfork.releases.archive import contents_of
 from slimfork.releases.fetch import is_cached, release_files
 from slimfork.terminal import ui
 from slimfork.terminal.errors import ConflictError, SlimforkError
 from slimfork.terminal.words import typed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
     from pathlib import Path
 
     from slimfork.codemods.patch import Patch
     from slimfork.forks.detect import Release
     from slimfork.forks.fork import Tree
     from slimfork.git.repo import Repository
-    from slimfork.handmade.handmade import HandEdit
+    from slimfork.handmade.handmade import HandEdit, Handmade
 
 # What a penalty is written with, and what it is about: a file that holds both may be a helper of the training.
 GREP_SEED = r"\.grad|_foreach_|norm\(|abs\(|absolute\(|l1_loss|sign\(|shrink"
@@ -75,13 +76,16 @@ def look(
         pristine: The files of the release as published, where the repository has them.
         ours: Beginnings of the paths of the overlay, which is none of the user's.
     """
-    ways = [way for patch in series for way in patch.handmade]
+    ways: list[Handmade] = []
+    for patch in series:
+        ways += patch.handmade
     if not ways:
         return Handwork()
-    shapes = [shape for way in ways for shape in way.files]
     helpers = _holding(repository, commit, GREP_SEED) & _holding(repository, commit, GREP_ABOUT)
-    paths = [p for p in tree if p in helpers or has_shape(p, shapes)]
-    files = {p: tree[p] for p in paths if not p.startswith(ours) and not _is_pristine(tree, pristine, p)}
+    files: dict[str, bytes] = {}
+    for path in _candidates(tree, ways, helpers):
+        if not path.startswith(ours) and not _is_pristine(tree, pristine, path):
+            files[path] = tree[path]
     edits = find(series, files, pristine)
     if not edits:
         return Handwork()
@@ -92,11 +96,22 @@ def look(
     return Handwork(findings=edits, changes=without(files, taken, published))
 
 
+def _candidates(tree: Tree, ways: Sequence[Handmade], helpers: Collection[str]) -> Iterator[str]:
+    """Yield the files of a tree that may hold edits made by hand: where people make them, and helpers."""
+    shapes: list[str] = []
+    for way in ways:
+        shapes += way.files
+    for path in tree:
+        if path in helpers or has_shape(path, shapes):
+            yield path
+
+
 def _holding(repository: Repository, commit: str, pattern: str) -> set[str]:
     """Return the Python files of a commit that have a line of a shape."""
     status, out, _ = repository.run("grep", "-l", "-z", "-I", "-E", "-e", pattern, commit, "--", "*.py")
-    names = out.split(b"\0") if status == 0 else []
-    return {os.fsdecode(name).partition(":")[2] for name in names if name}
+    if status:
+        return set()
+    return {os.fsdecode(name).partition(":")[2] for name in filter(None, out.split(b"\0"))}
 
 
 def _is_pristine(tree: Tree, pristine: Tree | None, path: str) -> bool:
@@ -106,12 +121,12 @@ def _is_pristine(tree: Tree, pristine: Tree | None, path: str) -> bool:
 
 def _published(release: Release, edits: Sequence[HandEdit]) -> Mapping[str, bytes] | None:
     """Return the files of the release from the cache; from the index only where nothing else tells what was there."""
-    pin = next((p for p in pins.load(release.upstream) if p.version == release.version), None)
+    pin = pin_of(release)
     needed = any("the release's own lines are gone" in edit.refusal for edit in edits)
     if pin is None or not (needed or is_cached(pin)):
         return None
     try:
-        return {path: file.content for path, file in release_files(pin).items()}
+        return contents_of(release_files(pin))
     except SlimforkError as error:
         ui.note(f"note: {release.upstream} {release.version} is not at hand to restore its lines: {error.message}")
         return None
@@ -153,5 +168,4 @@ def draft(work: Handwork, tree: Tree, trailer: str, when: int) -> list[commits.D
     if not work.changes:
         return []
     text = commits.handmade_message(sorted({f.patch for f in work.findings}), list(map(str, work.findings)), trailer)
-    files = {path: (tree.mode(path), new) for path, new in work.changes.items()}
-    return [commits.Draft(message=text, when=when, files=files)]
+    return [commits.Draft(message=text, when=when, files=commits.with_modes(work.changes, tree.mode))]

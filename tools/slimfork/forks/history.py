@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import filterfalse
 from typing import TYPE_CHECKING
 
 from slimfork.forks.overlay import digest, read_manifest
@@ -54,7 +55,7 @@ class History:
         """Patch id to the commit that applied it last, without those that were taken out since."""
         commit_of: dict[str, str] = {}
         for commit in self.commits:
-            marks = commits.trailers(commit.message)
+            marks = _marks(commit)
             for patch in marks.get(commits.NO_PATCH, ()):
                 commit_of.pop(patch, None)
             commit_of.update(dict.fromkeys(marks.get(commits.PATCH, ()), commit.sha))
@@ -65,7 +66,7 @@ class History:
         """The commits of the overlay since it was last taken out, oldest first."""
         standing: list[LoggedCommit] = []
         for commit in self.commits:
-            marks = commits.trailers(commit.message)
+            marks = _marks(commit)
             if commits.NO_OVERLAY in marks:
                 standing = []
             if commits.OVERLAY_ID in marks:
@@ -75,15 +76,16 @@ class History:
     @property
     def had_overlay(self) -> bool:
         """Whether the overlay is there or has been there."""
-        marks = [commits.trailers(c.message) for c in self.commits]
-        return any(key in trailers for trailers in marks for key in (commits.OVERLAY_ID, commits.NO_OVERLAY))
+        return any(commits.OVERLAY_ID in marks or commits.NO_OVERLAY in marks for marks in map(_marks, self.commits))
 
     @property
     def choices(self) -> frozenset[str]:
         """What was left out on purpose: ids of patches, and `commits.COMPAT` for all compatibility patches."""
-        marks = [commits.trailers(c.message) for c in self.commits]
-        stated = [m for m in marks if commits.OVERLAY_ID in m or commits.LEFT_OUT in m]
-        return frozenset(stated[-1].get(commits.LEFT_OUT, ()) if stated else ()) - {commits.NOTHING}
+        stated: tuple[str, ...] = ()
+        for marks in map(_marks, self.commits):
+            if commits.OVERLAY_ID in marks or commits.LEFT_OUT in marks:  # the newest of them has the last word
+                stated = marks.get(commits.LEFT_OUT, ())
+        return frozenset(stated) - {commits.NOTHING}
 
     @property
     def left_out(self) -> bool:
@@ -98,22 +100,25 @@ class History:
     @property
     def own(self) -> tuple[LoggedCommit, ...]:
         """The user's own commits, oldest first."""
-        return tuple(c for c in self.commits if not _is_ours(c))
+        return tuple(filterfalse(_is_ours, self.commits))
 
     def release_trailer(self, upstream: str, version: str) -> str | None:
         """Return the newest trailer that names a release, or None."""
-        ours = filter(_is_ours, self.commits)
-        named = [v for c in ours for v in commits.trailers(c.message).get(commits.UPSTREAM, ())]
-        named = [v for v in named if v.startswith(f"{spec_of(upstream, version)} ")]
-        if named or self.imported is None or self.imported.version != version:
-            return named[-1] if named else None
+        start = f"{spec_of(upstream, version)} "
+        newest: str | None = None
+        for commit in filter(_is_ours, self.commits):
+            for value in _marks(commit).get(commits.UPSTREAM, ()):
+                if value.startswith(start):
+                    newest = value
+        if newest or self.imported is None or self.imported.version != version:
+            return newest
         return commits.upstream_trailer(upstream, version, self.imported.sha256 or self.imported.commit)
 
     @property
     def named(self) -> tuple[str, str] | None:
         """Upstream and version that the newest of our commits names, or None."""
         for commit in filter(_is_ours, reversed(self.commits)):
-            for value in commits.trailers(commit.message).get(commits.UPSTREAM, ()):
+            for value in _marks(commit).get(commits.UPSTREAM, ()):
                 if match := RELEASE.fullmatch(value):
                     return match["upstream"], match["version"]
         return (self.imported.upstream, self.imported.version) if self.imported else None
@@ -132,7 +137,7 @@ def read_history(repository: Repository, head: str) -> History:
 
 def read_imports(repository: Repository, head: str) -> list[PristineImport]:
     """Return all imports in a history, newest first: a fork that moved to another release stands on the newest."""
-    return [found for commit in _marked(repository, head) if (found := _import(commit))]
+    return list(filter(None, map(_import, _marked(repository, head))))
 
 
 def _marked(repository: Repository, head: str) -> list[LoggedCommit]:
@@ -144,7 +149,7 @@ def _base(ours: Sequence[LoggedCommit]) -> str | None:
     base: str | None = None
     there: set[str] = set()
     for commit in ours:
-        marks = commits.trailers(commit.message)
+        marks = _marks(commit)
         if not there:
             base = _before(commit)
         there |= {*marks.get(commits.PATCH, ()), *marks.get(commits.OVERLAY_ID, ())}
@@ -152,20 +157,25 @@ def _base(ours: Sequence[LoggedCommit]) -> str | None:
     return base
 
 
+def _marks(commit: LoggedCommit) -> dict[str, tuple[str, ...]]:
+    """Return our trailers in a commit's message, key to values."""
+    return commits.trailers(commit.message)
+
+
 def _is_ours(commit: LoggedCommit) -> bool:
-    return any(key in commits.trailers(commit.message) for key in commits.OURS)
+    return not _marks(commit).keys().isdisjoint(commits.OURS)
 
 
 def _before(first: LoggedCommit) -> str | None:
     """Return the commit that stood before our patches: the first of ours itself, if it took edits by hand out."""
-    if commits.REPLACED in commits.trailers(first.message):
+    if commits.REPLACED in _marks(first):
         return first.sha
     return next(iter(first.parents), None)
 
 
 def _import(commit: LoggedCommit) -> PristineImport | None:
     """Return what a commit imports, or None: a user's line may look like our trailer, but not its author."""
-    match = RELEASE.fullmatch(commits.trailers(commit.message).get(commits.UPSTREAM, ("",))[0])
+    match = RELEASE.fullmatch(_marks(commit).get(commits.UPSTREAM, ("",))[0])
     if match is None or _is_ours(commit) or commit.author != commits.MAIL:
         return None
     return PristineImport(

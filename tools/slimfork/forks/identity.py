@@ -46,6 +46,14 @@ def release_of(repository: Repository, tree: Files, history: History, imported: 
     return release  # the tree has moved on from its import
 
 
+def pin_of(release: Release) -> Pin | None:
+    """Return the pin of a release, or None where the lock file does not have it."""
+    for pin in pins.load(release.upstream):
+        if pin.version == release.version:
+            return pin
+    return None
+
+
 def _official(repository: Repository, tree: Files, history: History) -> Release:
     """Return the tag of a checkout of YOLOv5's own repository, which has no version.
 
@@ -75,8 +83,10 @@ def _official(repository: Repository, tree: Files, history: History) -> Release:
 
 def _newest_past(repository: Repository, tags: Sequence[Pin]) -> int | None:
     """Return the index of the newest tag whose commit is an ancestor of the head, or None."""
-    past = (at for at in reversed(range(len(tags))) if repository.is_ancestor(tags[at].commit))
-    return next(past, None)
+    for at in reversed(range(len(tags))):
+        if repository.is_ancestor(tags[at].commit):
+            return at
+    return None
 
 
 def best_fit(tree: Files, versions: Sequence[str]) -> tuple[str, int]:
@@ -89,8 +99,11 @@ def best_fit(tree: Files, versions: Sequence[str]) -> tuple[str, int]:
     with ui.steps("which tag fits", total=len(versions)) as progress:
         for at, version in enumerate(versions):
             plan = plan_patches(tree, upstream=YOLOV5, version=version, series=load_series(YOLOV5))
-            standing = [s.patch.variant(version) for s in plan.steps if s.state in {"pending", "applied"}]
-            fits.append((len(plan.broken), -sum(len(variant.edits) for variant in standing if variant), at))
+            edits = 0
+            for step in plan.steps:
+                if step.state in {"pending", "applied"}:
+                    edits += len(step.patch.edits(version))
+            fits.append((len(plan.broken), -edits, at))
             progress.advance(progress.task_ids[0])
     broken, _, at = min(fits)
     return versions[at], broken

@@ -16,6 +16,7 @@ from slimfork.git.gitout import EXECUTABLE, REGULAR
 from slimfork.git.recovery import heal
 from slimfork.git.repo import open_repository
 from slimfork.releases import pins
+from slimfork.releases.archive import contents_of
 from slimfork.terminal import telling
 from slimfork.terminal.errors import ConflictError, UsageError
 from slimfork.terminal.words import typed
@@ -47,8 +48,11 @@ def draft(
     pin: Pin, files: dict[str, File], path: Path, *, no_compat: bool, skip: Sequence[str] = (), as_json: bool
 ) -> list[commits.Draft]:
     """Return the commits of a fork: the import, the patches, the overlay."""
-    modes = {name: EXECUTABLE if file.executable else REGULAR for name, file in files.items()}
-    contents = {name: file.content for name, file in files.items()}
+    contents = contents_of(files)
+
+    def mode(name: str) -> str:
+        return EXECUTABLE if name in files and files[name].executable else REGULAR
+
     release = Release(upstream=pin.upstream, version=pin.version)
     skipped = skipping.chosen(load_series(pin.upstream), (), skip=skip)
     plan = plan_series(contents, release, left_out=no_compat, skipped=skipped, pristine=True)
@@ -66,12 +70,10 @@ def draft(
     pristine = commits.Draft(
         message=commits.import_message(pin, trailer),
         when=when,
-        files={name: (modes[name], content) for name, content in contents.items()},
+        files=commits.with_modes(contents, mode),
     )
     left_out = (*([commits.COMPAT] if no_compat else []), *sorted(skipped))
-    more = commits.drafts(
-        plan, overlay, mode=lambda name: modes.get(name, REGULAR), trailer=trailer, when=when, left_out=left_out
-    )
+    more = commits.drafts(plan, overlay, mode=mode, trailer=trailer, when=when, left_out=left_out)
     return [pristine, *more]
 
 

@@ -13,7 +13,7 @@ from slimfork.terminal.content import overlay_root
 from slimfork.terminal.naming import is_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 MANIFEST = "overlay.sha256"
@@ -37,10 +37,12 @@ def overlay_files(upstream: str, version: str) -> dict[str, bytes]:
     of the lock. A version that is newer than all of them gets those of the newest.
     """
     root = overlay_root()
-    files = {f"{slim_folder(upstream, version)}/{name}": data for name, data in _read(root / "slim").items()}
+    files: dict[str, bytes] = {}
+    for name, content in _read(root / "slim"):
+        files[f"{slim_folder(upstream, version)}/{name}"] = content
     for line in _lines(root / upstream, upstream, version):
-        files |= _read(line)
-    files[manifest_path(upstream, version)] = write_manifest({path: digest(data) for path, data in files.items()})
+        files.update(_read(line))
+    files[manifest_path(upstream, version)] = write_manifest(digests(files))
     return dict(sorted(files.items()))
 
 
@@ -64,12 +66,14 @@ def read_manifest(content: bytes) -> dict[str, str]:
     Raises:
         ValueError: It is not as we write them, such as after a merge; the message has the line.
     """
-    lines = content.decode("utf-8", "replace").splitlines()
-    matches = [MANIFEST_LINE.fullmatch(line) for line in lines]
-    bad = next((number for number, match in enumerate(matches, 1) if match is None), 0 if lines else 1)
-    if bad:
-        raise ValueError(f"line {bad} is not `<SHA-256>  <path>`")
-    return {match[2]: match[1] for match in matches if match}
+    files = {}
+    lines = content.decode("utf-8", "replace").splitlines() or [""]  # an empty one is damaged, too
+    for number, line in enumerate(lines, start=1):
+        match = MANIFEST_LINE.fullmatch(line)
+        if match is None:
+            raise ValueError(f"line {number} is not `<SHA-256>  <path>`")
+        files[match[2]] = match[1]
+    return files
 
 
 def digest(content: bytes) -> str:
@@ -77,14 +81,25 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _lines(root: Path, upstream: str, version: str) -> list[Path]:
-    """Return the folders of the release lines that a release is in."""
-    ends = {line: [_place(upstream, end) for end in line.name.split("..")] for line in sorted(root.glob("*..*"))}
-    ends = {line: both for line, both in ends.items() if is_tag(line.name) == is_tag(version)}
-    if not ends:
-        return []
-    wanted = min(_place(upstream, version), max(last for _, last in ends.values()))
-    return [line for line, (first, last) in ends.items() if first <= wanted <= last]
+def digests(files: Mapping[str, bytes]) -> dict[str, str]:
+    """Return path to SHA-256 of files."""
+    return {path: digest(content) for path, content in files.items()}
+
+
+def _lines(root: Path, upstream: str, version: str) -> Iterator[Path]:
+    """Yield the folders of the release lines that a release is in."""
+    lines: list[tuple[Path, Version, Version]] = []
+    for folder in sorted(root.glob("*..*")):
+        if is_tag(folder.name) == is_tag(version):
+            first, last = folder.name.split("..")
+            lines.append((folder, _place(upstream, first), _place(upstream, last)))
+    if not lines:
+        return
+    newest = max(last for _, _, last in lines)
+    wanted = min(_place(upstream, version), newest)
+    for folder, first_place, last_place in lines:
+        if first_place <= wanted <= last_place:
+            yield folder
 
 
 def _place(upstream: str, version: str) -> Version:
@@ -95,9 +110,8 @@ def _place(upstream: str, version: str) -> Version:
     return Version(str(tags.index(version) if version in tags else len(tags)))
 
 
-def _read(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts  # pip byte-compiles what it installs
-    }
+def _read(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield path, below a folder, and content of its files."""
+    for path in folder.rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts:  # pip byte-compiles what it installs
+            yield path.relative_to(folder).as_posix(), path.read_bytes()

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections import ChainMap
 from difflib import get_close_matches
+from itertools import chain
 from typing import TYPE_CHECKING, cast
 
 from slimfork.codemods.patch_plan import plan_patches
-from slimfork.forks.fork import FileState, Tree
+from slimfork.forks.fork import Tree
 from slimfork.git import commits
 from slimfork.git.merge import merge
 from slimfork.terminal.errors import ConflictError, UsageError
 from slimfork.terminal.words import typed
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping, Sequence
+    from collections.abc import Iterator, MutableMapping, Sequence
 
     from slimfork.codemods.patch import Patch
+    from slimfork.codemods.patch_plan import PatchPlan
     from slimfork.forks.fork import Fork
+    from slimfork.forks.overlay_state import FileState
 
 OUR_STATES: tuple[FileState, ...] = ("present", "outdated", "dropped")  # the states of files that are as we left them
 
@@ -32,23 +35,30 @@ def take_out(fork: Fork, patch: str | None) -> commits.Draft | None:
         UsageError: There is no such patch, or the history does not say what the tree was before.
         ConflictError: The user has changed what would have to go.
     """
-    applied = [s.patch.formerly if s.former else s.patch for s in fork.plan.steps if s.state == "applied" or s.former]
+    applied = list(_applied(fork.plan))
     going = applied if patch is None else [p for p in applied if p.id == _known(fork, patch)]
     _refuse_broken(fork, patch)
-    overlay = [] if patch else [path for state in OUR_STATES for path in fork.overlay.having(state)]
+    overlay = [] if patch else list(chain.from_iterable(map(fork.overlay.having, OUR_STATES)))
     changes = _without(fork, applied, going) if going else {}
     edited = [] if patch else fork.overlay.having("modified")
     if edited:
         raise _conflict(fork, edited)
     if not going and not overlay:
         return None
-    files: dict[str, tuple[str, bytes] | None] = {p: (fork.tree.mode(p), new) for p, new in changes.items()}
-    files |= dict.fromkeys(overlay)
     return commits.Draft(
         message=commits.revert_message(going, fork.trailer or _unpinned(fork), overlay=bool(overlay)),
         when=fork.when,
-        files=files,
+        files=commits.with_modes({**changes, **dict.fromkeys(overlay)}, fork.tree.mode),
     )
+
+
+def _applied(plan: PatchPlan) -> Iterator[Patch]:
+    """Yield the patches that are there, each in the form in which it stands."""
+    for step in plan.steps:
+        if step.former:
+            yield step.patch.formerly
+        elif step.state == "applied":
+            yield step.patch
 
 
 def _unpinned(fork: Fork) -> str:
@@ -64,11 +74,14 @@ def _known(fork: Fork, patch: str) -> str:
 
 
 def _refuse_broken(fork: Fork, patch: str | None) -> None:
-    broken = [s for s in fork.plan.broken if patch in (None, s.patch.id)]
-    if broken:
-        problems = "\n\n".join(problem for step in broken for problem in step.problems)
+    problems: list[str] = []
+    for step in fork.plan.broken:
+        if patch in (None, step.patch.id):
+            problems += step.problems
+    if problems:
+        message = "\n\n".join(["patches that do not stand as they were made cannot be taken out", *problems])
         hint = f"git -C {typed(fork.repository.root)} log --oneline, to find the commit that changed them"
-        raise ConflictError(f"patches that do not stand as they were made cannot be taken out\n\n{problems}", hint=hint)
+        raise ConflictError(message, hint=hint)
 
 
 def _without(fork: Fork, applied: Sequence[Patch], going: Sequence[Patch]) -> dict[str, bytes]:
@@ -80,15 +93,19 @@ def _without(fork: Fork, applied: Sequence[Patch], going: Sequence[Patch]) -> di
     pristine = Tree(fork.repository, fork.history.base)
     full = _outcome(fork, pristine, applied)
     rest = _outcome(fork, pristine, [p for p in applied if p not in going])
-    merged = {}
+    changes: dict[str, bytes] = {}
+    conflicts: list[str] = []
     for path, base in full.items():
         theirs = rest.get(path, pristine[path])
-        if theirs != base:
-            merged[path] = merge(base, fork.tree[path], theirs)
-    conflicts = [path for path, content in merged.items() if content is None]
+        if theirs == base:
+            continue
+        merged = merge(base, fork.tree[path], theirs)
+        if merged is None:
+            conflicts.append(path)
+        else:
+            changes[path] = merged
     if conflicts:
         raise _conflict(fork, conflicts)
-    changes = {path: content for path, content in merged.items() if content is not None}
     _check(fork, changes, applied, going)
     return changes
 
@@ -108,7 +125,11 @@ def _check(fork: Fork, changes: dict[str, bytes], applied: Sequence[Patch], goin
     release = fork.release
     plan = plan_patches(after, upstream=release.upstream, version=release.version, series=applied)
     gone = {p.id for p in going}
-    wrong = [s.patch.id for s in plan.steps if s.state != ("pending" if s.patch.id in gone else "applied")]
+    wrong: list[str] = []
+    for step in plan.steps:
+        wanted = "pending" if step.patch.id in gone else "applied"
+        if step.state != wanted:
+            wrong.append(step.patch.id)
     if wrong:
         raise ConflictError(
             f"taken out, {', '.join(sorted(gone))} would leave {', '.join(wrong)} half done; nothing was changed",

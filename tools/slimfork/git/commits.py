@@ -70,8 +70,17 @@ def upstream_trailer(upstream: str, version: str, proof: str) -> str:
 
 def message(subject: str, paragraphs: Sequence[str], trailers: Sequence[tuple[str, str]]) -> str:
     """Return a commit message: subject, paragraphs, trailers."""
-    last = "\n".join(f"{key}: {value}" for key, value in trailers)
-    return "\n\n".join([subject.strip(), *(" ".join(p.split()) for p in paragraphs if p.strip()), last]) + "\n"
+    parts = [subject.strip()]
+    for paragraph in paragraphs:
+        if paragraph.strip():
+            parts.append(" ".join(paragraph.split()))
+    parts.append("\n".join(f"{key}: {value}" for key, value in trailers))
+    return "\n\n".join(parts) + "\n"
+
+
+def _each(key: str, values: Sequence[str]) -> list[tuple[str, str]]:
+    """Return a trailer for each of several values of a key."""
+    return [(key, value) for value in values]
 
 
 def import_message(pin: Pin, trailer: str) -> str:
@@ -91,23 +100,22 @@ def patch_message(patch: Patch, trailer: str) -> str:
 def overlay_message(trailer: str, *, update: bool, left_out: Sequence[str]) -> str:
     """Return the message of the commit of the overlay."""
     subject = f"{'Update' if update else 'Add'} the slim package"
-    trailers = [(OVERLAY_ID, OVERLAY), (UPSTREAM, trailer), *((LEFT_OUT, name) for name in left_out)]
+    trailers = [(OVERLAY_ID, OVERLAY), (UPSTREAM, trailer), *_each(LEFT_OUT, left_out)]
     return message(subject, ["The pruning package and the prune script of this release line."], trailers)
 
 
 def handmade_message(patches: Sequence[str], places: Sequence[str], trailer: str) -> str:
     """Return the message of the commit that takes out what was done by hand: whose edits, and where they stood."""
     stood = "\n".join(f"  {place}" for place in places)
-    text = message(
-        "Take out the write-up's edits made by hand", [], [*((REPLACED, p) for p in patches), (UPSTREAM, trailer)]
-    )
+    trailers = [*_each(REPLACED, patches), (UPSTREAM, trailer)]
+    text = message("Take out the write-up's edits made by hand", [], trailers)
     return text.replace("\n\n", f"\n\nThe patches make them anew. They stood in\n{stood}\n\n", 1)
 
 
 def choice_message(trailer: str, left_out: Sequence[str]) -> str:
     """Return the message of a commit that changes no file: it says what is left out of the fork from now on."""
     subject = f"Leave out {', '.join(left_out)}" if left_out else "Leave out nothing"
-    return message(subject, [], [*((LEFT_OUT, name) for name in left_out or [NOTHING]), (UPSTREAM, trailer)])
+    return message(subject, [], [*_each(LEFT_OUT, left_out or [NOTHING]), (UPSTREAM, trailer)])
 
 
 def revert_message(patches: Sequence[Patch], trailer: str, *, overlay: bool) -> str:
@@ -165,6 +173,11 @@ def _quoted(path: str) -> bytes:
     return f'"{escaped}"'.encode("utf-8", "surrogateescape")
 
 
+def with_modes(changes: Mapping[str, bytes | None], mode: Callable[[str], str]) -> dict[str, tuple[str, bytes] | None]:
+    """Return the files of a `Draft`: path to mode and content; None stays None, for what goes."""
+    return {path: None if new is None else (mode(path), new) for path, new in changes.items()}
+
+
 def drafts(
     plan: PatchPlan,
     overlay: Mapping[str, bytes | None],
@@ -188,18 +201,14 @@ def drafts(
         left_out: The ids of patches that are left out, and `COMPAT` for all compatibility patches.
         chosen: Whether that differs from what the fork says of itself so far.
     """
-
-    def files(changes: Mapping[str, bytes | None]) -> dict[str, tuple[str, bytes] | None]:
-        return {path: None if new is None else (mode(path), new) for path, new in changes.items()}
-
-    made = [
-        Draft(message=patch_message(s.patch, trailer), when=when, files=files(s.changes), patch=s.patch.id)
-        for s in plan.steps
-        if s.state == "pending"
-    ]
+    made = []
+    for step in plan.steps:
+        if step.state == "pending":
+            text, files = patch_message(step.patch, trailer), with_modes(step.changes, mode)
+            made.append(Draft(message=text, when=when, files=files, patch=step.patch.id))
     if overlay:
         text = overlay_message(trailer, update=update, left_out=left_out)
-        made.append(Draft(message=text, when=when, files=files(overlay)))
+        made.append(Draft(message=text, when=when, files=with_modes(overlay, mode)))
     elif chosen:
         made.append(Draft(message=choice_message(trailer, left_out), when=when, files={}))
     return made

@@ -6,12 +6,13 @@ import hashlib
 import os
 import re
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from slimfork.terminal.errors import SlimforkError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 LOG_FORMAT = "%H%x00%P%x00%ct%x00%ae%x00%ce%x00%B"
 SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -107,7 +108,11 @@ def parse_flags(out: bytes) -> dict[str, str]:
 
 def parse_index(out: bytes) -> dict[str, TreeFile]:
     """Parse `git ls-files -s -z`: path to entry, without the sides of a conflict."""
-    return {path: TreeFile(mode=mode, blob=blob) for path, (mode, blob, stage) in _facts(out) if stage == "0"}
+    entries = {}
+    for path, (mode, blob, stage) in _facts(out):
+        if stage == "0":
+            entries[path] = TreeFile(mode=mode, blob=blob)
+    return entries
 
 
 def _facts(out: bytes) -> Iterator[tuple[str, list[str]]]:
@@ -115,6 +120,14 @@ def _facts(out: bytes) -> Iterator[tuple[str, list[str]]]:
     for line in filter(None, out.split(b"\0")):
         words, _, path = line.partition(b"\t")
         yield os.fsdecode(path), words.decode("ascii").split()
+
+
+def all_folders(paths: Iterable[str]) -> set[str]:
+    """Return the folders that files of a tree lie in, and all that those lie in; the outermost is "."."""
+    folders: set[str] = set()
+    for path in paths:
+        folders.update(map(str, PurePosixPath(path).parents))
+    return folders
 
 
 def parse_worktrees(out: bytes) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from slimfork.terminal.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 # `git fetch --no-write-fetch-head --no-auto-maintenance` are the newest that is used (release notes of 2.29, October
 # 2020); `git init --object-format` and `git rev-parse --show-object-format` came shortly before.
@@ -27,7 +27,10 @@ def scrubbed(**instead: str) -> Iterator[None]:
     Args:
         **instead: What of it is set meanwhile.
     """
-    taken = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("GIT_")}
+    taken: dict[str, str] = {}
+    for name in list(os.environ):
+        if name.startswith("GIT_"):
+            taken[name] = os.environ.pop(name)
     os.environ.update(instead)
     try:
         yield
@@ -78,9 +81,16 @@ def _ask() -> str:
 
 def complaint(said: str, status: int) -> str:
     """Return the line in which a git that failed says why."""
-    lines = [line for line in said.splitlines() if line.strip()]
-    fatal = [line.removeprefix("fatal: ") for line in lines if line.startswith("fatal: ")]
-    return (fatal or lines or [f"status {status}"])[-1]
+    lines = said.splitlines()
+    for line in reversed(lines):
+        if line.startswith("fatal: "):
+            return line.removeprefix("fatal: ")
+    return last_words(lines, status)
+
+
+def last_words(lines: Sequence[str], status: int) -> str:
+    """Return the last line that is not empty of what a git that failed said, or else its status."""
+    return next(filter(str.strip, reversed(lines)), f"status {status}")
 
 
 def _broken(said: str, status: int) -> UsageError:

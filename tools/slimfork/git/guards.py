@@ -6,6 +6,7 @@ import os
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from slimfork.git.gitout import all_folders
 from slimfork.terminal.errors import UsageError
 from slimfork.terminal.words import typed
 
@@ -65,8 +66,13 @@ def refuse_shared(repository: Repository, branch: str) -> None:
     trees = repository.worktrees()
     main = repository.git_dir.resolve() == repository.common_dir
     own = trees[0][0] if main and trees else str(repository.root)  # of a submodule, git names its own folder there
-    others = [tree for tree, on in trees if on == branch and Path(tree).resolve() != Path(own).resolve()]
-    others += [str(folder) for folder in _other_git_folders(repository) if branch in _held(folder)]
+    others = []
+    for tree, on in trees:
+        if on == branch and Path(tree).resolve() != Path(own).resolve():
+            others.append(tree)
+    for folder in _other_git_folders(repository):
+        if branch in _held(folder):
+            others.append(str(folder))
     if others:
         hint = f"git -C {typed(repository.root)} switch -c BRANCH, or another branch in the other"
         raise UsageError(f"{branch.removeprefix('refs/heads/')} is checked out in {others[0]} as well", hint=hint)
@@ -100,13 +106,20 @@ def refuse_hidden(repository: Repository, changes: Sequence[FileChange]) -> None
 def refuse_in_the_way(repository: Repository, changes: Sequence[FileChange], old: str) -> None:
     """Refuse whatever of the user's stands where a file of ours goes: a file, a folder, a link to a folder."""
     root = repository.root
-    links = sorted({str(link) for change in changes for link in _links_above(root, change.path)})
+    links: set[str] = set()
+    for change in changes:
+        links.update(map(str, _links_above(root, change.path)))
     if links:
         hint = "move it away, then run this again: what we put there would land where it points to"
-        raise UsageError(f"{links[0]} is a link, or a file, where a folder goes", hint=hint)
-    added = [change.path for change in changes if change.old is None and change.new]
-    there = [path for path in added if os.path.lexists(root / path)]
-    there += [work for folder in _new_folders(repository, added, old) for work in _work_in(root, folder)]
+        raise UsageError(f"{min(links)} is a link, or a file, where a folder goes", hint=hint)
+    added, there = [], []
+    for change in changes:
+        if change.old is None and change.new:
+            added.append(change.path)
+            if os.path.lexists(root / change.path):
+                there.append(change.path)
+    for folder in _new_folders(repository, added, old):
+        there += _work_in(root, folder)
     if there:
         hint = "move them away, then run this again"
         raise UsageError(f"untracked files are in the way: {named(sorted({*there}), ', ')}", hint=hint)
@@ -122,12 +135,13 @@ def _links_above(root: Path, path: str) -> Iterator[PurePosixPath]:
 
 def _new_folders(repository: Repository, added: Sequence[str], old: str) -> list[str]:
     """Return the folders that a commit does not have and that would come with the added files, outermost only."""
-    known = {folder for path in repository.entries(old) for folder in PurePosixPath(path).parents}
+    known = all_folders(repository.entries(old))
     new = set()
     for path in added:
-        folders = [folder for folder in PurePosixPath(path).parents if folder not in known]
-        if folders:
-            new.add(str(folders[-1]))
+        for folder in map(str, reversed(PurePosixPath(path).parents)):  # the outermost first
+            if folder not in known:
+                new.add(folder)
+                break
     return sorted(new)
 
 

@@ -30,7 +30,7 @@ def changed_index(repository: Repository, changes: Sequence[FileChange], file: P
     if now:
         shutil.copy2(index, file)
         file.write_bytes(now)
-    lines = b"".join(_line(change) for change in changes)
+    lines = b"".join(map(_line, changes))
     env = {"GIT_INDEX_FILE": str(file)}
     repository.git("update-index", "-z", "--index-info", stdin=lines, worktree=True, env=env)
     return now
@@ -49,7 +49,8 @@ def held_index(repository: Repository, changes: Sequence[FileChange]) -> Iterato
     Raises:
         UsageError: Another git command is at work.
     """
-    own, lock, index = (repository.git_dir / name for name in (INDEX, "index.lock", "index"))
+    folder = repository.git_dir
+    own, lock, index = folder / INDEX, folder / "index.lock", folder / "index"
     try:
         for _ in range(TRIES):
             now = changed_index(repository, changes, own)

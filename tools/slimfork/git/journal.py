@@ -75,10 +75,12 @@ def read_journal(folder: Path) -> Journal | None:
     if not folder.is_dir() or folder.is_symlink():
         raise DamagedJournal  # a run of an earlier version, whose journal is a file, or nothing of ours at all
     there = [folder / name for name in NAMES if (folder / name).exists()]
-    whole = [journal for journal in map(_read, there) if journal]
-    if there and not whole:
+    for file in there:
+        if journal := _read(file):
+            return journal
+    if there:
         raise DamagedJournal
-    return whole[0] if whole else None
+    return None
 
 
 def _read(file: Path) -> Journal | None:

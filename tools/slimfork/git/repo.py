@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from filelock import FileLock, Timeout
 
 from slimfork.git import gitout
-from slimfork.git.gitprogram import check_git, complaint, scrubbed
+from slimfork.git.gitprogram import check_git, complaint, last_words, scrubbed
 from slimfork.git.quarantine import move_objects
 from slimfork.terminal.errors import SlimforkError, UsageError, busy
 from slimfork.terminal.paths import not_a_repository
@@ -100,7 +100,7 @@ class Repository:
         """Run git as `run` does and return its stdout; its failure is an error."""
         status, out, err = self.run(*arguments, stdin=stdin, worktree=worktree, env=env)
         if status:
-            said = next((line for line in reversed(err.splitlines()) if line.strip()), f"status {status}")
+            said = last_words(err.splitlines(), status)
             raise SlimforkError(f"git {arguments[0]} failed in {self.root}: {said}")
         return out
 

@@ -32,15 +32,20 @@ def chosen(
     both = sorted({*skip}.intersection(put_in))
     if both:
         raise UsageError(f"--skip and --with both name {', '.join(both)}", hint="name it once")
-    known = {patch.id: patch for patch in series}
+    known: list[str] = []
+    free: list[str] = []
+    for patch in series:
+        known.append(patch.id)
+        if patch.skippable:
+            free.append(patch.id)
     for name in (*skip, *put_in):
         if name not in known:
             near = get_close_matches(name, known, n=1, cutoff=0)
             raise UsageError(f"there is no patch {name!r}", hint=f"{', '.join(near)}; all of them: {', '.join(known)}")
-    fixed = [name for name in skip if not known[name].skippable]
+    fixed = [name for name in skip if name not in free]
     if fixed:
-        free = ", ".join(patch.id for patch in series if patch.skippable) or "none"
-        raise UsageError(f"a fork cannot do without {', '.join(fixed)}", hint=f"--skip is for: {free}")
+        hint = f"--skip is for: {', '.join(free) or 'none'}"
+        raise UsageError(f"a fork cannot do without {', '.join(fixed)}", hint=hint)
     return frozenset({*before, *skip}.intersection(known)) - {*put_in}
 
 

@@ -78,7 +78,10 @@ class Exchange:
 
     def undo(self) -> list[str]:
         """Put everything back, from wherever it had stopped; return what was edited since, and so is left alone."""
-        edited = [swap.path for swap in reversed(self.swaps) if not self._undo(swap)]
+        edited = []
+        for swap in reversed(self.swaps):
+            if not self._undo(swap):
+                edited.append(swap.path)
         self.remove_folders(added=True)
         return edited
 

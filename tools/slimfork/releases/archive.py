@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from slimfork.terminal.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 MAX_BYTES = 512 << 20  # unpacked; 8.4.190 has 4.6 MB
@@ -26,6 +26,11 @@ class File:
 
     content: bytes
     executable: bool
+
+
+def contents_of(files: Mapping[str, File]) -> dict[str, bytes]:
+    """Return path to content of files, in their order."""
+    return {path: file.content for path, file in files.items()}
 
 
 def read_sdist(path: Path) -> dict[str, File]:
