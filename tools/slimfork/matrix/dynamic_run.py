@@ -9,6 +9,7 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from time import perf_counter
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from slimfork.codemods.patch import load_series
 from slimfork.forks.overlay import overlay_files
-from slimfork.matrix.matrix import Cell, Column
+from slimfork.matrix.matrix import Cell, Column, cells_as_json, cells_from_json, verdicts_of
 from slimfork.matrix.static import by_file
 from slimfork.matrix.store import TRAINING, Store, digest, engine, installed
 from slimfork.processes.processes import end_group, last_line
@@ -25,12 +26,11 @@ from slimfork.releases.fetch import cache_root
 from slimfork.verify.verify import CHECKS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from slimfork.releases.pins import Pin
 
 DYNAMIC_COLUMNS = tuple(Column(id=check.id, title=check.title, kind="dynamic") for check in CHECKS)
-OUTCOME = ("verdict", "detail", "seconds", "log")
 
 
 def run(
@@ -68,14 +68,15 @@ def _verified(pin: Pin, store: Store, timeout: float, stop: Event) -> dict[str, 
     parts = by_file(load_series(pin.upstream), pin.version)
     key = digest("verify", engine(*TRAINING), installed(), pin, parts, overlay_files(pin.upstream, pin.version))
     kept = store.get(key)
-    if kept is None:
-        kept = _verify(pin, timeout, stop)
-        if all(cell["verdict"] == "pass" for cell in kept.values()):
-            store.put(key, kept)
-    return {name: Cell(**cell) for name, cell in kept.items()}
+    if kept is not None:
+        return cells_from_json(kept)
+    cells = _verify(pin, timeout, stop)
+    if verdicts_of(cells) <= {"pass"}:
+        store.put(key, cells_as_json(cells))
+    return cells
 
 
-def _verify(pin: Pin, timeout: float, stop: Event) -> dict[str, Any]:
+def _verify(pin: Pin, timeout: float, stop: Event) -> dict[str, Cell]:
     """Make a fork in a folder of its own and verify it; keep the logs of what failed."""
     start = perf_counter()
     with tempfile.TemporaryDirectory(prefix=f"slimfork-{pin.version}-") as name:
@@ -90,18 +91,39 @@ def _verify(pin: Pin, timeout: float, stop: Event) -> dict[str, Any]:
         except (ValueError, KeyError, TypeError):
             errors = (folder / "stderr").read_text("utf-8", "replace")
             why = f"took longer than {timeout:g} s" if code is None else last_line(errors, ("error:", "bug:"))
-            seconds = round(perf_counter() - start, 1)
-            checks = [
-                {"id": c.id, "verdict": "not run", "detail": "", "seconds": 0.0, "log": ""} for c in DYNAMIC_COLUMNS
-            ]
-            checks[0] |= {"verdict": "FAIL", "detail": why, "seconds": seconds}
-        cells = {check["id"]: {key: check[key] for key in OUTCOME} for check in checks}
-        failed = any(cell["verdict"] == "FAIL" for cell in cells.values())
+            cells = _none_verified(why, round(perf_counter() - start, 1))
+        else:
+            cells = _outcomes(checks)
+        failed = "FAIL" in verdicts_of(cells)
         logs = _keep(pin, work / "logs", folder / "stderr") if failed else None
-    for cell in cells.values():
-        log = logs / Path(cell["log"]).name if logs and cell["verdict"] == "FAIL" and cell["log"] else None
-        cell["log"] = str(log or (logs if logs and cell["verdict"] == "FAIL" else ""))
+    return _with_kept_logs(cells, logs)
+
+
+def _none_verified(why: str, seconds: float) -> dict[str, Cell]:
+    """Return the cells of a release that came to no verdict: the first says why."""
+    cells: dict[str, Cell] = {}
+    for column in DYNAMIC_COLUMNS:
+        cells[column.id] = Cell(verdict="not run")
+    cells[DYNAMIC_COLUMNS[0].id] = Cell(verdict="FAIL", detail=why, seconds=seconds)
     return cells
+
+
+def _outcomes(checks: Sequence[Mapping[str, Any]]) -> dict[str, Cell]:
+    """Return check id to what came of it, from what `verify --json` printed."""
+    cells: dict[str, Cell] = {}
+    for check in checks:
+        verdict, detail, seconds = check["verdict"], check["detail"], check["seconds"]
+        cells[check["id"]] = Cell(verdict=verdict, detail=detail, seconds=seconds, log=check["log"])
+    return cells
+
+
+def _with_kept_logs(cells: Mapping[str, Cell], logs: Path | None) -> dict[str, Cell]:
+    """Return cells in which a failed check names its log where that is kept, or the folder, and no other names any."""
+    kept: dict[str, Cell] = {}
+    for name, cell in cells.items():
+        log = logs / Path(cell.log).name if logs and cell.verdict == "FAIL" else ""
+        kept[name] = replace(cell, log=str(log))
+    return kept
 
 
 def _call(arguments: Sequence[str], folder: Path, timeout: float, stop: Event) -> tuple[int | None, str]:

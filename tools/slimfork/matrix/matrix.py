@@ -60,6 +60,21 @@ class Cell:
     log: str = ""
 
 
+def verdicts_of(cells: Mapping[str, Cell]) -> set[Verdict]:
+    """Return the different verdicts of cells."""
+    return {cell.verdict for cell in cells.values()}
+
+
+def cells_as_json(cells: Mapping[str, Cell]) -> dict[str, dict[str, Any]]:
+    """Return cells as plain data: check id to what came of it."""
+    return {name: asdict(cell) for name, cell in cells.items()}
+
+
+def cells_from_json(facts: Mapping[str, Mapping[str, Any]]) -> dict[str, Cell]:
+    """Read what `cells_as_json` returned."""
+    return {name: Cell(**cell) for name, cell in facts.items()}
+
+
 @dataclass(slots=True, kw_only=True)
 class Row:
     """A release in the matrix.
@@ -81,7 +96,7 @@ class Row:
     @property
     def verdict(self) -> str:
         """One of `VERDICTS`."""
-        verdicts = {cell.verdict for cell in self.cells.values()}
+        verdicts = verdicts_of(self.cells)
         if "FAIL" in verdicts:
             return "failed"
         if self.reason:
@@ -98,7 +113,7 @@ class Row:
             "verdict": self.verdict,
             "reason": self.reason,
             "patches": self.patches,
-            "checks": {name: asdict(cell) for name, cell in self.cells.items()},
+            "checks": cells_as_json(self.cells),
         }
 
 
@@ -126,7 +141,7 @@ def document(
             "packages": _versions(PACKAGES),
             "content": content[:12],
         },
-        "checks": [asdict(column) for column in columns],
+        "checks": list(map(asdict, columns)),
         "releases": [row.as_json() for row in rows],
         "summary": summary(rows),
     }
@@ -134,11 +149,19 @@ def document(
 
 def summary(rows: Sequence[Row]) -> dict[str, int]:
     """Return how many releases there are, and how many of each verdict."""
-    verdicts = [row.verdict for row in rows]
-    return {"releases": len(rows), **{verdict: verdicts.count(verdict) for verdict in VERDICTS}}
+    counts = {"releases": len(rows), **dict.fromkeys(VERDICTS, 0)}
+    for row in rows:
+        counts[row.verdict] += 1
+    return counts
 
 
 def _versions(names: Sequence[str]) -> dict[str, str]:
     """Return the versions of the packages that are installed."""
-    installed = {d.name.lower(): d.version for d in metadata.distributions()}
-    return {name: installed[name] for name in names if name in installed}
+    installed: dict[str, str] = {}
+    for found in metadata.distributions():
+        installed[found.name.lower()] = found.version
+    versions: dict[str, str] = {}
+    for name in names:
+        if name in installed:
+            versions[name] = installed[name]
+    return versions

@@ -10,7 +10,7 @@ import base64
 import hashlib
 from dataclasses import dataclass
 from functools import cache
-from itertools import groupby
+from itertools import groupby, starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from packaging.version import InvalidVersion, Version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from slimfork.matrix.matrix import ReleaseFacts
 
@@ -76,27 +76,37 @@ def render(document: Mapping[str, Any]) -> str:
         document: What `apply-patches matrix --json` writes, schema 1.
     """
     releases = sorted(document["releases"], key=_order)
-    failures = _failures(releases, [check["id"] for check in document["checks"]])
+    failures = _failures(releases, document["checks"])
     sets, numbered = _patch_sets(releases)
-    script = "\n".join((HERE / name).read_text(encoding="utf-8") for name in PAGE_SCRIPTS)
+    script = "\n".join(map(_text, PAGE_SCRIPTS))
     template = _environment().get_template("page.html.j2")
     return template.render(
         document=document,
         checks=document["checks"],
-        kinds=[(kind, len(list(group))) for kind, group in groupby(document["checks"], lambda check: check["kind"])],
+        kinds=list(_runs(check["kind"] for check in document["checks"])),
         releases=numbered,
         lines=_lines(releases),
         failures=failures[:FAILURES_SHOWN],
         failures_left=max(0, len(failures) - FAILURES_SHOWN),
         patches=_patches(releases),
         patch_sets=sets,
-        style=(HERE / "page.css").read_text(encoding="utf-8"),
+        style=_text("page.css"),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         marks=MARKS,
         letters=LETTERS,
         line_of=_line,
     )
+
+
+def _text(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")
+
+
+def _runs(values: Iterable[str]) -> Iterator[tuple[str, int]]:
+    """Yield each value, and how often it follows itself."""
+    for value, run in groupby(values):
+        yield value, len(list(run))
 
 
 @cache
@@ -130,21 +140,25 @@ def _spans(releases: Sequence[ReleaseFacts], chosen: Iterable[int]) -> tuple[Spa
             runs[-1].append(index)
         else:
             runs.append([index])
-    name = [release["version"] for release in releases]
-    return tuple(Span(first=name[run[0]], last=name[run[-1]], count=len(run)) for run in runs)
+    spans: list[Span] = []
+    for run in runs:
+        first, last = releases[run[0]], releases[run[-1]]
+        spans.append(Span(first=first["version"], last=last["version"], count=len(run)))
+    return tuple(spans)
 
 
-def _failures(releases: Sequence[ReleaseFacts], checks: Sequence[str]) -> list[Failure]:
+def _failures(releases: Sequence[ReleaseFacts], checks: Sequence[Mapping[str, str]]) -> list[Failure]:
     """Return what failed, equal words once, in the order of the checks."""
     where: dict[tuple[str, str], list[int]] = {}
     for check in checks:
         for index, release in enumerate(releases):
-            cell = release["checks"].get(check)
+            cell = release["checks"].get(check["id"])
             if cell and cell["verdict"] == "FAIL":
-                where.setdefault((check, cell.get("detail") or ""), []).append(index)
-    return [
-        Failure(check=check, detail=detail, spans=_spans(releases, chosen)) for (check, detail), chosen in where.items()
-    ]
+                where.setdefault((check["id"], cell.get("detail") or ""), []).append(index)
+    failures = []
+    for (name, detail), chosen in where.items():
+        failures.append(Failure(check=name, detail=detail, spans=_spans(releases, chosen)))
+    return failures
 
 
 def _lines(releases: Sequence[ReleaseFacts]) -> list[ReleaseLine]:
@@ -152,12 +166,11 @@ def _lines(releases: Sequence[ReleaseFacts]) -> list[ReleaseLine]:
     lines: dict[str, list[str]] = {}
     for release in releases:
         lines.setdefault(_line(release), []).append(release["verdict"])
-    return [_counted(name, verdicts) for name, verdicts in lines.items()]
+    return list(starmap(_counted, lines.items()))
 
 
 def _counted(name: str, verdicts: Sequence[str]) -> ReleaseLine:
-    runs = tuple((verdict, len(list(run))) for verdict, run in groupby(verdicts))
-    return ReleaseLine(name=name, count=len(verdicts), failed=verdicts.count("failed"), runs=runs)
+    return ReleaseLine(name=name, count=len(verdicts), failed=verdicts.count("failed"), runs=tuple(_runs(verdicts)))
 
 
 def _patches(releases: Sequence[ReleaseFacts]) -> list[PatchStates]:
@@ -177,7 +190,8 @@ def _states(patch: str, where: Mapping[str, Sequence[int]], releases: Sequence[R
 def _patch_sets(releases: Sequence[ReleaseFacts]) -> tuple[list[dict[str, str]], list[tuple[ReleaseFacts, int]]]:
     """Return the few different sets of patch states, and every release with the number of its set."""
     numbers: dict[tuple[tuple[str, str], ...], int] = {}
-    numbered = [
-        (release, numbers.setdefault(tuple(sorted(release["patches"].items())), len(numbers))) for release in releases
-    ]
+    numbered: list[tuple[ReleaseFacts, int]] = []
+    for release in releases:
+        states = tuple(sorted(release["patches"].items()))
+        numbered.append((release, numbers.setdefault(states, len(numbers))))
     return [dict(states) for states in numbers], numbered

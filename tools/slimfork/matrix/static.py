@@ -16,7 +16,7 @@ from slimfork.codemods.patch_plan import plan_patches
 from slimfork.git.merge import hunks, merge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from slimfork.codemods.codemod import Edit
     from slimfork.codemods.patch import Patch
@@ -63,10 +63,15 @@ def by_file(series: Sequence[Patch], version: str) -> dict[str, list[Patch]]:
     """Return path to the patches that edit it, each with its edits of that file alone."""
     parts: dict[str, list[Patch]] = defaultdict(list)
     known = known_as(series, version)
-    for patch, variant in [(patch, variant) for patch in series if (variant := patch.variant(known))]:
-        for path in dict.fromkeys(edit.file for edit in variant.edits):
-            edits = tuple(edit for edit in variant.edits if edit.file == path)
-            parts[path].append(replace(patch, variants=(replace(variant, edits=edits),)))
+    for patch in series:
+        variant = patch.variant(known)
+        if variant is None:
+            continue
+        edits: dict[str, tuple[Edit, ...]] = {}
+        for edit in variant.edits:
+            edits[edit.file] = (*edits.get(edit.file, ()), edit)
+        for path, here in edits.items():
+            parts[path].append(replace(patch, variants=(replace(variant, edits=here),)))
     return dict(parts)
 
 
@@ -85,8 +90,11 @@ def judge(path: str, content: bytes | None, series: Sequence[Patch], *, upstream
         return plan_patches(tree, upstream=upstream, version=version, series=patches, pristine=pristine)
 
     plan = planned({} if content is None else {path: content}, pristine=True)
-    states: dict[str, str] = {step.patch.id: step.state for step in plan.steps}
-    problems = [_short(problem) for step in plan.broken for problem in step.problems]
+    states: dict[str, str] = {}
+    problems: list[str] = []
+    for step in plan.steps:
+        states[step.patch.id] = step.state
+        problems += map(_short, step.problems)
     if content is None or problems:
         return FileReport(states=states, content=content or b"", fits="; ".join(problems))
     new = plan.changes.get(path, content)
@@ -95,7 +103,7 @@ def judge(path: str, content: bytes | None, series: Sequence[Patch], *, upstream
     return FileReport(
         states=states,
         content=new,
-        bytes=_outside(content, new, [edit for patch in series for edit in patch.variants[0].edits]),
+        bytes=_outside(content, new, _marks(series)),
         compile=f"{path} does not compile: {error}" if (error := syntax_error(path, new)) else "",
         again="" if settled else f"a second run would change {path} again",
         revert=_revert(path, content, new, series, planned),
@@ -105,13 +113,25 @@ def judge(path: str, content: bytes | None, series: Sequence[Patch], *, upstream
 def _short(problem: str) -> str:
     """Return one line of an explained problem: the patch, the place and what is wrong."""
     lines = problem.splitlines()
-    facts = dict(line.split(maxsplit=1) for line in lines[1:] if len(line.split(maxsplit=1)) == 2)  # noqa: PLR2004
+    facts: dict[str, str] = {}
+    for line in lines[1:]:
+        words = line.split(maxsplit=1)
+        if len(words) == 2:  # noqa: PLR2004
+            facts[words[0]] = words[1]
     return f"{lines[0].partition(':')[0]} at {facts.get('at', '?')}: {facts.get('problem', problem)}"
 
 
-def _outside(old: bytes, new: bytes, edits: Sequence[Edit]) -> str:
+def _marks(series: Sequence[Patch]) -> list[bytes]:
+    """Return what the edits of a file name of the lines that they change."""
+    marks: list[bytes] = []
+    for patch in series:
+        for edit in patch.variants[0].edits:
+            marks += map(str.encode, edit.marks)
+    return marks
+
+
+def _outside(old: bytes, new: bytes, marks: Sequence[bytes]) -> str:
     """Name the first line that changed though no edit names it."""
-    marks = [mark.encode() for edit in edits for mark in edit.marks]
     lines = _ended(old)
     for hunk in hunks(lines, _ended(new)):
         gone, come = lines[hunk.start : hunk.end], hunk.lines
@@ -132,10 +152,18 @@ def _ended(content: bytes) -> list[bytes]:
     return (content if content.endswith(b"\n") or not content else content + end).splitlines(keepends=True)
 
 
+def _taken_out(series: Sequence[Patch]) -> Iterator[Sequence[Patch]]:
+    """Yield all patches, then each by itself where there are several."""
+    yield series
+    if len(series) > 1:
+        for patch in series:
+            yield [patch]
+
+
 def _revert(path: str, old: bytes, new: bytes, series: Sequence[Patch], planned: Planned) -> str:
     """Take out all patches, then each by itself where there are several, from a file that the user added a line to."""
     end = b"" if new.endswith(b"\n") else b"\n"
-    for going in [list(series), *([[patch] for patch in series] if len(series) > 1 else [])]:
+    for going in _taken_out(series):
         staying = [patch for patch in series if patch not in going]
         rest = planned({path: old}, staying).changes.get(path, old)
         for user in (b"", end + USERS):

@@ -8,7 +8,6 @@ import tempfile
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
-from dataclasses import asdict
 from multiprocessing.util import Finalize
 from pathlib import Path
 from time import perf_counter
@@ -17,9 +16,10 @@ from typing import TYPE_CHECKING
 from slimfork.codemods.patch import load_series
 from slimfork.forks.overlay import overlay_files, package
 from slimfork.matrix.imports import CAN_FORK, Importer, importing
-from slimfork.matrix.matrix import Cell, Column
+from slimfork.matrix.matrix import Cell, Column, cells_as_json, cells_from_json, verdicts_of
 from slimfork.matrix.static import FileReport, by_file, judge
 from slimfork.matrix.store import Store, digest, engine, installed
+from slimfork.releases.archive import contents_of
 from slimfork.releases.exclusions import reason
 from slimfork.releases.fetch import cache_root, fetch, unpack
 from slimfork.terminal.errors import SlimforkError, explain_system
@@ -69,29 +69,34 @@ class Worker:
             key = digest("release", self._engine, installed(), pin, parts, overlay, bool(self._importer))
             kept = self._store.get(key)
             if kept is None:
-                files = {name: file.content for name, file in unpack(path, pin).items()}
-                patches, cells = self._look(pin, files, parts, overlay)
-                kept = {"patches": patches, "cells": {name: asdict(cell) for name, cell in cells.items()}}
-                if all(cell.verdict == "pass" for cell in cells.values()):
+                patches, cells = self._look(pin, contents_of(unpack(path, pin)), parts, overlay)
+                kept = {"patches": patches, "cells": cells_as_json(cells)}
+                if verdicts_of(cells) <= {"pass"}:
                     self._store.put(key, kept)
         except SlimforkError as error:
             return {}, {"fetch": Cell(verdict="FAIL", detail=error.message.splitlines()[0])}
-        return kept["patches"], {"fetch": fetched, **{name: Cell(**cell) for name, cell in kept["cells"].items()}}
+        return kept["patches"], {"fetch": fetched, **cells_from_json(kept["cells"])}
 
     def _look(
         self, pin: Pin, files: Mapping[str, bytes], parts: Mapping[str, Sequence[Patch]], overlay: Mapping[str, bytes]
     ) -> Judged:
         start = perf_counter()
-        reports = {path: self._judge(pin, path, files.get(path), series) for path, series in parts.items()}
-        patches: dict[str, str] = dict.fromkeys((patch.id for patch in load_series(pin.upstream)), "excluded")
-        for report in reports.values():
+        reports: dict[str, FileReport] = {}
+        patches: dict[str, str] = {}
+        patched = dict(files)
+        for patch in load_series(pin.upstream):
+            patches[patch.id] = "excluded"
+        for path, series in parts.items():
+            reports[path] = report = self._judge(pin, path, files.get(path), series)
+            patched[path] = report.content
             for name, state in report.states.items():
                 if patches[name] != "broken":
                     patches[name] = state
         spent = round(perf_counter() - start, 2)
-        cells = {name: _cell(name, reports, spent if name == OF_FILES[0] else 0.0) for name in OF_FILES}
-        patched = {**files, **{path: report.content for path, report in reports.items()}, **overlay}
-        cells["import"] = self._import(pin, patched, [*parts, *overlay])
+        cells: dict[str, Cell] = {}
+        for name in OF_FILES:
+            cells[name] = _cell(name, reports, spent if name == OF_FILES[0] else 0.0)
+        cells["import"] = self._import(pin, patched | dict(overlay), [*parts, *overlay])
         return patches, cells
 
     def _judge(self, pin: Pin, path: str, content: bytes | None, series: Sequence[Patch]) -> FileReport:
@@ -110,8 +115,11 @@ class Worker:
         start = perf_counter()
         top = package(pin.upstream, pin.version)
         inside = {name: content for name, content in files.items() if name.startswith(f"{top}/" if top else "")}
-        changes = [_module(name) for name in changed if name in inside and _is_module(name, top)]
-        modules = list(dict.fromkeys([*([top] if top else OFFICIAL_MODULES), *changes]))
+        modules = [top] if top else [*OFFICIAL_MODULES]
+        for name in changed:
+            if name in inside and _is_module(name, top):
+                modules.append(_module(name))
+        modules = list(dict.fromkeys(modules))
         problem = self._importer(inside, modules)
         seconds = round(perf_counter() - start, 2)
         return Cell(verdict="FAIL" if problem else "pass", detail=problem or f"{len(modules)} modules", seconds=seconds)

@@ -28,9 +28,12 @@ def digest(*parts: object) -> str:
 def engine(*more: str) -> str:
     """Return the hash of the program's own modules that results depend on: those that patch, and more."""
     package = Path(__file__).parents[1]
-    places = [package / name for name in (*ENGINE, *more)]
-    files = [file for place in places for file in ([place] if place.is_file() else sorted(place.glob("*.py")))]
-    return digest(*(file.read_bytes() for file in files))
+    contents: list[bytes] = []
+    for name in (*ENGINE, *more):
+        place = package / name
+        files = [place] if place.is_file() else sorted(place.glob("*.py"))
+        contents += map(Path.read_bytes, files)
+    return digest(*contents)
 
 
 @cache

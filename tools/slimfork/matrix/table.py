@@ -13,7 +13,7 @@ from slimfork.terminal.naming import is_tag
 from slimfork.terminal.ui import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from slimfork.matrix.matrix import ReleaseFacts
 
@@ -48,13 +48,21 @@ class ReleaseRun:
     def detail(self) -> str:
         """What is to be said: the reason, else what failed first."""
         release = self.releases[0]
-        failed = [f"{name}: {cell['detail']}" for name, cell in release["checks"].items() if cell["verdict"] == "FAIL"]
-        return str(failed[0] if failed else release["reason"] or "")
+        for name, cell in release["checks"].items():
+            if cell["verdict"] == "FAIL":
+                return f"{name}: {cell['detail']}"
+        return str(release["reason"] or "")
 
     @property
     def seconds(self) -> float:
         """Seconds that the checks took."""
         return float(sum(cell["seconds"] for release in self.releases for cell in release["checks"].values()))
+
+    def verdicts(self, columns: Sequence[str]) -> Iterator[str]:
+        """Yield the verdict of each of some checks, empty where it was not asked for."""
+        checks = self.releases[0]["checks"]
+        for name in columns:
+            yield checks.get(name, {}).get("verdict", "")
 
 
 def fold(releases: Sequence[ReleaseFacts], columns: Sequence[str]) -> list[ReleaseRun]:
@@ -62,20 +70,30 @@ def fold(releases: Sequence[ReleaseFacts], columns: Sequence[str]) -> list[Relea
     runs: list[list[ReleaseFacts]] = []
     last: object = None
     for release in releases:
-        cells = {name: release["checks"][name] for name in columns if name in release["checks"]}
+        cells = _asked(release, columns)
         if not cells and not release["reason"]:
             last = None  # a release that was not asked for parts its neighbours
             continue
-        facts = [*(release[key] for key in ("verdict", "reason", "pinned")), is_tag(release["version"])]
-        verdicts = {
-            name: (cell["verdict"], cell["verdict"] == "FAIL" and cell["detail"]) for name, cell in cells.items()
-        }
-        if (facts, verdicts) == last:
-            runs[-1].append({**release, "checks": cells})
-        else:
-            runs.append([{**release, "checks": cells}])
-        last = (facts, verdicts)
+        facts = _facts(release, cells)
+        if facts != last:
+            runs.append([])
+        runs[-1].append({**release, "checks": cells})
+        last = facts
     return [ReleaseRun(tuple(run)) for run in runs]
+
+
+def _asked(release: ReleaseFacts, columns: Sequence[str]) -> dict[str, Any]:
+    """Return what came of the checks of a release that are among some columns, in their order."""
+    return {name: release["checks"][name] for name in columns if name in release["checks"]}
+
+
+def _facts(release: ReleaseFacts, cells: Mapping[str, Any]) -> tuple[object, ...]:
+    """Return what neighbouring releases must have in common to be one row."""
+    verdicts: dict[str, tuple[str, object]] = {}
+    for name, cell in cells.items():
+        failed = cell["verdict"] == "FAIL"
+        verdicts[name] = (cell["verdict"], failed and cell["detail"])
+    return release["verdict"], release["reason"], release["pinned"], is_tag(release["version"]), verdicts
 
 
 def kinds(document: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
@@ -100,20 +118,30 @@ def tables(document: Mapping[str, Any]) -> list[Table]:
             "releases", "", "verdict", *columns, "seconds", "detail", title=KIND_TITLES[kind], title_justify="left"
         )
         for run in runs_of(document, kind, columns):
-            release = run.releases[0]
-            cells = [release["checks"].get(name, {}).get("verdict", "") for name in columns]
-            marks = [Text(SYMBOLS.get(cell, ""), STYLES.get(cell, "")) for cell in cells]
-            verdict = Text(release["verdict"], STYLES.get(release["verdict"], ""))
+            verdict = run.releases[0]["verdict"]
             table.add_row(
                 run.name,
                 str(len(run.releases)),
-                verdict,
-                *marks,
+                _styled(verdict, verdict),
+                *map(_mark, run.verdicts(columns)),
                 f"{run.seconds:.0f}",
                 Text(run.detail[:DETAIL_LENGTH]),
             )
         made.append(table)
     return made
+
+
+def _styled(text: str, verdict: str) -> Text:
+    """Return a text in the colour of a verdict."""
+    return Text(text, STYLES.get(verdict, ""))
+
+
+def _symbol(verdict: str) -> str:
+    return SYMBOLS.get(verdict, "")
+
+
+def _mark(verdict: str) -> Text:
+    return _styled(_symbol(verdict), verdict)
 
 
 def summary(document: Mapping[str, Any]) -> str:
@@ -138,29 +166,36 @@ def markdown(document: Mapping[str, Any], lines: Mapping[str, str]) -> str:
         f"Made by `{made['command']}` ({made['by']}, {made['at'][:10]}, Python {made['python']}, {packages}).\n",
         f"**{summary(document)}.** ✓ passed · ✗ failed · – not run, since a check that it needs failed.\n",
     ]
-    titles = {check["id"]: check["title"] for check in document["checks"]}
     for kind, columns in kinds(document):
         text.append(f"## {KIND_TITLES[kind]}\n")
         text.append("| " + " | ".join(["releases", "", "verdict", *columns, "", ""]) + " |")
         text.append("| --- " * (len(columns) + 5) + "|")
-        text += [_line(run, columns, lines if kind == "dynamic" else {}) for run in runs_of(document, kind, columns)]
-        text.append("\n" + "\n".join(f"- **{name}**: {titles[name]}" for name in columns) + "\n")
+        for run in runs_of(document, kind, columns):
+            text.append(_line(run, columns, lines if kind == "dynamic" else {}))
+        text.append("")
+        for check in document["checks"]:
+            if check["kind"] == kind:
+                text.append(f"- **{check['id']}**: {check['title']}")
+        text.append("")
     return "\n".join(text)
 
 
 def put_in(text: str, section: str) -> str:
     """Return a Markdown file with the matrix of one upstream in it, in place of the one it had; others stay."""
     title = section.partition("\n")[0]
-    parts = [part for part in re.split(rf"(?m)^(?={HEADING})", text) if part.strip()]
-    had = [part.partition("\n")[0] == title for part in parts]
-    parts = [section if same else part for part, same in zip(parts, had, strict=True)]
-    return "\n".join(part.rstrip("\n") + "\n" for part in (parts if any(had) else [*parts, section]))
+    parts: list[str] = []
+    for part in filter(str.strip, re.split(rf"(?m)^(?={HEADING})", text)):
+        same = part.partition("\n")[0] == title
+        parts.append(section if same else part)
+    if section not in parts:
+        parts.append(section)
+    return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 
 
 def _line(run: ReleaseRun, columns: Sequence[str], lines: Mapping[str, str]) -> str:
     release = run.releases[0]
-    marks = [SYMBOLS.get(release["checks"].get(name, {}).get("verdict", ""), "") for name in columns]
     detail = " ".join((run.detail or lines.get(release["version"], "")).replace("|", "/").split())
     count = f"{len(run.releases)}" if len(run.releases) > 1 else ""
     seconds = f"{run.seconds:.0f} s" if lines else ""
-    return "| " + " | ".join([run.name, count, release["verdict"], *marks, seconds, detail]) + " |"
+    cells = [run.name, count, release["verdict"], *map(_symbol, run.verdicts(columns)), seconds, detail]
+    return "| " + " | ".join(cells) + " |"
