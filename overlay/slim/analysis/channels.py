@@ -11,14 +11,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..groups.blocks import within
 from ..groups.closure import follower_of
 from ..groups.deploying import deployed
-from ..labels.labels import FIXED
 from ..labels.reason import Reason
 from ..labels.sizes import ModuleAttr, Source, name_sizes
 from ..models.admission import admit
@@ -30,14 +28,17 @@ from ..passes.trace import Trace
 from ..proving.trying import prove
 from ..rules.layers import LAYER_RULES
 from ..rules.operators import RULES
+from .numbering import Numbering
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from torch import Tensor, nn
 
     from ..labels.labels import Array
     from ..labels.tracked import Product
+
+Row = tuple[int, ...]  # groups
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,14 @@ class Channels:
         """Return those of some groups that may be dropped."""
         return [group for group in groups if group not in self.frozen]
 
+    def prunable_norms(self) -> list[str]:
+        """Return the BatchNorms of which an output channel may be dropped."""
+        return [name for name in self.norms if any(self.prunable(name))]
+
+    def rescaled_layers(self) -> set[str]:
+        """Return the layers that make up for a width."""
+        return {layer for layer, *_ in self.rescaled}
+
     def members(self, group: int) -> list[tuple[str, str, int]]:
         """Return every place of a group as (layer, "out" or "in", channel)."""
         places: list[tuple[str, str, int]] = []
@@ -104,9 +113,10 @@ class Channels:
         """Return for each BatchNorm with frozen channels the first reason why."""
         reasons = {}
         for name in self.norms:
-            reason = next((self.frozen[g] for g in self.outputs[name] if g in self.frozen), None)
-            if reason is not None:
-                reasons[name] = reason
+            for group in self.outputs[name]:
+                if group in self.frozen:
+                    reasons[name] = self.frozen[group]
+                    break
         return reasons
 
 
@@ -161,8 +171,8 @@ def traced(model: nn.Module, example: Tensor | None) -> tuple[Trace, list[Pass]]
 def prunable_batchnorms(model: nn.Module) -> dict[str, torch.BoolTensor]:
     """Return for each BatchNorm with prunable channels a mask of them, shape (num_features,), on the CPU."""
     channels = analyse(model)
-    masks = {name: torch.tensor(channels.prunable(name)) for name in channels.norms}
-    return {name: mask for name, mask in masks.items() if bool(mask.any())}  # type: ignore[misc]
+    norms = channels.prunable_norms()
+    return {name: torch.tensor(channels.prunable(name)) for name in norms}  # type: ignore[misc]
 
 
 def _deployable(model: nn.Module, trace: Trace, tried_out: Callable[[], Channels]) -> Channels:
@@ -173,9 +183,13 @@ def _deployable(model: nn.Module, trace: Trace, tried_out: Callable[[], Channels
         if not stuck:
             return replace(channels, attributes={**channels.attributes, **attributes})
         for block, method in stuck.items():
-            inside = [labels for name, labels in trace.outputs.items() if within(name, block)]
-            for labels in [*trace.entering[block], *inside]:
+            for labels in (*trace.entering[block], *outputs_within(trace, block)):
                 trace.labels.freeze(labels, Reason.at(method, block or "the model"))
+
+
+def outputs_within(trace: Trace, block: str) -> list[Tensor]:
+    """Return the labels of the outputs of all layers in a block, or of a layer."""
+    return [labels for name, labels in trace.outputs.items() if within(name, block)]
 
 
 def _plain(trace: Trace, example: tuple[int, ...]) -> tuple[Channels, Array]:
@@ -184,40 +198,60 @@ def _plain(trace: Trace, example: tuple[int, ...]) -> tuple[Channels, Array]:
     Returns:
         The channels, and for each root of labels the number of its group, -1 for none.
     """
-    number = np.full(trace.labels.count, -1)
-    number[FIXED], met = FIXED, 1
-
-    def row(labels: Sequence[int] | Array) -> tuple[int, ...]:
-        nonlocal met
-        roots = trace.labels.roots(labels)
-        new = list(dict.fromkeys(roots[number[roots] < 0].tolist()))
-        number[new], met = met + np.arange(len(new)), met + len(new)
-        return tuple(number[roots].tolist())
-
-    outputs = {name: row(trace.outputs[name].numpy()) for name in trace.layers if name in trace.outputs}
-    inputs = {name: row(trace.inputs[name].numpy()) for name in trace.layers if name in trace.inputs}
-    cuts = {key: tuple(row(part) for part in cut.parts) for key, cut in trace.cuts.items()}
-    sides = {name: [(dim, row(labels.numpy())) for dim, labels in rows.items()] for name, rows in trace.vectors.items()}
-    tensors = {name: tuple(rows) for name, rows in sides.items()}
-    products = {key: row(labels) for key, labels in trace.attention.products.items()}
-    held = {key: cut for key, cut in trace.cuts.items() if isinstance(key, Source) and not key.row}
-    attributes = {key.held: row(cut.parts[0] * cut.times) for key, cut in held.items()}
-    attributes.update({key: row(labels.numpy()) for key, labels in trace.counts.items()})
-    made_up = trace.rescaled.values()
+    numbering = Numbering(trace.labels)
+    outputs = numbering.rows(_in_order(trace, trace.outputs))
+    inputs = numbering.rows(_in_order(trace, trace.inputs))
+    cuts, held = _cuts(trace, numbering)
+    tensors = {name: tuple(numbering.rows(rows).items()) for name, rows in trace.vectors.items()}
+    products = numbering.rows(trace.attention.products)
+    attributes = {**held, **numbering.rows(trace.counts)}
+    frozen = numbering.by_group(trace.labels.frozen())
+    rescaled, counted = _rescaled(trace, numbering)
     channels = Channels(
         outputs=outputs,
         inputs=inputs,
         norms=tuple(name for name in outputs if isinstance(trace.layers[name], _BatchNorm)),
-        frozen={int(number[root]): why for root, why in trace.labels.frozen().items() if number[root] >= 0},
-        cuts=tuple(dict.fromkeys(cuts[key] for key, cut in trace.cuts.items() if not cut.tied)),
+        frozen=frozen,
+        cuts=cuts,
         attributes=attributes,
         products=products,
         tensors=tensors,
-        rescaled=tuple((layer, those, r.width, r.power) for r in made_up for layer, those in r.way),
-        counted={r.width: row(r.row) for r in made_up},
-        unfolded={name: row(labels) for name, labels in trace.unfolded.items()},
+        rescaled=rescaled,
+        counted=counted,
+        unfolded=numbering.rows(trace.unfolded),
         followed_by=follower_of(trace),
-        unreached=tuple(name for name in trace.layers if name not in trace.outputs),
+        unreached=tuple(name for name in trace.layers if name not in outputs),
         example=example,
     )
-    return channels, number
+    return channels, numbering.number
+
+
+def _in_order(trace: Trace, labels: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Sort labels of layers as the model has its layers."""
+    return {name: labels[name] for name in trace.layers if name in labels}
+
+
+def _cuts(trace: Trace, numbering: Numbering) -> tuple[tuple[tuple[Row, ...], ...], dict[ModuleAttr, Row]]:
+    """Return the cuts whose parts are not tied, each once, and the rows whose number an attribute holds."""
+    cuts: dict[tuple[Row, ...], None] = {}
+    held: dict[ModuleAttr, Row] = {}
+    for key, cut in trace.cuts.items():
+        parts = tuple(map(numbering.row, cut.parts))
+        if not cut.tied:
+            cuts[parts] = None
+        if isinstance(key, Source) and not key.row:
+            held[key.held] = parts[0] * cut.times
+    return tuple(cuts), held
+
+
+def _rescaled(
+    trace: Trace, numbering: Numbering
+) -> tuple[tuple[tuple[str, tuple[int, ...], str, float], ...], dict[str, Row]]:
+    """Return what makes up for widths that code multiplies by, and what these widths count."""
+    rescaled: list[tuple[str, tuple[int, ...], str, float]] = []
+    counted: dict[str, Row] = {}
+    for number in trace.rescaled.values():
+        counted[number.width] = numbering.row(number.row)
+        for layer, places in number.way:
+            rescaled.append((layer, places, number.width, number.power))
+    return tuple(rescaled), counted

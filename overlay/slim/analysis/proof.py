@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from ..groups.blocks import within, within_any
+from ..groups.blocks import modules_around, within_any
 from ..labels.kept import Kept, expected
 from ..labels.labels import FIXED
 from ..labels.reason import Reason
@@ -23,11 +23,12 @@ from ..passes.shadow import one_thread
 from ..proving.probe import FLOAT32, UnfitError, probe
 from ..proving.walks import Drop
 from ..rules.slicing import kept_places
-from .channels import Channels, traced
+from .channels import Channels, outputs_within, traced
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
+    from ..labels.tracked import Mark
     from ..passes.trace import Trace
     from ..proving.walks import Finding
     from ..pruning.plan import Plan
@@ -86,9 +87,10 @@ def prove_plan(
 
 def _prove_small(model: nn.Module, channels: Channels, lost: set[int], removed: Mapping[str, list[str]]) -> None:
     batch, *rest, width = channels.example
-    first, *others = (2 * batch, *rest, width), *((batch, *rest, int(width * times)) for times in OTHER)
-    for shapes in (*((first, other) for other in others), (first,)):
-        ways = [Pass(shape) for shape in shapes]
+    first = Pass((2 * batch, *rest, width))
+    seconds = [[Pass((batch, *rest, int(width * times)))] for times in OTHER]
+    for second in (*seconds, []):
+        ways = [first, *second]
         drop = Drop(lost, None, ways, removed, lambda name, m: not name or isinstance(m, (_BatchNorm, nn.Linear)))
         with suppress(UnfitError):
             return _compare(model, channels, drop)
@@ -127,9 +129,13 @@ def _found(model: nn.Module, channels: Channels, drop: Drop, known: tuple[Trace,
 
 
 def _in_flight(trace: Trace, channels: Channels) -> set[object]:
-    layers = {layer for layer, *_ in channels.rescaled}
-    keys = {key for key, use in trace.factors.uses.items() if not layers.isdisjoint(use.readers)}
-    return {*(layer for layer in layers if layer in channels.norms), *keys}
+    """Return the factors of tensors whose scale is not yet, or no longer, the same."""
+    layers = channels.rescaled_layers()
+    in_flight: set[object] = {*layers.intersection(channels.norms)}
+    for key, use in trace.factors.uses.items():
+        if not layers.isdisjoint(use.readers):
+            in_flight.add(key)
+    return in_flight
 
 
 def _wanted(
@@ -149,7 +155,7 @@ def _wanted(
         return [_end(masked, ours)]
     if name not in channels.outputs or within_any(name, drop.removed):
         return []
-    if any(layer == name and (side == "leaving") == (name in channels.norms) for layer, *_ in channels.rescaled):
+    if name in channels.rescaled_layers() and (side == "leaving") == (name in channels.norms):
         return []
     row = (channels.outputs if side == "leaving" or name in channels.norms else channels.inputs)[name]
     layer = model.get_submodule(name)
@@ -164,7 +170,7 @@ def _end(masked: Tensor, ours: Tensor) -> Tensor:
     """Return what the model must say in the end: a feature map may lack channels that are silent in the other."""
     if masked.shape == ours.shape or masked.ndim != ours.ndim or masked.ndim == 1:
         return masked
-    speaking, other = (t.abs().transpose(0, 1).flatten(1).amax(1) > 0 for t in (masked, ours))
+    speaking, other = _speaking(masked), _speaking(ours)
     if masked[:, speaking].shape != ours[:, other].shape:
         return masked
     wanted = torch.zeros_like(ours)
@@ -172,23 +178,36 @@ def _end(masked: Tensor, ours: Tensor) -> Tensor:
     return wanted
 
 
+def _speaking(values: Tensor) -> Tensor:
+    """Return of which channels, (B, C, *), a value is not zero."""
+    return values.abs().transpose(0, 1).flatten(1).amax(1) > 0
+
+
 def _touched(trace: Trace, channels: Channels, lost: set[int], finding: Finding) -> set[int]:
     """Return the groups of what enters and leaves a module, or of its layers, or of more around it; some are lost."""
     number: dict[int, int] = {}
     for name, row in channels.outputs.items():
         number.update(zip(trace.labels.find_all(trace.outputs[name].numpy()), row))
-    module, step = finding.module, 0
-    while True:
-        visits = [] if step else trace.visits.get(module, [])
-        labels = planes_of(mark for visit in visits for mark in visit.marks)
-        labels += [row for name, row in trace.outputs.items() if step and within(name, module)]
-        roots = {root for row in labels for root in trace.labels.find_all(row.flatten().numpy())}
-        groups = {number[root] for root in roots if root in number} - {FIXED}
+    for rows in _nearby(trace, finding.module):
+        groups: set[int] = set()
+        for labels in rows:
+            for root in trace.labels.find_all(labels.flatten().numpy()):
+                groups.add(number.get(root, FIXED))
+        groups.discard(FIXED)
         if not groups.isdisjoint(lost):
             return groups
-        if step and not module:
-            return set(lost)
-        module, step = (module, 1) if not step else (module.rpartition(".")[0], 0)
+    return set(lost)
+
+
+def _nearby(trace: Trace, module: str) -> Iterator[list[Tensor]]:
+    """Give the labels of what enters and leaves a module, of its layers, and of those of each module around it."""
+    marks: list[Mark] = []
+    for visit in trace.visits.get(module, []):
+        marks += visit.marks
+    yield planes_of(marks)
+    yield outputs_within(trace, module)
+    for around in reversed(modules_around(module)):
+        yield outputs_within(trace, around)
 
 
 def proven(

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
+from ..groups.masking import norms_within
 from .channels import Channels, analyse
 
 
 def prunable_gammas(model: nn.Module, channels: Channels | None = None) -> Tensor:
     """Return |γ| of every channel that can be pruned, in one vector; the model's channels may be known already."""
     channels = channels or analyse(model)
-    norms = {name: m for name, m in model.named_modules() if isinstance(m, _BatchNorm)}
-    return torch.cat([norms[name].weight.detach()[channels.prunable(name)].abs() for name in channels.norms])
+    norms = norms_within(model, "")
+    gammas = []
+    for name in channels.norms:
+        gamma = norms[name].weight.detach()
+        gammas.append(gamma[channels.prunable(name)].abs())
+    return torch.cat(gammas)
 
 
 def widths(model: nn.Module) -> dict[str, int]:

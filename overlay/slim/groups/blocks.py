@@ -10,6 +10,7 @@ there is tried (`serving`), for other parents may know their blocks better; else
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,7 +23,7 @@ from .masking import silence_norms
 from .serving import serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from ..analysis.channels import Channels
 
@@ -41,19 +42,24 @@ def removable_blocks(model: nn.Module, channels: Channels, fallen: Iterable[str]
     blocks = _blocks_around(model, channels, fallen)
     removed: list[str] = []
     carried = carried_on(model, channels, blocks) if blocks else set()
-    while carried:  # what lies in a block that cannot go may go by itself
-        outermost = [block for block in blocks if block in carried and not _inside(block, carried)]
+    waiting = [block for block in blocks if block in carried]
+    while waiting:  # what lies in a block that cannot go may go by itself
+        outermost = _outside(waiting, waiting)
         removed += serving(model, channels, outermost, remove_blocks, removed)
-        carried = {block for block in carried - set(outermost) if not _inside(block, removed)}
+        for block in outermost:
+            waiting.remove(block)
+        waiting = _outside(waiting, removed)
     return {block: norms for block, norms in blocks.items() if block in removed}
 
 
 def _blocks_around(model: nn.Module, channels: Channels, fallen: Iterable[str]) -> dict[str, list[str]]:
     """Return the blocks that hold fallen BatchNorms and nothing that `--keep` protects, each with those in it."""
-    stay = {place for name in _spared(channels) for place in (name, *_around(name))}
+    stay: set[str] = set()
+    for name in _spared(channels):
+        stay.update(places_of(name))
     blocks: defaultdict[str, list[str]] = defaultdict(list)
     for name in fallen:
-        for block in _around(name):
+        for block in modules_around(name):
             if block not in stay and not isinstance(model.get_submodule(block), LAYERS):
                 blocks[block].append(name)
     return blocks
@@ -62,11 +68,16 @@ def _blocks_around(model: nn.Module, channels: Channels, fallen: Iterable[str]) 
 def _spared(channels: Channels) -> set[str]:
     """Return the layers of which `--keep` protects a channel."""
     asked = {group for group, reason in channels.frozen.items() if reason.kind == "asked"}
-    return {name for name, row in channels.outputs.items() if not asked.isdisjoint(row)}
+    spared = set()
+    for name, row in channels.outputs.items():
+        if not asked.isdisjoint(row):
+            spared.add(name)
+    return spared
 
 
-def _inside(block: str, others: Iterable[str]) -> bool:
-    return any(block != other and within(block, other) for other in others)
+def _outside(blocks: Iterable[str], others: Collection[str]) -> list[str]:
+    """Return those blocks that lie in none of the others; one of these lies not in itself."""
+    return [block for block in blocks if set(modules_around(block)).isdisjoint(others)]
 
 
 def carried_on(model: nn.Module, channels: Channels, blocks: Mapping[str, list[str]]) -> set[str]:
@@ -78,7 +89,7 @@ def carried_on(model: nn.Module, channels: Channels, blocks: Mapping[str, list[s
     noise = _noise(model, channels, blocks)
     for shift in (True, False):
         twin = shadow(model)
-        silence_norms(twin, dict.fromkeys(name for norms in blocks.values() for name in norms), shift=shift)
+        silence_norms(twin, dict.fromkeys(chain.from_iterable(blocks.values())), shift=shift)
         keep_constants(twin, noise)
         with undisturbed(twin):
             noise = {name: x for name, x in noise.items() if _passes_on(twin.get_submodule(name), x)}
@@ -153,10 +164,14 @@ def within(name: str, block: str) -> bool:
 
 def within_any(name: str, blocks: Iterable[str]) -> bool:
     """Whether a module lies in any of these blocks, or is one of them."""
-    return any(within(name, block) for block in blocks)
+    return not set(places_of(name)).isdisjoint(blocks)
 
 
-def _around(name: str) -> list[str]:
-    """Return the modules around a layer, the model itself not among them."""
-    parts = name.split(".")
-    return [".".join(parts[:end]) for end in range(1, len(parts))]
+def modules_around(name: str) -> list[str]:
+    """Return the modules around a layer, from the outermost on, the model itself not among them."""
+    return places_of(name)[:-1]
+
+
+def places_of(name: str) -> list[str]:
+    """Return the modules around a layer, and the layer: `a`, `a.b` and `a.b.c` for `a.b.c`."""
+    return list(accumulate(name.split("."), "{}.{}".format))

@@ -26,7 +26,7 @@ from ..labels.sizes import ModuleAttr, set_size, sizes_of
 from ..labels.tracked import tensors
 from ..passes.copying import FAILURES
 from ..passes.shadow import held, shadow, undisturbed, whole_pass
-from ..rules.slicing import slice_model
+from ..rules.slicing import kept_places, slice_model
 from .blocks import within
 from .keep_counts import layer_groups
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from ..analysis.channels import Channels
     from ..labels.tracked import Value
+    from .keep_counts import Even
 
 METHODS = re.compile(r"(switch|convert|change|turn|to)_\w*deploy|deploy|fuse|merge|re_?param|slim_?down")
 TOLERANCE = 1e-3  # relative to the largest value: folding a BatchNorm into a convolution rounds anew
@@ -65,25 +66,33 @@ def deployed(model: nn.Module, channels: Channels) -> tuple[dict[ModuleAttr, Row
     Returns:
         Attribute -> the row of groups whose kept number it holds, as in `Channels`; block -> method.
     """
-    methods = [(name, method) for name, module in model.named_modules() for method in methods_of(module, name)]
-    names = dict.fromkeys(name for name, _ in methods)
-    narrow = _Copies(model, channels, names)
-    methods = [(name, method) for name, method in methods if not narrow.serve(name, method, times=1)]
-    if methods and channels.norms:  # what does not serve at full width either is no such method
-        whole = _Copy(model, channels, set(), names)
-        methods = [(name, method) for name, method in methods if whole.serves(name, method)]
+    methods = list(_methods_within(model))
+    names = list(dict(methods))  # each once
+    copies = _Copies(model, channels, names)
     attributes: dict[ModuleAttr, Row] = {}
     stuck: dict[str, str] = {}
     known: dict[type, list[tuple[ModuleAttr, ...]]] = {}
     for name, method in methods:
-        guesses = _guesses(model, channels, name, known)
-        needed = next((numbers for numbers in guesses if narrow.serve(name, method, numbers)), None)
+        if copies.serve(name, method, times=1):
+            continue
+        if channels.norms and not copies.whole.serves(name, method):
+            continue  # what does not serve at full width either is no such method
+        needed = copies.first_that_serves(name, method, _guesses(model, channels, name, known))
         if needed is None:
             stuck[name] = method
             continue
-        known.setdefault(type(model.get_submodule(name)), []).append(tuple(key for key, _ in needed))
-        attributes.update({_full(name, key): row for key, row in needed})
+        rows = dict(needed)
+        known.setdefault(type(model.get_submodule(name)), []).append(tuple(rows))
+        for key, row in rows.items():
+            attributes[_full(name, key)] = row
     return attributes, stuck
+
+
+def _methods_within(model: nn.Module) -> Iterator[tuple[str, str]]:
+    """Give the name of every module that has such methods, with each of them."""
+    for name, module in model.named_modules():
+        for method in methods_of(module, name):
+            yield name, method
 
 
 def methods_of(module: nn.Module, name: str) -> Iterator[str]:
@@ -103,10 +112,7 @@ def _methods_of(kind: type) -> tuple[str, ...]:
         if not METHODS.match(method) or hasattr(nn.Module, method):
             continue
         function = inspect.getattr_static(kind, method)
-        if not inspect.isfunction(function) or not _calls(function):
-            continue
-        _, *parameters = inspect.signature(function).parameters.values()
-        if all(p.default is not p.empty or p.kind in {p.VAR_POSITIONAL, p.VAR_KEYWORD} for p in parameters):
+        if inspect.isfunction(function) and _calls(function) and not _needs_arguments(function):
             methods.append(method)
     return tuple(methods)
 
@@ -114,6 +120,16 @@ def _methods_of(kind: type) -> tuple[str, ...]:
 def _calls(function: FunctionType) -> bool:
     """Whether a function calls anything: one that only sets attributes, as upstream's heads do, makes no weights."""
     return any(instruction.opname.startswith("CALL") for instruction in dis.get_instructions(function))
+
+
+def _needs_arguments(method: FunctionType) -> bool:
+    """Whether a method cannot be called with nothing but the module."""
+    _, *parameters = inspect.signature(method).parameters.values()
+    for parameter in parameters:
+        optional = parameter.default is not parameter.empty
+        if not optional and parameter.kind not in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
+            return True
+    return False
 
 
 class _Copy:
@@ -124,18 +140,16 @@ class _Copy:
         self.twin = shadow(model)
         slice_model(self.twin, channels, lost)
         self.said: dict[str, Said] = {}
-        handles = [
-            self.twin.get_submodule(name).register_forward_hook(
-                lambda _, args, kwargs, out, name=name: self._note(name, args, kwargs, out), with_kwargs=True
-            )
-            for name in names
-        ]
+        handles = []
+        for name in names:
+            block = self.twin.get_submodule(name)
+            handles.append(block.register_forward_hook(functools.partial(self._note, name), with_kwargs=True))
         noise = torch.rand(channels.example, generator=torch.Generator().manual_seed(0))
         with held(handles), undisturbed(self.twin):
             whole_pass(self.twin, noise.to(next(self.twin.parameters()).device))
 
-    def _note(self, name: str, args: tuple[object, ...], kwargs: dict[str, object], out: object) -> None:
-        self.said.setdefault(name, Said(_cloned(args), kwargs, [tensor.clone() for tensor in tensors(out)]))
+    def _note(self, name: str, _: nn.Module, args: tuple[object, ...], kwargs: dict[str, object], out: object) -> None:
+        self.said.setdefault(name, Said(_cloned(args), kwargs, _cloned(tensors(out))))
 
     def serves(self, name: str, method: str, numbers: Numbers = ()) -> bool:
         """Whether a block says the same before and after its method, with these numbers changed."""
@@ -144,9 +158,7 @@ class _Copy:
             return False
         block = shadow(self.twin.get_submodule(name))
         for held_by, row in numbers:
-            set_size(
-                block.get_submodule(held_by.module), held_by.attribute, sum(group not in self.lost for group in row)
-            )
+            set_size(block.get_submodule(held_by.module), held_by.attribute, len(kept_places(row, self.lost)))
         try:
             with undisturbed(self.twin):
                 before = tensors(block(*_cloned(said.args), **said.kwargs))
@@ -158,11 +170,16 @@ class _Copy:
 
 
 class _Copies:
-    """Copies of other widths, made when they are asked for."""
+    """Copies of several widths, made when they are asked for."""
 
     def __init__(self, model: nn.Module, channels: Channels, names: Iterable[str]) -> None:
         self.model, self.channels, self.names = model, channels, names
         self.made: list[_Copy] = []
+
+    @functools.cached_property
+    def whole(self) -> _Copy:
+        """A copy of full width."""
+        return _Copy(self.model, self.channels, set(), self.names)
 
     def serve(self, name: str, method: str, numbers: Numbers = (), *, times: int = 2) -> bool:
         """Whether a block serves with these numbers changed, at so many widths."""
@@ -173,28 +190,52 @@ class _Copies:
                 return False
         return True
 
+    def first_that_serves(self, name: str, method: str, guesses: Iterable[Numbers]) -> Numbers | None:
+        """Return the first numbers with which a block serves when they are changed, or None."""
+        for numbers in guesses:
+            if self.serve(name, method, numbers):
+                return numbers
+        return None
+
 
 def _guesses(
     model: nn.Module, channels: Channels, block: str, known: dict[type, list[tuple[ModuleAttr, ...]]]
 ) -> Iterator[Numbers]:
     """Give numbers to change: those that a block of the same class needed, then one, two, and all."""
+    module = model.get_submodule(block)
+    choices = _choices(module, channels, block)
+    sets: list[tuple[ModuleAttr, ...]] = []
+    for keys in known.get(type(module), []):
+        if choices.keys() >= set(keys):
+            sets.append(keys)
+    for size in (1, 2, len(choices)):
+        if size:
+            sets += combinations(choices, size)
+    yield from islice(_numbers(sets, choices), MOST_TRIES)
+
+
+def _choices(module: nn.Module, channels: Channels, block: str) -> dict[ModuleAttr, list[Row]]:
+    """Return the attributes of a block that nobody knows for widths yet, each with the rows that it may count."""
+    rows = _rows_by_length(channels, block)
+    choices: dict[ModuleAttr, list[Row]] = {}
+    for place, part in module.named_modules():
+        if type(part).__module__.startswith("torch."):
+            continue
+        for attribute, size in dict(sizes_of(part)).items():
+            key = ModuleAttr(place, attribute)
+            if size in rows and _full(block, key) not in channels.attributes:
+                choices[key] = rows[size]
+    return choices
+
+
+def _rows_by_length(channels: Channels, block: str) -> dict[int, list[Row]]:
+    """Return the rows that the layers of a block take and give, by their number of channels."""
     rows: dict[int, list[Row]] = {}
     for layers in (channels.inputs, channels.outputs):
         for name, row in layers.items():
             if within(name, block) and row not in rows.setdefault(len(row), []):
                 rows[len(row)].append(row)
-    module = model.get_submodule(block)
-    choices: dict[ModuleAttr, list[Row]] = {}
-    for place, part in module.named_modules():
-        if not type(part).__module__.startswith("torch."):
-            sizes = {ModuleAttr(place, attribute): size for attribute, size in sizes_of(part)}
-            choices.update({key: rows[size] for key, size in sizes.items() if size in rows})
-    choices = {key: found for key, found in choices.items() if _full(block, key) not in channels.attributes}
-    sets = [keys for keys in known.get(type(module), []) if choices.keys() >= set(keys)]
-    for size in (1, 2, len(choices)):
-        if size:
-            sets += combinations(choices, size)
-    yield from islice(_numbers(sets, choices), MOST_TRIES)
+    return rows
 
 
 def _numbers(sets: Iterable[tuple[ModuleAttr, ...]], choices: Mapping[ModuleAttr, list[Row]]) -> Iterator[Numbers]:
@@ -206,19 +247,24 @@ def _numbers(sets: Iterable[tuple[ModuleAttr, ...]], choices: Mapping[ModuleAttr
 
 def _full(block: str, key: ModuleAttr) -> ModuleAttr:
     """Return an attribute of a block with the name that its module has in the whole model."""
-    return key._replace(module=".".join(part for part in (block, key.module) if part))
+    return key._replace(module=".".join(filter(None, (block, key.module))))
 
 
 def _some_of_each(channels: Channels, seed: int) -> set[int]:
     """Return some groups of each layer group, of each another number, where all that stay even can spare it."""
     chance = random.Random(seed)  # noqa: S311 - no secret
     counts = list(layer_groups(channels).values())
-    spare = {count.layer_group: channels.free(count.groups) for count in counts}
-    room: dict[int, int] = {}
+    spare: list[list[int]] = []
+    room: dict[Even, int] = {}
     for count in counts:
-        room[id(count.even)] = min(room.get(id(count.even), count.even.size - 1), len(spare[count.layer_group]))
+        free = channels.free(count.groups)
+        spare.append(free)
+        room[count.even] = min(room.get(count.even, count.even.size - 1), len(free))
     drop = {even: min(most, chance.randint(1, max(1, most // 2))) for even, most in room.items()}
-    return {group for count in counts for group in spare[count.layer_group][: drop[id(count.even)]]}
+    some: set[int] = set()
+    for count, free in zip(counts, spare):
+        some.update(free[: drop[count.even]])
+    return some
 
 
 def _cloned(value: object) -> Value:
@@ -231,9 +277,11 @@ def _cloned(value: object) -> Value:
 
 
 def _agree(ours: list[Tensor], theirs: list[Tensor]) -> bool:
-    return len(ours) == len(theirs) and all(a.shape == b.shape and _close(a, b) for a, b in zip(ours, theirs))
+    return len(ours) == len(theirs) and all(map(_close, ours, theirs))
 
 
 def _close(one: Tensor, other: Tensor) -> bool:
+    if one.shape != other.shape:
+        return False
     limit = TOLERANCE * float(other.abs().max()) if other.numel() else 0.0
     return torch.allclose(one.float(), other.float(), rtol=0, atol=limit)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..labels.labels import FIXED
+from ..rules.slicing import kept_places
 from .blocks import within_any
 from .layer_groups import layer_group_of
 
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
     from .layer_groups import LayerGroup
 
 
-@dataclass
+@dataclass(eq=False)
 class Even:
     """A number of channels that all layer groups of one size keep alike, since code cuts them evenly.
+
+    There is one object for each such number, and only it is equal to itself.
 
     Attributes:
         size: Channels of each layer group.
@@ -57,13 +60,17 @@ def keep_counts(
     _set_steps(channels, counts, layers, round_to)
     emptied = []
     for count in counts.values():
-        wanted = sum(group not in dropped for group in count.groups)
-        if wanted == 0 and not all(part >= 0 or within_any(name, removed) for name, part in count.layer_group):
+        wanted = len(kept_places(count.groups, dropped))
+        if wanted == 0 and not _are_within(count.layer_group.layers, removed):
             emptied.append(count)
         even = count.even
         even.keep = max(even.keep, min(even.size, _round_up(max(wanted, min_channels), even.step)))
     _round_layers(channels, counts, layers, round_to)
     return list(counts.values()), [_emptied(channels, count) for count in emptied]
+
+
+def _are_within(layers: Iterable[str], blocks: Iterable[str]) -> bool:
+    return all(within_any(name, blocks) for name in layers)
 
 
 def layer_groups(channels: Channels) -> dict[LayerGroup, Count]:
@@ -73,22 +80,33 @@ def layer_groups(channels: Channels) -> dict[LayerGroup, Count]:
     for group, places in layer_group.items():
         if group != FIXED:
             groups[places].append(group)
-    even = {places: Even(len(members)) for places, members in groups.items()}
-    for parts in channels.cuts:
-        first, *others = (layer_group[part[0]] for part in parts)
-        for other in others:
-            joined, replaced = even[first], even[other]
-            even.update({places: joined for places, number in even.items() if number is replaced})
-    return {places: Count(places, members, even[places]) for places, members in groups.items()}
+    counts = {places: Count(places, members, Even(len(members))) for places, members in groups.items()}
+    for first, *others in channels.cuts:
+        even = counts[layer_group[first[0]]].even
+        for part in others:
+            _join(counts, counts[layer_group[part[0]]].even, even)
+    return counts
+
+
+def _join(counts: dict[LayerGroup, Count], old: Even, even: Even) -> None:
+    """Let all that share one number share another."""
+    for places, count in counts.items():
+        if count.even is old:
+            counts[places] = replace(count, even=even)
 
 
 def _layers(counts: dict[LayerGroup, Count]) -> dict[str, Counter[LayerGroup]]:
     """Return for each layer the layer groups it is made of, and how often."""
     layers: defaultdict[str, Counter[LayerGroup]] = defaultdict(Counter)
     for layer_group in counts:
-        for name, times in Counter(name for name, part in layer_group if part < 0).items():
-            layers[name][layer_group] = times
+        for name in layer_group.layers:
+            layers[name][layer_group] += 1
     return layers
+
+
+def _evens(counts: dict[LayerGroup, Count], parts: Iterable[LayerGroup]) -> list[Even]:
+    """Return the numbers that the layer groups of a layer keep, each once."""
+    return list(dict.fromkeys(counts[layer_group].even for layer_group in parts))
 
 
 def _set_steps(
@@ -96,11 +114,11 @@ def _set_steps(
 ) -> None:
     """A layer group that alone makes up a layer is a multiple by itself; of n even ones each need be but an n-th."""
     for name, parts in layers.items():
-        evens = {id(counts[layer_group].even) for layer_group in parts}
-        if len(evens) == 1 and FIXED not in channels.outputs[name]:
-            even = counts[next(iter(parts))].even
-            needed = round_to // math.gcd(round_to, sum(parts.values()))
-            even.step = even.step * needed // math.gcd(even.step, needed)
+        even, *others = _evens(counts, parts)
+        if others or FIXED in channels.outputs[name]:
+            continue
+        needed = round_to // math.gcd(round_to, sum(parts.values()))
+        even.step = even.step * needed // math.gcd(even.step, needed)
 
 
 def _round_layers(
@@ -111,15 +129,15 @@ def _round_layers(
     while changed:
         changed = False
         for name, parts in layers.items():
-            fixed = channels.outputs[name].count(FIXED)
-            total = fixed + sum(counts[layer_group].even.keep * times for layer_group, times in parts.items())
-            if total % round_to and total < len(channels.outputs[name]):
-                evens = [counts[layer_group].even for layer_group in parts]
-                roomy = [even for even in evens if even.keep < even.size]
-                # The finest step first: a part that is a multiple for another layer's sake leaps.
-                even = min(roomy, key=lambda even: (even.step, -even.keep))
-                even.keep = min(even.size, even.keep + even.step)
-                changed = True
+            row = channels.outputs[name]
+            total = row.count(FIXED) + sum(counts[part].even.keep * times for part, times in parts.items())
+            if total % round_to == 0 or total >= len(row):
+                continue
+            roomy = [even for even in _evens(counts, parts) if even.keep < even.size]
+            # The finest step first: a part that is a multiple for another layer's sake leaps.
+            even = min(roomy, key=lambda even: (even.step, -even.keep))
+            even.keep = min(even.size, even.keep + even.step)
+            changed = True
 
 
 def _round_up(number: int, multiple: int) -> int:
@@ -132,8 +150,9 @@ def unrounded(channels: Channels, kept: dict[str, list[int]], round_to: int) -> 
 
 
 def _emptied(channels: Channels, count: Count) -> str:
-    names = [name for name, part in count.layer_group if part < 0 and name in channels.norms]
+    layers = count.layer_group.layers
+    names = [name for name in layers if name in channels.norms]
     others = f" and {len(names) - 1} more that go with it" if len(names) > 1 else ""
-    part = " (one part of it)" if any(part >= 0 for _, part in count.layer_group) else ""
+    part = " (one part of it)" if len(layers) < len(count.layer_group) else ""
     size, keep = count.even.size, count.even.keep
     return f"{names[0]}{part}{others}: all {size} channels fell under the threshold; the strongest {keep} stay"

@@ -39,8 +39,16 @@ def silence_norms(model: nn.Module, names: Iterable[str], *, shift: bool) -> Non
 def silence_blocks(model: nn.Module, blocks: Iterable[str]) -> None:
     """Zero all BatchNorms within these blocks, as if the blocks were gone from what carries on without them."""
     for block in blocks:
-        inside = [name for name, m in model.get_submodule(block).named_modules() if isinstance(m, _BatchNorm)]
-        silence_norms(model, [f"{block}.{name}" if name else block for name in inside], shift=True)
+        silence_norms(model, norms_within(model, block), shift=True)
+
+
+def norms_within(model: nn.Module, block: str) -> dict[str, _BatchNorm]:
+    """Return the BatchNorms within a block, "" for the whole model, by their names in the model."""
+    norms = {}
+    for name, module in model.get_submodule(block).named_modules(prefix=block):
+        if isinstance(module, _BatchNorm):
+            norms[name] = module
+    return norms
 
 
 def _zero(norm: nn.Module, gone: Iterable[int], *, shift: bool) -> None:

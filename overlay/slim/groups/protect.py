@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from ..labels.labels import FIXED
 from ..labels.reason import Reason
+from .blocks import places_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ..analysis.channels import Channels
 
-KEPT, OTHERS = (Reason(said, "asked") for said in ("kept by --keep", "not in --only"))  # why a group is frozen
+KEPT, OTHERS = Reason("kept by --keep", "asked"), Reason("not in --only", "asked")  # why a group is frozen
 NEAREST = 3
 
 
@@ -37,10 +39,15 @@ def protect(channels: Channels, *, keep: Sequence[str] = (), only: Sequence[str]
     spared = dict.fromkeys(matching(names, keep, "--keep"), KEPT)
     if only:
         wanted = matching(names, only, "--only")
-        spared.update({name: OTHERS for name in names if name not in wanted and name not in spared})
-    frozen = {group: reason for name, reason in spared.items() for group in channels.outputs[name]}
-    less = replace(channels, frozen={**channels.frozen, **frozen, FIXED: channels.frozen[FIXED]})
-    if spared and not any(any(less.prunable(name)) for name in less.norms):
+        for name in names:
+            if name not in wanted:
+                spared.setdefault(name, OTHERS)
+    frozen = dict(channels.frozen)
+    for name, reason in spared.items():
+        frozen.update(dict.fromkeys(channels.outputs[name], reason))
+    frozen[FIXED] = channels.frozen[FIXED]
+    less = replace(channels, frozen=frozen)
+    if spared and not less.prunable_norms():
         raise PatternError("--keep and --only leave no channel that may go: name fewer layers, or others")
     return less
 
@@ -58,16 +65,10 @@ def matching(names: Sequence[str], patterns: Iterable[str], option: str) -> set[
 
 def _answers(name: str, pattern: str) -> bool:
     """Whether a pattern is that of a layer, or of a module around it."""
-    return any(fnmatchcase(place, pattern) for place in _places(name))
-
-
-def _places(name: str) -> list[str]:
-    """Return the names of a layer and of every module around it."""
-    parts = name.split(".")
-    return [".".join(parts[: end + 1]) for end in range(len(parts))]
+    return any(fnmatchcase(place, pattern) for place in places_of(name))
 
 
 def _nearest(names: Sequence[str], pattern: str) -> str:
-    places = list(dict.fromkeys(place for name in names for place in _places(name)))
+    places = dict.fromkeys(chain.from_iterable(map(places_of, names)))
     near = get_close_matches(pattern.replace("*", ""), places, n=NEAREST, cutoff=0.0)
     return f"the nearest are {', '.join(near)}"

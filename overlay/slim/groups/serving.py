@@ -9,16 +9,16 @@ inference, in training and in the model's own loss, at two sizes and a batch of 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..labels.tracked import LAYERS, tensors
 from ..passes.copying import FAILURES
 from ..passes.passes import BATCH, Pass, run_pass
 from ..passes.shadow import held, shadow, undisturbed
-from .masking import silence_norms
+from .masking import norms_within, silence_norms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -33,9 +33,10 @@ LARGER = (64, 32)  # pixels: another height, and another width, which every stri
 
 @dataclass
 class Record:
-    """What a run has said: every layer's input, by name and in order, the outputs, and what it failed with."""
+    """What a run has said: every layer's input in order, whose each was, the outputs, and what it failed with."""
 
-    inputs: list[tuple[str, Tensor]] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    inputs: list[Tensor] = field(default_factory=list)
     outputs: list[Tensor] = field(default_factory=list)
     failure: str = ""
 
@@ -74,17 +75,21 @@ def serving(
 
 def _ways(model: nn.Module, example: tuple[int, ...]) -> list[Pass]:
     _, channels, height, width = example
-    shapes = [(BATCH, channels, height, width), (BATCH, channels, height + LARGER[0], width + LARGER[1])]
-    ways = [Pass(shape, training=training) for shape in shapes for training in (False, True)]
-    return [*ways, *([Pass(shapes[0], training=True, batch=0)] if hasattr(model, "loss") else [])]
+    shape = (BATCH, channels, height, width)
+    larger = (BATCH, channels, height + LARGER[0], width + LARGER[1])
+    ways = [Pass(shape), Pass(shape, training=True), Pass(larger), Pass(larger, training=True)]
+    if hasattr(model, "loss"):
+        ways.append(Pass(shape, training=True, batch=0))
+    return ways
 
 
 def _silenced(model: nn.Module, blocks: Iterable[str]) -> nn.Module:
     """Return a shadow in which these blocks say nothing of their own."""
     twin = shadow(model)
     for block in blocks:
-        inside = twin.get_submodule(block).named_modules(prefix=block)
-        silence_norms(twin, [n for n, m in inside if isinstance(m, _BatchNorm) and m.weight is not None], shift=True)
+        for name, norm in norms_within(twin, block).items():
+            if norm.weight is not None:
+                silence_norms(twin, [name], shift=True)
     return twin
 
 
@@ -105,21 +110,24 @@ def _heard(twin: nn.Module, way: Pass, blocks: Iterable[str]) -> Record:
     """Run a copy on noise, and note what it says outside of these blocks."""
     heard = Record()
     entered: list[str] = []
-    inside = {id(m) for block in blocks for m in twin.get_submodule(block).modules()}
+    inside: set[int] = set()
+    for block in blocks:
+        inside.update(map(id, twin.get_submodule(block).modules()))
 
     def note(name: str, module: nn.Module, arguments: tuple[object, ...]) -> None:
         entered.append(name)
         generator.manual_seed(len(entered))  # what a block draws at random must not change what others draw
         if isinstance(module, LAYERS):
-            heard.inputs += [(name, tensor.clone()) for tensor in tensors(arguments)]
+            for tensor in tensors(arguments):
+                heard.names.append(name)
+                heard.inputs.append(tensor.clone())
 
     device = next(twin.parameters()).device
     generator = torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
-    handles = [
-        module.register_forward_pre_hook(lambda module, args, name=name: note(name, module, args))
-        for name, module in twin.named_modules()
-        if id(module) not in inside
-    ]
+    handles = []
+    for name, module in twin.named_modules():
+        if id(module) not in inside:
+            handles.append(module.register_forward_pre_hook(partial(note, name)))
     noise = torch.rand(way.shape, generator=torch.Generator().manual_seed(0))
     try:
         with held(handles), undisturbed(twin):
@@ -130,14 +138,14 @@ def _heard(twin: nn.Module, way: Pass, blocks: Iterable[str]) -> Record:
 
 
 def _agree(ours: Record, theirs: Record) -> bool:
-    names = [name for name, _ in ours.inputs] == [name for name, _ in theirs.inputs]
-    if not names or ours.failure != theirs.failure or len(ours.outputs) != len(theirs.outputs):
+    if ours.names != theirs.names or ours.failure != theirs.failure or len(ours.outputs) != len(theirs.outputs):
         return False
-    pairs = [(a, b) for (_, a), (_, b) in zip(ours.inputs, theirs.inputs)] + list(zip(ours.outputs, theirs.outputs))
-    return all(a.shape == b.shape and _close(a, b) for a, b in pairs)
+    return all(map(_close, [*ours.inputs, *ours.outputs], [*theirs.inputs, *theirs.outputs]))
 
 
 def _close(one: Tensor, other: Tensor) -> bool:
+    if one.shape != other.shape:
+        return False
     if not one.is_floating_point() or not one.numel():
         return torch.equal(one, other)
     limit = TOLERANCE * float(torch.nan_to_num(other.abs()).max())
