@@ -51,10 +51,10 @@ def keep_architecture(built: nn.Module, weights: nn.Module | Mapping[str, object
         raise ArchitectureError(
             "`val` or `predict` has folded this pruned model's BatchNorms: load its .pt anew to train"
         )
-    if anchors_of(weights) != anchors_of(built):
-        old, new = (anchors_of(model)[1:2] for model in (weights, built))
+    old, new = anchors_of(weights), anchors_of(built)
+    if old != new:
         raise ArchitectureError(
-            f"a pruned model with {old[0]} anchors a level cannot be trained with {new[0]}: "
+            f"a pruned model with {old[1]} anchors a level cannot be trained with {new[1]}: "
             "leave `anchors` in the hyp file as it was, or train the unpruned model with others, then prune it"
         )
     model = deepcopy(weights).float().train()
@@ -85,11 +85,14 @@ def _dress(model: nn.Module, built: nn.Module) -> None:
 
 def _structure(model: nn.Module) -> list[object]:
     yaml = getattr(model, "yaml", None)
-    return [yaml.get(key) for key in STRUCTURE] if isinstance(yaml, dict) else []
+    return list(map(yaml.get, STRUCTURE)) if isinstance(yaml, dict) else []
 
 
 def _is_fused(model: nn.Module, made: nn.Module) -> bool:
     """Tell whether BatchNorms are gone whose convolutions are there, with the biases they became; not whole blocks."""
     ours, theirs = shapes_of(made).keys(), shapes_of(model).keys()
-    gone = [name.rsplit(".", 2)[0] + "." for name in ours - theirs if name.endswith(".running_mean")]
-    return bool(theirs - ours) and any(name.startswith(tuple(gone)) for name in theirs)
+    around: set[str] = set()  # the blocks of the BatchNorms that are gone
+    for name in ours - theirs:
+        if name.endswith(".running_mean"):
+            around.add(name.rsplit(".", 2)[0] + ".")
+    return bool(theirs - ours) and any(name.startswith(tuple(around)) for name in theirs)

@@ -26,7 +26,7 @@ def warn_of_growth(model: nn.Module, weights: nn.Module | Mapping[str, object]) 
     if source is None or not is_pruned(source, model):
         return
     wanted, fitting = shapes_of(model), shapes_of(source)
-    same = sum(fitting.get(name) == shape for name, shape in wanted.items())
+    same = len(wanted.items() & fitting.items())
     path = getattr(source, "pt_path", None)
     file = Path(str(path)).name if path else "slim.pt"
     warn(

@@ -23,8 +23,10 @@ def interruptible() -> Iterator[Interruption]:
     if threading.current_thread() is not threading.main_thread():
         yield interruption  # signals are the main thread's
         return
-    heard = [number for number in SIGNALS if signal.getsignal(number) not in {signal.SIG_IGN, None}]
-    before = {number: signal.signal(number, interruption.heard) for number in heard}
+    before = {}
+    for number in SIGNALS:
+        if signal.getsignal(number) not in {signal.SIG_IGN, None}:
+            before[number] = signal.signal(number, interruption.heard)
     sys.unraisablehook = interruption.unraisable
     try:
         yield interruption

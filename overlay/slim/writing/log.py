@@ -25,8 +25,11 @@ HOMES = ("utils.general",) if OFFICIAL else (f"{PACKAGE}.utils", f"{PACKAGE}.yol
 
 def upstreams() -> logging.Logger:
     """Return upstream's own logger, once its module has made it."""
-    made = (getattr(sys.modules.get(name), "LOGGER", None) for name in HOMES)
-    return next((logger for logger in made if logger is not None), LOGGER)
+    for name in HOMES:
+        made: logging.Logger | None = getattr(sys.modules.get(name), "LOGGER", None)
+        if made is not None:
+            return made
+    return LOGGER
 
 
 def log_info(text: str) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
 BEFORE, AFTER = "#9aa5b1", "#d1495b"  # told apart in print and by the colour-blind
 INK, GRID = "#2b2d42", "#e3e6ea"
@@ -33,10 +33,7 @@ def draw_gammas(path: Path, *, before: ArrayLike, after: ArrayLike) -> Path:
         before: Scales of all prunable channels, any shape.
         after: The same, afterwards; the count may differ.
     """
-    values = [np.abs(np.asarray(each, float)).ravel() for each in (before, after)]
-    top = max((float(each.max()) for each in values if each.size), default=1.0) or 1.0
-    counts = [np.histogram(each, BINS, (0, top))[0] for each in values]
-    edges = np.linspace(0, top, BINS + 1)
+    counts, edges = _histograms(_magnitudes(before), _magnitudes(after))
     figure = _figure(9, 3.6)
     axes: Sequence[Axes] = figure.subplots(1, 2, sharex=True, sharey=True)
     for ax, count, name, colour in zip(axes, counts, ("before", "after"), (BEFORE, AFTER)):
@@ -45,7 +42,7 @@ def draw_gammas(path: Path, *, before: ArrayLike, after: ArrayLike) -> Path:
         _dress(ax, f"{name}: {count.sum()} channels, {low:.0%} below {edges[1]:.2g}")
         ax.set_xlabel(r"$|\gamma|$")
     # From just under one channel, which must show, to just over the highest bar of both.
-    axes[0].set(yscale="log", ylim=(0.7, 2.0 * max(1, *(count.max() for count in counts))))
+    axes[0].set(yscale="log", ylim=(0.7, 2.0 * max(1, int(np.max(counts)))))
     axes[0].set_ylabel("channels")
     return _save(figure, path)
 
@@ -59,7 +56,7 @@ def scales(path: Path, values: ArrayLike, *, name: str, top: float) -> Path:
         name: What they are of.
         top: Right end of the axis, the same for plots that are to be compared.
     """
-    flat = np.abs(np.asarray(values, float)).ravel()
+    flat = _magnitudes(values)
     count, edges = np.histogram(flat, BINS, (0, top or 1.0))
     figure = _figure(5, 3.6)
     ax: Axes = figure.subplots()
@@ -106,21 +103,19 @@ def scales_over_time(
     """
     figure = _figure(9, 3.6)
     axes: Sequence[Axes] = figure.subplots(1, 2)
-    values = [np.abs(np.asarray(each[1], float)).ravel() for each in (first, now)]
-    top = max((float(each.max()) for each in values if each.size), default=1.0) or 1.0
-    counts = [np.histogram(each, BINS, (0, top))[0] for each in values]
+    scales_now = _magnitudes(now[1])
+    counts, edges = _histograms(_magnitudes(first[1]), scales_now)
     for (epoch, _), count, colour, alpha in zip((first, now), counts, (BEFORE, AFTER), (0.55, 0.8)):
-        edges = np.linspace(0, top, BINS + 1)
         axes[0].stairs(count, edges, fill=True, color=colour, alpha=alpha, label=f"after {epoch} epochs")
-    axes[0].set(yscale="log", ylim=(0.7, 2.0 * max(1, *(count.max() for count in counts))))
+    axes[0].set(yscale="log", ylim=(0.7, 2.0 * max(1, int(np.max(counts)))))
     axes[0].set(xlabel=r"$|\gamma|$", ylabel="channels")
-    _dress(axes[0], f"{values[1].size} prunable channels, {rows[-1]['near_zero']:.0%} near zero")
+    _dress(axes[0], f"{scales_now.size} prunable channels, {rows[-1]['near_zero']:.0%} near zero")
     _legend(axes[0], "upper right")
-    epochs = [row["epoch"] for row in rows]
+    epochs = _column(rows, "epoch")
     for low, high, alpha in (("p5", "p95", 0.2), ("p25", "p75", 0.4)):
-        band = [row[low] for row in rows], [row[high] for row in rows]
+        band = _column(rows, low), _column(rows, high)
         axes[1].fill_between(epochs, *band, color=AFTER, alpha=alpha, linewidth=0, label=f"{low} to {high}")
-    axes[1].plot(epochs, [row["median"] for row in rows], color=INK, linewidth=1.8, marker=".", label="median")
+    axes[1].plot(epochs, _column(rows, "median"), color=INK, linewidth=1.8, marker=".", label="median")
     axes[1].set(xlabel="epochs", ylabel=r"$|\gamma|$", ylim=(0, None))
     _dress(axes[1], f"quantiles; median {rows[-1]['median']:.3g}")
     _legend(axes[1], "upper right")
@@ -151,6 +146,23 @@ def precision_recall(
     ax.set(xlim=(0, 1.01), ylim=(0, 1.03), xlabel="recall", ylabel="precision")
     _legend(ax, "lower left")
     return _save(figure, path)
+
+
+def _magnitudes(values: ArrayLike) -> NDArray[np.float64]:
+    """Return |gamma| of all channels in one vector."""
+    magnitudes: NDArray[np.float64] = np.abs(np.asarray(values, float)).ravel()
+    return magnitudes
+
+
+def _histograms(*scales: NDArray[np.float64]) -> tuple[list[NDArray[np.int64]], NDArray[np.float64]]:
+    """Count several vectors in the same bins, from zero to the largest value of all; return the bins' edges as well."""
+    top = max((float(each.max()) for each in scales if each.size), default=1.0) or 1.0
+    counts = [np.histogram(each, BINS, (0, top))[0] for each in scales]
+    return counts, np.linspace(0, top, BINS + 1)
+
+
+def _column(rows: Sequence[Mapping[str, float]], name: str) -> list[float]:
+    return [row[name] for row in rows]
 
 
 def _figure(wide: float, high: float) -> Figure:
