@@ -70,40 +70,51 @@ def train(arguments: dict[str, Any]) -> None:
 def report(arguments: dict[str, Any]) -> None:
     """Compare the dense model with the pruned, fine-tuned one, and draw the plots."""
     measure = importlib.import_module(f"{adapter.SLIM}.costs.measure")
-    weights = {"dense": WORK / "dense.pt", "slim": WORK / "slim.pt"}
-    scores = {name: adapter.validate(path, arguments) for name, path in weights.items()}
-    exports = {name: adapter.export(path, arguments["imgsz"]) for name, path in weights.items()}
-    times = measure.latencies(list(exports.values()), imgsz=arguments["imgsz"], threads=arguments["threads"])
-    measured = [
-        measure.measure(
-            adapter.load(weights[name]).float(),
+    weights = [WORK / "dense.pt", WORK / "slim.pt"]
+    scores = [adapter.validate(path, arguments) for path in weights]
+    exports = [adapter.export(path, arguments["imgsz"]) for path in weights]
+    times = measure.latencies(exports, imgsz=arguments["imgsz"], threads=arguments["threads"])
+    measured = []
+    for path, onnx, score, milliseconds in zip(weights, exports, scores, times):
+        one = measure.measure(
+            adapter.load(path).float(),
             imgsz=arguments["imgsz"],
-            pt=weights[name],
-            onnx=exports[name],
+            pt=path,
+            onnx=onnx,
             latency_ms=milliseconds,
-            map50=float(scores[name]["map50"]),
-            map50_95=float(scores[name]["map50_95"]),
+            map50=float(score["map50"]),
+            map50_95=float(score["map50_95"]),
         )
-        for name, milliseconds in zip(weights, times)
-    ]
+        measured.append(one)
     lines, rows = measure.table(*measured)
-    tell(lines=lines, rows=rows, plots=[str(path) for path in _draw(weights, scores)])
+    tell(lines=lines, rows=rows, plots=[*_draw_models(), _draw_precision(*scores)])
 
 
-def _draw(weights: dict[str, Path], scores: dict[str, Any]) -> list[Path]:
-    plots, scales = (importlib.import_module(f"{adapter.SLIM}.{name}") for name in ("writing.plots", "analysis.scales"))
-    models = {name: adapter.load(path).float() for name, path in (*weights.items(), ("sparse", WORK / "sparse.pt"))}
-    gamma = {name: scales.prunable_gammas(models[name]) for name in ("dense", "sparse")}
-    width = {name: scales.widths(models[name]) for name in weights}
-    curves = {name: scores[name]["precision"] for name in weights}
-    recall = scores["dense"]["recall"]
-    return [
-        plots.draw_gammas(WORK / "gamma.png", before=gamma["dense"], after=gamma["sparse"]),
-        plots.channels(WORK / "channels.png", before=width["dense"], after=width["slim"]),
-        plots.precision_recall(
-            WORK / "pr.png", recall=recall, before=curves["dense"], after=curves["slim"], names=("dense", "slim")
-        ),
-    ]
+def _draw_models() -> tuple[str, str]:
+    """Draw the scales and the channels, and return the files."""
+    plots = importlib.import_module(f"{adapter.SLIM}.writing.plots")
+    scales = importlib.import_module(f"{adapter.SLIM}.analysis.scales")
+    dense, slim, sparse = _model("dense"), _model("slim"), _model("sparse")
+    gammas, sparse_gammas = scales.prunable_gammas(dense), scales.prunable_gammas(sparse)
+    widths, slim_widths = scales.widths(dense), scales.widths(slim)
+    return (
+        str(plots.draw_gammas(WORK / "gamma.png", before=gammas, after=sparse_gammas)),
+        str(plots.channels(WORK / "channels.png", before=widths, after=slim_widths)),
+    )
+
+
+def _model(stage: str) -> torch.nn.Module:
+    return adapter.load(WORK / f"{stage}.pt").float()
+
+
+def _draw_precision(dense: dict[str, Any], slim: dict[str, Any]) -> str:
+    """Draw precision over recall of two models that were validated, and return the file."""
+    plots = importlib.import_module(f"{adapter.SLIM}.writing.plots")
+    before, after = dense["precision"], slim["precision"]
+    file = WORK / "pr.png"
+    return str(
+        plots.precision_recall(file, recall=dense["recall"], before=before, after=after, names=("dense", "slim"))
+    )
 
 
 if __name__ == "__main__":

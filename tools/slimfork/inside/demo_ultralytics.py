@@ -26,7 +26,8 @@ def train(arguments: dict[str, Any], last: Path | None, done: Callable[[int], No
     if last:
         model.train(resume=True)
     else:
-        rest = {key: value for key, value in arguments.items() if key != "model"}
+        rest = dict(arguments)
+        del rest["model"]
         model.train(**rest, project=str(WORK / "runs"), exist_ok=True)
 
 

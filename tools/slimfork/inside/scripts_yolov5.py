@@ -77,8 +77,7 @@ def train(start: str | Path, name: str, data: Path, imgsz: int, *more: object, *
 
 
 def _hyp(name: str, changes: dict[str, float]) -> Path:
-    names = ("data/hyps/hyp.scratch-low.yaml", "data/hyps/hyp.scratch.yaml", "data/hyp.scratch.yaml")
-    own = next(file for name in names if (file := ROOT / name).is_file())
+    own = _first_file("data/hyps/hyp.scratch-low.yaml", "data/hyps/hyp.scratch.yaml", "data/hyp.scratch.yaml")
     path = WORK / f"hyp-{name}.yaml"
     path.write_text(yaml.safe_dump({**yaml.safe_load(own.read_text("utf-8")), **changes}), "utf-8")
     return path
@@ -91,7 +90,12 @@ def known(argument: str) -> bool:
 
 def smallest() -> Path:
     """Return the YAML of the smallest model that the tree has: v5.0 has no n."""
-    return next(file for size in "ns" if (file := ROOT / "models" / f"yolov5{size}.yaml").is_file())
+    return _first_file("models/yolov5n.yaml", "models/yolov5s.yaml")
+
+
+def _first_file(*names: str) -> Path:
+    """Return the first of these files that the tree has."""
+    return next(file for name in names if (file := ROOT / name).is_file())
 
 
 def data_set(name: str, train: Path, val: Path, names: tuple[str, ...] = ("qr",)) -> Path:

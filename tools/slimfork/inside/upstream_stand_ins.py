@@ -8,6 +8,7 @@ comparison would say nothing about the files that a fork changes. They lie where
 from __future__ import annotations
 
 import re
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import numpy as np
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -32,15 +33,30 @@ BOXES = ((0, 0.3, 0.4, 0.3, 0.4), (1, 0.7, 0.6, 0.4, 0.5))  # class, centre, siz
 
 def stems(tree: Path) -> list[str]:
     """Return the checkpoints that the tests of a tree name, and that a YAML of the tree can build, without `.pt`."""
-    texts = [p.read_text("utf-8", "replace") for p in (*tree.glob("tests/*.py"), *tree.rglob("cfg/__init__.py"))]
-    text = "\n".join(texts)
-    words = set(re.findall(r"[\w.-]+", text))
-    named = {word.removesuffix(".pt") for word in words if word.endswith(".pt")}
-    models, tails = [word for word in words if SMALL.fullmatch(word)], TAIL.findall(text)
-    named |= {model + tail for model in models for tail in tails}
+    files = (*tree.glob("tests/*.py"), *tree.rglob("cfg/__init__.py"))
     known = {path.stem for path in (tree / "ultralytics").rglob("*.yaml")}
-    small = (word for word in named if SMALL.match(word))
-    return sorted(word for word in small if word in known or SMALL.sub(r"\1", word, count=1) in known)
+    built = []
+    for stem in sorted(_named("\n".join(_texts(files)))):
+        if SMALL.match(stem) and (stem in known or SMALL.sub(r"\1", stem, count=1) in known):
+            built.append(stem)
+    return built
+
+
+def _named(text: str) -> set[str]:
+    """Return the checkpoints that a text names, in one piece or as a model and a tail."""
+    tails = TAIL.findall(text)
+    named = set()
+    for word in re.findall(r"[\w.-]+", text):
+        if word.endswith(".pt"):
+            named.add(word.removesuffix(".pt"))
+        elif SMALL.fullmatch(word):
+            named.update(word + tail for tail in tails)
+    return named
+
+
+def _texts(files: Iterable[Path]) -> Iterator[str]:
+    for file in files:
+        yield file.read_text("utf-8", "replace")
 
 
 def draw_sets(tree: Path, folder: Path) -> list[str]:
@@ -59,15 +75,18 @@ def draw_sets(tree: Path, folder: Path) -> list[str]:
 
 def place(tree: Path, made: Path) -> None:
     """Copy what was made into the folder in which the tests of a tree run: they may write to it."""
-    for source in sorted(path for path in made.rglob("*") if path.is_file()):
+    for source in sorted(filter(Path.is_file, made.rglob("*"))):
         for target in (tree / source.relative_to(made), *_spaced(tree, source)):
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(source.read_bytes())
 
 
 def _spaced(tree: Path, source: Path) -> list[Path]:
-    spaced = any(f'"{SPACES}" / "{source.name}"' in p.read_text("utf-8", "replace") for p in tree.glob("tests/*.py"))
-    return [tree / "weights" / SPACES / source.name] if spaced else []
+    """Return where the tests look for a file in the folder that has spaces, if they do."""
+    for text in _texts(tree.glob("tests/*.py")):
+        if f'"{SPACES}" / "{source.name}"' in text:
+            return [tree / "weights" / SPACES / source.name]
+    return []
 
 
 def _draw_set(root: Path, described: dict[str, Any]) -> None:
@@ -89,8 +108,9 @@ def _label(images: Path, name: str, described: dict[str, Any], kind: str) -> Non
     else:
         labels = _beside(images, "labels")
         labels.mkdir(parents=True, exist_ok=True)
-        rows = (_row(box, described.get("kpt_shape"), kind) for box in BOXES)
-        (labels / f"{name}.txt").write_text("".join(f"{row}\n" for row in rows), "utf-8")
+        with (labels / f"{name}.txt").open("w", encoding="utf-8") as file:
+            for box in BOXES:
+                file.write(_row(box, described.get("kpt_shape"), kind) + "\n")
 
 
 def _beside(images: Path, name: str) -> Path:
@@ -106,13 +126,14 @@ def _row(box: tuple[int, float, float, float, float], keypoints: list[int] | Non
         points = [(x + w * (i / count - 0.5), y, 2)[:size] for i in range(count)]
         return _line(0, (x, y, w, h), *points)
     if "-seg" in kind or kind.startswith("dota"):
-        ends = ((-1, -1), (1, -1), (1, 1), (-1, 1))
-        return _line(number, *((x + a * w / 2, y + b * h / 2) for a, b in ends))
+        left, right, top, bottom = x - w / 2, x + w / 2, y - h / 2, y + h / 2
+        return _line(number, (left, top), (right, top), (right, bottom), (left, bottom))
     return _line(number, (x, y, w, h))
 
 
 def _line(number: int, *groups: tuple[float, ...]) -> str:
-    return " ".join([str(number), *(f"{value:g}" for group in groups for value in group)])
+    values = [f"{value:g}" for value in chain.from_iterable(groups)]
+    return " ".join([str(number), *values])
 
 
 def _pictures(channels: int, *, seed: int) -> Iterator[NDArray[np.uint8]]:
@@ -143,8 +164,12 @@ def _write_map(path: Path, kind: type[np.uint8 | np.uint16], *, scale: int) -> N
 
 def _synsets(tree: Path) -> list[str]:
     """Return the names of the first ImageNet classes, which some releases look up, or any names."""
-    described = (yaml.safe_load(p.read_text("utf-8")) for p in tree.rglob("datasets/ImageNet.yaml"))
-    names = sorted(next((d["map"] for d in described if "map" in d), ()))
+    names: list[str] = []
+    for path in tree.rglob("datasets/ImageNet.yaml"):
+        described = yaml.safe_load(path.read_text("utf-8"))
+        if "map" in described:
+            names = sorted(described["map"])
+            break
     return names[:IMAGENET_CLASSES] or [f"n{number:08d}" for number in range(IMAGENET_CLASSES)]
 
 

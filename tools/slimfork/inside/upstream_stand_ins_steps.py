@@ -49,7 +49,8 @@ def make(stem: str, file: Path) -> bool:
 def _find_something(model: nn.Module) -> None:
     """Have a detector see the first class in every cell of its coarsest grid; of random weights it sees none."""
     for head in model.modules():
-        for branches in (getattr(head, name, None) for name in ("cv3", "one2one_cv3")):
+        for name in ("cv3", "one2one_cv3"):
+            branches = getattr(head, name, None)
             if isinstance(branches, nn.ModuleList) and hasattr(head, "nc"):
                 *_, scores = (layer for layer in branches[-1].modules() if isinstance(layer, nn.Conv2d))
                 if scores.bias is not None:
@@ -57,5 +58,8 @@ def _find_something(model: nn.Module) -> None:
 
 
 if __name__ == "__main__":
-    made = [stem for stem in sys.argv[2:] if make(stem, Path(sys.argv[1]) / f"{stem}.pt")]
+    made = []
+    for stem in sys.argv[2:]:
+        if make(stem, Path(sys.argv[1]) / f"{stem}.pt"):
+            made.append(stem)
     sys.stdout.write("\n" + json.dumps(made) + "\n")

@@ -35,8 +35,14 @@ def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
     """Leave out what has run already, and what is not asked for."""
     known = {event["test"] for event in _events() if "test" in event}
     only = json.loads(os.environ[ONLY])
-    wanted = [item for item in items if _here(item.nodeid) not in known and (not only or _here(item.nodeid) in only)]
-    config.hook.pytest_deselected(items=[item for item in items if item not in wanted])
+    wanted, left_out = [], []
+    for item in items:
+        name = _here(item.nodeid)
+        if name in known or (only and name not in only):
+            left_out.append(item)
+        else:
+            wanted.append(item)
+    config.hook.pytest_deselected(items=left_out)
     items[:] = wanted
 
 
@@ -103,10 +109,21 @@ def _reason(report: Any) -> str:
             line = _first("\n".join(reversed(report.capstderr.splitlines()))) or line
     elif isinstance(told, tuple):  # a skip: path, line, reason
         line = _first(str(told[2]))
-    else:  # of a file that cannot be imported the whole traceback is told; what was raised is marked E, and comes last
-        raised = [line[1:] for line in str(told or "").splitlines() if line.startswith("E ")]
-        line = _first(raised[-1] if raised else str(told or ""))
+    else:
+        line = _first(_raised(str(told or "")))
     return _here(COLOUR.sub("", line))[:300]
+
+
+def _raised(text: str) -> str:
+    """Return what was raised of a whole traceback, which is told of a file that cannot be imported, or the text.
+
+    It is marked E, and comes last.
+    """
+    raised = text
+    for line in text.splitlines():
+        if line.startswith("E "):
+            raised = line[1:]
+    return raised
 
 
 def _here(text: str) -> str:
@@ -115,12 +132,15 @@ def _here(text: str) -> str:
 
 
 def _first(text: str) -> str:
-    return next((line.strip() for line in text.splitlines() if line.strip()), "")
+    for line in text.splitlines():
+        if line.strip():
+            return line.strip()
+    return ""
 
 
 def _events() -> list[dict[str, Any]]:
     file = Path(os.environ[RESULTS])
-    return [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
+    return list(map(json.loads, file.read_text("utf-8").splitlines())) if file.exists() else []
 
 
 def _write(**event: Any) -> None:

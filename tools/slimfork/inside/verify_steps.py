@@ -75,8 +75,11 @@ else:
 
 def gammas(weights: Path) -> torch.Tensor:
     """|γ| of all BatchNorms of a checkpoint."""
-    norms = [m for m in adapter.load(weights).modules() if isinstance(m, nn.BatchNorm2d)]
-    return torch.cat([m.weight.detach().abs().float() for m in norms])
+    scales = []
+    for module in adapter.load(weights).modules():
+        if isinstance(module, nn.BatchNorm2d):
+            scales.append(module.weight.detach().abs().float())
+    return torch.cat(scales)
 
 
 def shapes(weights: Path) -> dict[str, list[int]]:
@@ -105,9 +108,13 @@ def outputs(model: nn.Module, image: torch.Tensor) -> list[np.ndarray]:
 
 def apart(ours: list[np.ndarray], theirs: list[np.ndarray]) -> float:
     """Largest difference, relative to the size of the values where they exceed one."""
-    if len(ours) != len(theirs) or any(a.shape != b.shape for a, b in zip(ours, theirs)):
+    if list(map(np.shape, ours)) != list(map(np.shape, theirs)):
         return float("inf")
-    return max(float((np.abs(a - b) / np.maximum(np.abs(b), 1.0)).max()) for a, b in zip(ours, theirs) if a.size)
+    differences = []
+    for a, b in zip(ours, theirs):
+        if a.size:
+            differences.append(float((np.abs(a - b) / np.maximum(np.abs(b), 1.0)).max()))
+    return max(differences)
 
 
 def picture() -> torch.Tensor:
@@ -148,7 +155,8 @@ def step_untouched() -> tuple[bool, str]:
 
 
 def _equal(name: str) -> tuple[bool, str]:
-    ours, theirs = (torch.load(WORK / f"{name}-{role}.pth", weights_only=True) for role in ("fork", "pristine"))
+    ours = torch.load(WORK / f"{name}-fork.pth", weights_only=True)
+    theirs = torch.load(WORK / f"{name}-pristine.pth", weights_only=True)
     other = [k for k in theirs if k not in ours or not torch.equal(ours[k], theirs[k])]
     detail = (
         f"{len(other)} of {len(theirs)} tensors differ, first {other[0]}" if other else f"{len(theirs)} tensors equal"
@@ -169,10 +177,10 @@ def step_masked() -> tuple[bool, str]:
     """The pruned model computes what the same model computes with the dropped channels masked."""
     from copy import deepcopy
 
-    channels, measure, plan, apply = (
-        importlib.import_module(f"{adapter.SLIM}.{name}")
-        for name in ("analysis.channels", "costs.measure", "pruning.plan", "pruning.apply")
-    )
+    channels = importlib.import_module(f"{adapter.SLIM}.analysis.channels")
+    measure = importlib.import_module(f"{adapter.SLIM}.costs.measure")
+    plan = importlib.import_module(f"{adapter.SLIM}.pruning.plan")
+    apply = importlib.import_module(f"{adapter.SLIM}.pruning.apply")
     model = adapter.load(WORK / "sparse.pt").float().eval()
     chosen = plan.Plan.from_json((WORK / "sparse-pruned.json").read_text())
     graph = channels.analyse(model)
@@ -180,8 +188,8 @@ def step_masked() -> tuple[bool, str]:
     apply.apply_plan(pruned, chosen, graph, fold=False)
     apply.mask_plan(masked, chosen, graph)
     difference = apart(outputs(pruned, picture()), outputs(masked, picture()))
-    size = [measure.count_parameters(m) for m in (model, pruned)]
-    return difference <= 1e-4, f"apart {difference:.1e}; {size[0]:,} → {size[1]:,} parameters"
+    before, after = measure.count_parameters(model), measure.count_parameters(pruned)
+    return difference <= 1e-4, f"apart {difference:.1e}; {before:,} → {after:,} parameters"
 
 
 def step_finetune() -> tuple[bool, str]:
@@ -193,7 +201,9 @@ def step_finetune() -> tuple[bool, str]:
     shutil.copy(run / "weights" / "last.pt", WORK / "finetuned.pt")
     kept = shapes(WORK / "finetuned.pt") == shapes(WORK / "sparse-pruned.pt")
     epochs = adapter.losses(run)
-    losses = [sum(epoch[name] for name in falls or epoch) for epoch in epochs]
+    losses = []
+    for epoch in epochs:
+        losses.append(sum(epoch[name] for name in falls or epoch))
     peak, end = max(losses[:-LAST]), sum(losses[-LAST:]) / LAST
     learns = (end < FALL * peak or not falls) and all(loss > 0 for loss in epochs[0].values())
     still = _still(WORK / "sparse-pruned.pt", WORK / "finetuned.pt")
@@ -206,9 +216,13 @@ def _still(before: Path, after: Path) -> list[str]:
 
     No object of so small a picture may be assigned to a level of the head, and nothing there then moves.
     """
-    models: list[Any] = [adapter.load(path).float() for path in (before, after)]
-    old, new = (dict(model.model[:-1].named_parameters()) for model in models)
+    old, new = _before_head(before), _before_head(after)
     return [name for name in old if torch.equal(old[name], new[name])]
+
+
+def _before_head(weights: Path) -> dict[str, nn.Parameter]:
+    model: Any = adapter.load(weights).float()
+    return dict(model.model[:-1].named_parameters())
 
 
 def step_resume() -> tuple[bool, str]:
@@ -231,8 +245,11 @@ def step_onnx() -> tuple[bool, str]:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     theirs = session.run(None, {session.get_inputs()[0].name: picture().numpy()})[0]
     # Early exports of YOLOv5 hold the head's raw outputs, which the model returns beside the decoded boxes.
-    ours = [array for array in outputs(adapter.load(WORK / "finetuned.pt"), picture()) if array.shape == theirs.shape]
-    difference = min((apart([array], [theirs]) for array in ours), default=float("inf"))
+    differences = []
+    for array in outputs(adapter.load(WORK / "finetuned.pt"), picture()):
+        if array.shape == theirs.shape:
+            differences.append(apart([array], [theirs]))
+    difference = min(differences, default=float("inf"))
     return difference <= 1e-3, f"apart {difference:.1e}; {path.stat().st_size / 1e6:.2f} MB"
 
 

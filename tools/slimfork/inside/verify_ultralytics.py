@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     import torch
 
     from .models_ultralytics import SLIM, UltralyticsTrainer, load, yolo
-    from .scratch import IMGSZ, WORK, StoppedError
+    from .scratch import IMGSZ, WORK, StoppedError, write_lines
 else:
     from models_ultralytics import SLIM, load, yolo
-    from scratch import IMGSZ, WORK, StoppedError
+    from scratch import IMGSZ, WORK, StoppedError, write_lines
 
 __all__ = ["SLIM", "dense", "export", "finetune", "identity", "load"]
 __all__ += ["losses", "others", "predict", "resume", "sparse"]
@@ -83,7 +83,8 @@ def others(weights: Path, role: str) -> tuple[dict[str, torch.Tensor], str]:
     _, kept = trained(weights, f"classes-{role}", data=data_set(f"classes-{role}", ["qr", "ant", "bee"]))
     if not any((Path(os.environ["SLIMFORK_TREE"]) / "ultralytics").rglob("yolov8*-pose.yaml")):
         return kept, "1 → 3 classes"
-    people, faces = (data_set(f"points-{points}-{role}", ["qr"], points) for points in (17, 4))
+    people = data_set(f"points-17-{role}", ["qr"], 17)
+    faces = data_set(f"points-4-{role}", ["qr"], 4)
     run, _ = trained("yolov8n-pose.yaml", f"people-{role}", data=people)
     _, posed = trained(run / "weights" / "last.pt", f"faces-{role}", data=faces)
     return kept | {f"pose.{name}": value for name, value in posed.items()}, "1 → 3 classes, 17 → 4 keypoints"
@@ -94,13 +95,20 @@ def data_set(name: str, names: list[str], points: int = 0) -> str:
     folder = WORK / name
     shutil.copytree(WORK / "qr", folder, ignore=shutil.ignore_patterns("*.cache"))
     for file in (folder / "labels").rglob("*.txt") if points else ():
-        boxes = [line.split() for line in file.read_text(encoding="utf-8").splitlines()]
-        rows = [" ".join([*box, *[box[1], box[2], "2"] * points]) + "\n" for box in boxes]
-        file.write_text("".join(rows), encoding="utf-8")
+        _add_points(file, points)
     lines = [f"path: {folder}", "train: images/train", "val: images/val", f"nc: {len(names)}", f"names: {names}"]
     lines += [f"kpt_shape: [{points}, 3]"] if points else []
-    (folder / "data.yaml").write_text("\n".join([*lines, ""]), encoding="utf-8")
+    write_lines(folder / "data.yaml", lines)
     return str(folder / "data.yaml")
+
+
+def _add_points(labels: Path, points: int) -> None:
+    """Give each box of a file of labels keypoints, all in its middle."""
+    rows = []
+    for line in labels.read_text(encoding="utf-8").splitlines():
+        box = line.split()
+        rows.append(" ".join([*box, *[box[1], box[2], "2"] * points]))
+    write_lines(labels, rows)
 
 
 def sparse(weights: Path) -> tuple[Path, float, bool]:
@@ -127,7 +135,7 @@ def finetune(weights: Path) -> tuple[Path, tuple[str, ...]]:
 def few() -> str:
     """Return a data set that trains on four of the pictures."""
     pictures = sorted((WORK / "qr" / "images" / "train").iterdir())[: FINETUNE["batch"]]
-    (WORK / "qr" / "few.txt").write_text("".join(f"{path}\n" for path in pictures), encoding="utf-8")
+    write_lines(WORK / "qr" / "few.txt", pictures)
     text = (WORK / "qr" / "data.yaml").read_text(encoding="utf-8")
     path = WORK / "qr" / "few.yaml"
     path.write_text(text.replace("train: images/train", "train: few.txt"), encoding="utf-8")
@@ -138,8 +146,12 @@ def losses(run: Path) -> list[dict[str, float]]:
     """Return the training losses of each epoch by name."""
     with (run / "results.csv").open() as file:
         rows = csv.DictReader(file)
-        names = [name for name in rows.fieldnames or () if name.strip().startswith("train/") and "loss" in name]
+        names = list(filter(_is_training_loss, rows.fieldnames or ()))
         return [{name.strip(): float(row[name]) for name in names} for row in rows]
+
+
+def _is_training_loss(column: str) -> bool:
+    return column.strip().startswith("train/") and "loss" in column
 
 
 def resume(weights: Path) -> tuple[Path, bool]:
@@ -180,7 +192,8 @@ def train(
     model = yolo(weights)
     for event, function in (callbacks or {}).items():
         listen(model, event, function)
-    known = {key: value for key, value in TRAIN.items() if key in arguments()}
+    names = arguments()
+    known = {key: value for key, value in TRAIN.items() if key in names}
     if release() < (8, 0, 24):  # they lose every label when mosaic is off
         known["mosaic"] = 1.0
     model.train(**{**known, "name": name, **more})
@@ -191,7 +204,7 @@ def release() -> tuple[int, ...]:
     """Return the version of the tree, without a local part such as `+slim1`."""
     import ultralytics
 
-    return tuple(int(part) for part in ultralytics.__version__.partition("+")[0].split(".")[:3])
+    return tuple(map(int, ultralytics.__version__.partition("+")[0].split(".")[:3]))
 
 
 def arguments() -> set[str]:
@@ -200,7 +213,7 @@ def arguments() -> set[str]:
 
     package = Path(os.environ["SLIMFORK_TREE"]) / "ultralytics"
     folders = (package / "cfg", package / "yolo" / "cfg", package / "yolo" / "configs")
-    (file,) = (path for folder in folders if (path := folder / "default.yaml").is_file())
+    (file,) = filter(Path.is_file, [folder / "default.yaml" for folder in folders])
     return set(yaml.safe_load(file.read_text(encoding="utf-8")))
 
 

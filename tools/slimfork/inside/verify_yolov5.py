@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 from torch.optim import optimizer as optimizers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import torch
 
     from . import scripts_yolov5 as v5
-    from .scratch import IMGSZ, WORK, StoppedError
+    from .scratch import IMGSZ, WORK, StoppedError, write_lines
     from .scripts_yolov5 import SLIM, load
 else:
     import scripts_yolov5 as v5
-    from scratch import IMGSZ, WORK, StoppedError
+    from scratch import IMGSZ, WORK, StoppedError, write_lines
     from scripts_yolov5 import SLIM, load
 
 __all__ = ["SLIM", "dense", "export", "finetune", "identity", "load"]
@@ -52,7 +53,7 @@ def train(
     if few:
         chosen = sorted(pictures.iterdir())[:FEW] * COPIES
         pictures = WORK / "qr" / "few.txt"
-        pictures.write_text("".join(f"{path}\n" for path in chosen), "utf-8")
+        write_lines(pictures, chosen)
     data = v5.data_set(f"{'few' if few else 'qr'}-{len(names)}", pictures, WORK / "qr" / "images" / "val", names)
     return v5.train(start, name, data, IMGSZ, *more, **(hyp or {}))
 
@@ -77,10 +78,13 @@ def trained(start: str | Path, name: str, names: tuple[str, ...] = ("qr",)) -> t
     hook = optimizers.register_optimizer_step_post_hook(lambda made, *_: seen.append(made))
     run = train(start, name, "--epochs", 1, "--batch-size", 8, *_adam(), names=names, hyp=ADAM)
     hook.remove()
-    groups = enumerate(seen[-1].param_groups)
-    kept = {f"{i}.{j}": p.detach().clone() for i, group in groups for j, p in enumerate(group["params"])}
-    saved = load(run / "weights" / "last.pt").state_dict()
-    return run, kept | {f"ema.{name}": value for name, value in saved.items()}
+    kept = {}
+    for i, group in enumerate(seen[-1].param_groups):
+        for j, parameter in enumerate(group["params"]):
+            kept[f"{i}.{j}"] = parameter.detach().clone()
+    for key, value in load(run / "weights" / "last.pt").state_dict().items():
+        kept[f"ema.{key}"] = value
+    return run, kept
 
 
 def sparse(weights: Path) -> tuple[Path, float, bool]:
@@ -111,18 +115,27 @@ def _adam() -> tuple[str, ...]:
 
 
 def losses(run: Path) -> list[dict[str, float]]:
-    """Return the training losses of each epoch by name; with one class there is none for the class.
+    """Return the training losses of each epoch by name; with one class there is none for the class."""
+    noted = _table(run / "results.csv") if (run / "results.csv").is_file() else _lines(run / "results.txt")
+    by_epoch = {}
+    for epoch, box, obj in noted:  # v6.0 notes the last one twice
+        by_epoch[int(epoch)] = {"box": float(box), "obj": float(obj)}
+    return list(by_epoch.values())
 
-    v6.0 notes the last epoch twice.
-    """
-    if (run / "results.csv").is_file():
-        with (run / "results.csv").open(encoding="utf-8") as file:
-            rows = [{k.strip(): v for k, v in row.items()} for row in csv.DictReader(file)]
-        by_epoch = {int(row["epoch"]): (row["train/box_loss"], row["train/obj_loss"]) for row in rows}
-    else:
-        lines = [line.split() for line in (run / "results.txt").read_text("utf-8").splitlines()]
-        by_epoch = {int(line[0].partition("/")[0]): (line[2], line[3]) for line in lines}  # after epoch and memory
-    return [{"box": float(box), "obj": float(obj)} for box, obj in by_epoch.values()]
+
+def _table(file: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield epoch, loss of boxes and loss of objectness, whose columns are padded."""
+    with file.open(encoding="utf-8") as lines:
+        for row in csv.DictReader(lines):
+            values = {name.strip(): value for name, value in row.items()}
+            yield values["epoch"], values["train/box_loss"], values["train/obj_loss"]
+
+
+def _lines(file: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield epoch, loss of boxes and loss of objectness, as releases before v6.0 note them."""
+    for line in file.read_text("utf-8").splitlines():
+        epoch, _, box, obj, *_ = line.split()  # behind the epoch is memory
+        yield epoch.partition("/")[0], box, obj
 
 
 def resume(weights: Path) -> tuple[Path, bool]:
