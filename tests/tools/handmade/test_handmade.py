@@ -1,7 +1,8 @@
 """The write-ups' edits made by hand are found in every wording; taken out, they leave the release, byte for byte.
 
 Also of: `slimfork.forks.handwork`, `slimfork.handmade.tracing`, `slimfork.handmade.forms`, `slimfork.handmade.keys`,
-`slimfork.handmade.model`, `slimfork.handmade.norms`, `slimfork.handmade.penalty_code`, `slimfork.handmade.script`.
+`slimfork.handmade.model`, `slimfork.handmade.norms`, `slimfork.handmade.penalty_code`, `slimfork.handmade.penalty_flow`,
+`slimfork.handmade.penalty_needs`, `slimfork.handmade.script`.
 """
 
 # ruff: noqa: E501 - a form is a line of its table

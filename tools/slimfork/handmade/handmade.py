@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from itertools import chain
+from io import BytesIO
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ COMMENT_TOPIC = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Change:
     """Lines `start` to `end` (from 0, excluded) of a file, and what shall stand there instead."""
 
@@ -85,7 +85,9 @@ class Handmade(Protocol):
 
 def shaped(files: Iterable[str], shapes: Sequence[str]) -> Iterator[str]:
     """Yield the paths that have one of the shapes."""
-    return (path for path in files if has_shape(path, shapes))
+    for path in files:
+        if has_shape(path, shapes):
+            yield path
 
 
 def has_shape(path: str, shapes: Iterable[str]) -> bool:
@@ -110,22 +112,31 @@ def without(files: Files, findings: Iterable[HandEdit], pristine: Files | None =
 def edited(content: bytes, changes: Sequence[Change], original: bytes | None = None) -> bytes:
     """Return a file with changes made, and with the comments and blank lines that came with what goes gone, too."""
     lines = split(content)
-    known = {line.strip() for line in split(original)} if original is not None else None
-    outer = [change for change in changes if not _inside_any(change, changes)]
-    for change in sorted({(c.start, c.end, c.lines) for c in outer}, reverse=True):
-        start, end, new = change
-        restored = {c.start for c in outer if c.lines}
-        start, end = _with_frame(lines, start, end, known, restored)
-        lines[start:end] = new
-        if not new:
+    known = stripped(original) if original is not None else None
+    outer = {change for change in changes if _is_outermost(change, changes)}
+    restored = {change.start for change in outer if change.lines}
+    for change in sorted(outer, reverse=True):
+        start, end = _with_frame(lines, change.start, change.end, known, restored)
+        lines[start:end] = change.lines
+        if not change.lines:
             _settle(lines, start, split(original) if original is not None else [])
     return b"".join(lines)
 
 
 def split(content: bytes) -> list[bytes]:
     """Return the lines of a file with their ends: a lone carriage return or a form feed ends none."""
-    parts = content.split(b"\n")
-    return [part + b"\n" for part in parts[:-1]] + ([parts[-1]] if parts[-1] else [])
+    return BytesIO(content).readlines()
+
+
+def stripped(content: bytes) -> set[bytes]:
+    """Return the lines of a file without what is blank around them."""
+    return set(map(bytes.strip, split(content)))
+
+
+def numbers_of(changes: Iterable[Change]) -> Iterator[int]:
+    """Yield the numbers of the lines that changes take out."""
+    for change in changes:
+        yield from change.going
 
 
 def _inside(inner: Change, outer: Change) -> bool:
@@ -133,9 +144,9 @@ def _inside(inner: Change, outer: Change) -> bool:
     return outer.start <= inner.start and inner.end <= outer.end and not same and outer.start < outer.end
 
 
-def _inside_any(change: Change, changes: Iterable[Change]) -> bool:
-    """Tell whether a change lies inside another one."""
-    return any(other is not change and _inside(change, other) for other in changes)
+def _is_outermost(change: Change, changes: Iterable[Change]) -> bool:
+    """Tell whether a change lies inside no other one."""
+    return not any(other is not change and _inside(change, other) for other in changes)
 
 
 def _with_frame(
@@ -178,11 +189,19 @@ def _depth(line: bytes) -> int:
 
 
 def _before(lines: Sequence[bytes], at: int) -> int | None:
-    return next((i for i in range(at - 1, -1, -1) if lines[i].strip()), None)
+    """Return the number of the last line before a place that says something."""
+    for number in range(at - 1, -1, -1):
+        if lines[number].strip():
+            return number
+    return None
 
 
 def _after(lines: Sequence[bytes], at: int) -> int | None:
-    return next((i for i in range(at, len(lines)) if lines[i].strip()), None)
+    """Return the number of the first line from a place on that says something."""
+    for number in range(at, len(lines)):
+        if lines[number].strip():
+            return number
+    return None
 
 
 def _settle(lines: list[bytes], at: int, original: Sequence[bytes]) -> None:
@@ -213,5 +232,8 @@ def _gaps(original: Sequence[bytes], first: bytes, last: bytes) -> set[int]:
 
 def find(series: Iterable[Patch], files: Files, pristine: Files | None = None) -> tuple[HandEdit, ...]:
     """Return all edits made by hand, by file and line."""
-    found = [way.find(patch.id, files, pristine) for patch in series for way in patch.handmade]
-    return tuple(sorted(chain.from_iterable(found), key=lambda edit: (edit.path, edit.line, edit.patch)))
+    found: list[HandEdit] = []
+    for patch in series:
+        for way in patch.handmade:
+            found += way.find(patch.id, files, pristine)
+    return tuple(sorted(found, key=lambda edit: (edit.path, edit.line, edit.patch)))

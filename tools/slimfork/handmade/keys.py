@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from slimfork.handmade.handmade import Change, HandEdit, shaped, split
+from slimfork.handmade.handmade import Change, HandEdit, shaped, split, stripped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,10 +34,8 @@ class HandmadeKey:
         """Find the lines that hold the key."""
         shape = re.compile(rb"(\xef\xbb\xbf)?[\"']?%b[\"']?\s*:" % re.escape(self.key.encode()))
         for path in shaped(files, self.files):
-            known = {line.strip() for line in split((pristine or {}).get(path, b""))}
-            known |= {line.encode() for line in self.own}
-            lines = split(files[path])
-            for at, line in enumerate(lines):
+            known = stripped((pristine or {}).get(path, b"")).union(map(str.encode, self.own))
+            for at, line in enumerate(split(files[path])):
                 if shape.match(line) and line.strip() not in known:
                     value = line.partition(b":")[2].partition(b"#")[0].strip()
                     what = f"the key `{self.key}` of a sparsity penalty ({self.section})"

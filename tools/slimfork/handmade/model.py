@@ -13,8 +13,8 @@ from difflib import SequenceMatcher
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from slimfork.handmade.handmade import Change, HandEdit, split
-from slimfork.handmade.script import Script, key, read, read_shaped, statements, target
+from slimfork.handmade.handmade import Change, HandEdit, numbers_of, stripped
+from slimfork.handmade.script import Script, key, keys_in, read, read_shaped, statements, target
 from slimfork.syntax.scopes import names_read
 
 if TYPE_CHECKING:
@@ -56,31 +56,57 @@ class OwnModel:
                 yield from self._in(script, function, patch, (pristine or {}).get(script.path))
 
     def _in(self, script: Script, function: ast.FunctionDef, patch: str, original: bytes | None) -> Iterator[HandEdit]:
-        mine = [s for s in statements(function) if target(s) == self.assigned and isinstance(s, ast.Assign)]
-        built = [s for s in mine if re.search(self.built, ast.unparse(s.value))]
-        taken = [s for s in mine if s not in built and self._is_taken(function, s)]
-        taken = [s for s in taken if not re.search(self.other, ast.unparse(s.value))]
-        if original is not None:
-            known = {line.strip() for line in split(original)}
-            taken = [s for s in taken if script.lines[s.lineno - 1].strip() not in known]
+        is_built, taken = self._assigned(script, function, original)
         if not taken:
             return
-        roots = [_root(script, s, taken) if built else s for s in taken]
         what = f"the checkpoint's model taken as it is ({self.section})"
         edit = HandEdit(patch=patch, path=script.path, line=taken[0].lineno, what=what)
-        cuts = [script.cut(root) for root in roots]
-        changes = tuple(c for c in cuts if c is not None)
-        restored = () if built else _uncommented(script, function, roots, self.own_lines)
-        if not built and not any(re.search(self.built, _text(c)) for c in restored):
-            restored = _published(script, function, changes, original, self.built)
-        if len(changes) < len(cuts):
+        roots = [_root(script, node, taken) for node in taken] if is_built else taken
+        changes = script.cuts(roots)
+        if changes is None:
             yield edit.refused("it shares a line with something else")
-        elif not built and not restored:
-            yield edit.refused("the release's own lines are gone")
-        elif built and script.empties(roots):
+        elif not is_built:
+            yield self._restoring(edit, script, function, roots, changes, original)
+        elif script.empties(roots):
             yield edit.refused("nothing else stands in its block")
         else:
-            yield replace(edit, changes=_together(changes, restored))
+            yield replace(edit, changes=changes)
+
+    def _assigned(
+        self, script: Script, function: ast.FunctionDef, original: bytes | None
+    ) -> tuple[bool, list[ast.stmt]]:
+        """Tell whether the release's model is still built, and return what assigns a loaded one."""
+        known = stripped(original) if original is not None else set()
+        is_built = False
+        taken: list[ast.stmt] = []
+        for node in statements(function):
+            if not isinstance(node, ast.Assign) or target(node) != self.assigned:
+                continue
+            value = ast.unparse(node.value)
+            if re.search(self.built, value):
+                is_built = True
+            elif re.search(self.other, value) or script.lines[node.lineno - 1].strip() in known:
+                continue
+            elif self._is_taken(function, node):
+                taken.append(node)
+        return is_built, taken
+
+    def _restoring(
+        self,
+        edit: HandEdit,
+        script: Script,
+        function: ast.FunctionDef,
+        roots: Sequence[ast.stmt],
+        changes: Sequence[Change],
+        original: bytes | None,
+    ) -> HandEdit:
+        """Return the edit with what takes it out, and puts the release's lines back."""
+        restored = _uncommented(script, function, roots, self.own_lines)
+        if not re.search(self.built, "".join(map(_text, restored))):
+            restored = _published(script, function, changes, original, self.built)
+        if not restored:
+            return edit.refused("the release's own lines are gone")
+        return replace(edit, changes=_together(changes, restored))
 
     def _is_taken(self, function: ast.FunctionDef, node: ast.Assign) -> bool:
         text = ast.unparse(node.value)
@@ -89,19 +115,19 @@ class OwnModel:
         name = key(node.value)
         if not name:
             return False
-        makers = (s for s in statements(function) if isinstance(s, ast.Assign) and _assigns(s, name))
-        return any(LOADED.search(ast.unparse(s.value)) and not re.search(self.other, ast.unparse(s)) for s in makers)
-
-
-def _assigns(statement: ast.Assign, name: str) -> bool:
-    """Tell whether a statement assigns to a key, be it one of several, or to a part of what it names."""
-    return any(key(node) == name for part in statement.targets for node in ast.walk(part))
+        for maker in statements(function):
+            # One that assigns to the name, be it one of several, or to a part of what it names.
+            if not isinstance(maker, ast.Assign) or name not in keys_in(*maker.targets):
+                continue
+            if LOADED.search(ast.unparse(maker.value)) and not re.search(self.other, ast.unparse(maker)):
+                return True
+        return False
 
 
 def _root(script: Script, node: ast.stmt, taken: Sequence[ast.stmt]) -> ast.stmt:
     """Return the `if` around statements that go when nothing else stands in it, or the statement."""
     parent = script.parents[node]
-    if isinstance(parent, ast.If) and not parent.orelse and all(s in taken for s in parent.body):
+    if isinstance(parent, ast.If) and not parent.orelse and set(taken).issuperset(parent.body):
         return parent
     return node
 
@@ -133,26 +159,43 @@ def _published(
     published = read(script.path, original) if original is not None else None
     if published is None or original is None or not changes:
         return ()
-    name = getattr(function, "name", "")
-    theirs = next((f for f in published.functions(name) if re.search(built, ast.unparse(f))), None)
-    if theirs is None:
-        return ()
-    start = function.lineno - 1
-    old = list(published.lines[theirs.lineno - 1 : theirs.end_lineno])
-    mine = list(script.lines[start : function.end_lineno])
-    gone = {i - start for c in changes for i in c.going}
-    for kind, i, j, k, m in SequenceMatcher(None, old, mine, autojunk=False).get_opcodes():
-        rest = [line for n, line in enumerate(mine[k:m], k) if n not in gone and line.strip()[:1] not in {b"", b"#"}]
-        if kind == "replace" and gone & set(range(k, m)) and not rest and re.search(built.encode(), b"".join(old[i:j])):
-            return (Change(start=min(gone & set(range(k, m))) + start, end=-1, lines=tuple(old[i:j])),)
+    for theirs in published.functions(getattr(function, "name", "")):
+        if re.search(built, ast.unparse(theirs)):
+            old = list(published.lines[theirs.lineno - 1 : theirs.end_lineno])
+            return _replaced(script, function, set(numbers_of(changes)), old, built)
     return ()
+
+
+def _replaced(script: Script, function: ast.stmt, gone: set[int], old: list[bytes], built: str) -> tuple[Change, ...]:
+    """Return what puts those of a function's old lines back in whose place nothing stands but lines that go."""
+    start = function.lineno - 1
+    mine = list(script.lines[start : function.end_lineno])
+    for kind, i, j, k, m in SequenceMatcher(None, old, mine, autojunk=False).get_opcodes():
+        here = range(k + start, m + start)
+        going = gone.intersection(here)
+        if kind != "replace" or not going or not _is_silent(script, set(here) - going):
+            continue
+        if re.search(built.encode(), b"".join(old[i:j])):
+            return (Change(start=min(going), end=-1, lines=tuple(old[i:j])),)
+    return ()
+
+
+def _is_silent(script: Script, numbers: Iterable[int]) -> bool:
+    """Tell whether lines are blank, or comments."""
+    return all(script.lines[number].strip()[:1] in {b"", b"#"} for number in numbers)
 
 
 def _together(changes: Sequence[Change], restored: Sequence[Change]) -> tuple[Change, ...]:
     """Return all changes: lines that were deleted stand where what goes stood."""
-    placed = {c.start: c.lines for c in restored if c.end < 0}
-    cuts = [Change(start=c.start, end=c.end, lines=placed.get(c.start, ())) for c in changes]
-    return (*cuts, *(c for c in restored if c.end >= 0))
+    placed = {}
+    beside = []
+    for change in restored:
+        if change.end < 0:
+            placed[change.start] = change.lines
+        else:
+            beside.append(change)
+    cuts = [replace(change, lines=placed.get(change.start, ())) for change in changes]
+    return (*cuts, *beside)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,28 +255,35 @@ class Moved:
 
     def _in(self, script: Script, function: ast.FunctionDef, patch: str) -> Iterator[HandEdit]:
         inside = list(statements(function))
-        moves = [s for s in inside if target(s) == "self.proj" and re.search(r"\.(to|cuda)\(", ast.unparse(s))]
-        if not moves or [ast.unparse(s) for s in moves] == [self.own]:
+        moves = list(filter(_moves_proj, inside))
+        if not moves or list(map(ast.unparse, moves)) == [self.own]:
             return
         going = [*_devices(inside, moves), *moves]
-        cuts = [script.cut(s) for s in going]
+        changes = script.cuts(going)
         what = f"`self.proj` moved ({self.section})"
         edit = HandEdit(patch=patch, path=script.path, line=going[0].lineno, what=what)
-        if None in cuts or script.empties(going):
+        if changes is None or script.empties(going):
             yield edit.refused("nothing else stands in its block, or on its line")
         else:
-            yield replace(edit, changes=tuple(c for c in cuts if c is not None))
+            yield replace(edit, changes=changes)
+
+
+def _moves_proj(node: ast.stmt) -> bool:
+    return target(node) == "self.proj" and re.search(r"\.(to|cuda)\(", ast.unparse(node)) is not None
 
 
 def _devices(inside: Sequence[ast.stmt], moves: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
     """Yield the statements that name a device for these moves alone."""
-    others = [s for s in inside if s not in moves and not hasattr(s, "body")]
     for statement in inside:
-        if isinstance(statement, ast.Assign) and re.search(r"\.device$", ast.unparse(statement.value)):
-            name = target(statement)
-            if _is_read(name, moves) and not _is_read(name, [s for s in others if s is not statement]):
-                yield statement
+        if not isinstance(statement, ast.Assign) or not re.search(r"\.device$", ast.unparse(statement.value)):
+            continue
+        readers = set(_readers(inside, target(statement))) - {statement}
+        if readers and readers.issubset(moves):
+            yield statement
 
 
-def _is_read(name: str, nodes: Iterable[ast.stmt]) -> bool:
-    return any(name in names_read(node) for node in nodes)
+def _readers(inside: Iterable[ast.stmt], name: str) -> Iterator[ast.stmt]:
+    """Yield the simple statements that read a name."""
+    for statement in inside:
+        if not hasattr(statement, "body") and name in names_read(statement):
+            yield statement

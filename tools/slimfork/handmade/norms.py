@@ -6,10 +6,10 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
-from slimfork.handmade.script import Function, Script, key, parts, targets
+from slimfork.handmade.script import Function, Script, given, key, keys_in, parts, targets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 BATCH_NORM = re.compile(r"BatchNorm|Norm2d|\bbn|bn\b|_bn|BN\b|prunable|spars|slim")
 ADDING = {"add_", "sub_", "copy_", "addcmul_", "addcdiv_"}
@@ -21,13 +21,13 @@ SUM = re.compile(r"[-+]|sign|add\(|where|shrink|clamp")
 
 def presses_gradients(script: Script, statement: ast.stmt) -> bool:
     """Tell whether a statement adds to the gradients, or takes from the values, of BatchNorm scales."""
-    changed, given = _written(statement)
+    changed, added = _written(statement)
     if changed is None:
         return False
     names = ast.unparse(changed)
     if re.search(r"\.grad\b", names):
-        return _is_batch_norm(script, statement) or bool(SIGN.search(given))
-    shrunk = re.search(r"\.(weight|gamma)(\.data)?$", names) and SIGN.search(given)
+        return _is_batch_norm(script, statement) or bool(SIGN.search(added))
+    shrunk = re.search(r"\.(weight|gamma)(\.data)?$", names) and SIGN.search(added)
     return bool(shrunk) and _is_batch_norm(script, statement)
 
 
@@ -36,15 +36,15 @@ def _written(statement: ast.stmt) -> tuple[ast.expr | None, str]:
     if isinstance(statement, ast.AugAssign) and isinstance(statement.op, (ast.Add, ast.Sub)):
         return statement.target, ast.unparse(statement.value)
     if isinstance(statement, ast.Assign):
-        given = ast.unparse(statement.value)
-        return (targets(statement)[0], given) if SUM.search(given) else (None, "")
+        value = ast.unparse(statement.value)
+        return (targets(statement)[0], value) if SUM.search(value) else (None, "")
     call = statement.value if isinstance(statement, ast.Expr) else None
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
         return None, ""
-    given = " ".join(map(ast.unparse, [*call.args, *(k.value for k in call.keywords)]))
+    added = " ".join(map(ast.unparse, given(call)))
     if call.func.attr in FOREACH and call.args:
-        return call.args[0], given
-    return (call.func.value, given) if call.func.attr in ADDING else (None, "")
+        return call.args[0], added
+    return (call.func.value, added) if call.func.attr in ADDING else (None, "")
 
 
 def l1_norms(script: Script, statement: ast.stmt) -> Iterator[ast.expr]:
@@ -64,9 +64,17 @@ def _normed(call: ast.Call) -> ast.expr | None:
     if name in {"abs", "absolute", "l1_loss"}:
         return of
     if name in {"norm", "vector_norm", "matrix_norm"}:
-        order = [*others[:1], *(k.value for k in call.keywords if k.arg in {"p", "ord"})]
-        return of if any(isinstance(o, ast.Constant) and o.value == 1 for o in order) else None
+        return of if _is_first_order(others, call.keywords) else None
     return None
+
+
+def _is_first_order(others: Sequence[ast.expr], keywords: Sequence[ast.keyword]) -> bool:
+    """Tell whether the order of a norm is 1, given by place behind what it is taken of, or by name."""
+    orders = list(others[:1])
+    for keyword in keywords:
+        if keyword.arg in {"p", "ord"}:
+            orders.append(keyword.value)
+    return any(isinstance(order, ast.Constant) and order.value == 1 for order in orders)
 
 
 def _is_scale(script: Script, call: ast.Call, of: ast.expr) -> bool:
@@ -101,10 +109,14 @@ def _is_batch_norm(script: Script, node: ast.AST) -> bool:
     if BATCH_NORM.search(ast.unparse(loop)):
         return True
     over = loop.iter if isinstance(loop, ast.For) else getattr(loop, "generators")[0].iter  # noqa: B009
-    names = {text for n in ast.walk(over) if (text := key(n)) and not text.startswith(("torch", "self.model"))}
-    makers = (n for n in script.parents if isinstance(n, (ast.Assign, ast.For)) and not _is_training_loop(n))
-    texts = filter(BATCH_NORM.search, (ast.unparse(n) for n in makers if n is not loop))
-    return any(_fills(text, name) for text in texts for name in names)
+    names = [name for name in keys_in(over) if not name.startswith(("torch", "self.model"))]
+    for maker in script.parents:
+        if maker is loop or not isinstance(maker, (ast.Assign, ast.For)) or _is_training_loop(maker):
+            continue
+        text = ast.unparse(maker)
+        if BATCH_NORM.search(text) and any(_fills(text, name) for name in names):
+            return True
+    return False
 
 
 def _fills(text: str, name: str) -> bool:

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
-from slimfork.handmade.handmade import Change, HandEdit, has_shape
+from slimfork.handmade.handmade import Change, HandEdit, has_shape, numbers_of, stripped
 from slimfork.handmade.keys import HandmadeKey, members
-from slimfork.handmade.script import Function, Script, key, loads, read, statements, target
-from slimfork.handmade.tracing import Flow, HelperKind, helper_kind, trace
+from slimfork.handmade.penalty_needs import imports, knows, options, settings
+from slimfork.handmade.script import Function, Script, read, statements
+from slimfork.handmade.tracing import helper_kind, trace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from slimfork.handmade.handmade import Files
+    from slimfork.handmade.penalty_flow import Flow, HelperKind
     from slimfork.handmade.script import Scope
 
 SEED = re.compile(rb"\.grad\b|_foreach_|norm\(|abs\(|absolute\(|l1_loss|sign\(|shrink")
 ABOUT = re.compile(rb"BatchNorm|Norm2d|\bbn|bn\b|\.weight\b|\.gamma\b")
-STRENGTH_NAME = re.compile(r"^(sl|sr|st|l1|s|bn_l1)$|l1_|_l1|lambda|spars|prun|slim|penalt|^sl_|^sr_")
+
+
+class PenaltyHelper(NamedTuple):
+    """A function that serves a penalty alone: the file that it stands in, and what it is to its callers."""
+
+    path: str
+    kind: HelperKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,67 +49,78 @@ class HandmadePenalty:
 
     def find(self, patch: str, files: Files, pristine: Files | None) -> Iterator[HandEdit]:
         """Find it, and what only it needs."""
-        paths = [p for p in files if p.endswith(".py") and (self._trains(p) or _is_seeded(files[p]))]
-        scripts = [s for path in paths if (s := read(path, files[path])) is not None]
-        seeded = [s for s in scripts if _is_seeded(files[s.path])]
+        training, seeded = self._scripts(files)
         helpers = _helpers(seeded)
-        defined = {name: script.path for name, (script, _, _) in helpers.items()}
-        for script in (s for s in scripts if self._trains(s.path)):
-            own = {n: k for n, (_, _, k) in helpers.items() if _knows(script, n, defined[n])}
-            if not own and script not in seeded and not self.option:
+        for script in training:
+            known = {name: each.kind for name, each in helpers.items() if knows(script, name, each.path)}
+            if not known and script not in seeded and not self.option:
                 continue
-            edits = list(self._in(script, own, patch, (pristine or {}).get(script.path)))
-            yield from edits
-            changes = [change for edit in edits for change in edit.changes]
-            gone = {number for change in changes for number in change.going}
-            for name in _settings(script, gone):
+            gone: set[int] = set()
+            for edit in self._in(script, known, patch, (pristine or {}).get(script.path)):
+                yield edit
+                gone.update(numbers_of(edit.changes))
+            for name in settings(script, gone):
                 yield from self._keys(name, patch, files, pristine)
+
+    def _scripts(self, files: Files) -> tuple[list[Script], list[Script]]:
+        """Return the scripts that train, and those of all that have what a penalty needs."""
+        training, seeded = [], []
+        for path in files:
+            if not path.endswith(".py"):
+                continue
+            trains, is_seeded = has_shape(path, self.files), _is_seeded(files[path])
+            script = read(path, files[path]) if trains or is_seeded else None
+            if script is None:
+                continue
+            if trains:
+                training.append(script)
+            if is_seeded:
+                seeded.append(script)
+        return training, seeded
 
     def _keys(self, name: str, patch: str, files: Files, pristine: Files | None) -> Iterator[HandEdit]:
         """Find a setting that gave the penalty its strength."""
         shapes = tuple(shape for shape in self.files if shape.endswith(".yaml"))
-        where = list(
-            HandmadeKey(files=shapes, key=name, own=self.own, section=self.section).find(patch, files, pristine)
-        )
+        setting = HandmadeKey(files=shapes, key=name, own=self.own, section=self.section)
+        where = list(setting.find(patch, files, pristine))
         yield from where
-        for path in (p for p in files if where and p.endswith("cfg/__init__.py")):
-            yield from members(patch, path, files[path], name, self.section)
-
-    def _trains(self, path: str) -> bool:
-        return has_shape(path, self.files)
+        if not where:
+            return
+        for path in files:
+            if path.endswith("cfg/__init__.py"):
+                yield from members(patch, path, files[path], name, self.section)
 
     def _in(
         self, script: Script, helpers: Mapping[str, HelperKind], patch: str, original: bytes | None
     ) -> Iterator[HandEdit]:
-        flows = [f for scope in script.scopes() if (f := _trace(script, scope, helpers)) is not None]
-        defs = [
-            f.scope for f in flows if getattr(f.scope, "name", "") in helpers and not isinstance(f.scope, ast.Module)
-        ]
+        functions: list[ast.stmt] = []
         going: list[ast.stmt] = []
-        for flow in flows:
-            if flow.scope in defs or not (flow.presses or flow.bad):
+        for scope in script.scopes():
+            flow = _trace(script, scope, helpers)
+            if flow is None:
                 continue
-            finding = self._finding(flow, patch, original)
-            going += flow.inside()
-            yield finding
-        for scope in defs:
-            if isinstance(scope, Function):
-                change = script.cut(scope)
-                yield self._at(script, scope, patch, "the function of a sparsity penalty", [change], [scope])
-                going += [scope, *statements(scope)]
-        for node, change in _imports(script, helpers, going):
-            yield self._at(script, node, patch, "the import of a sparsity penalty", [change])
-        for node in _options(script, going, self.option):
-            yield self._at(script, node, patch, "the strength of a sparsity penalty", [script.cut(node)], [node])
+            if isinstance(scope, Function) and scope.name in helpers:
+                functions.append(scope)
+            elif flow.presses or flow.bad:
+                yield self._finding(flow, patch, original)
+                going += flow.inside()
+        for function in functions:
+            cuts = script.cuts([function])
+            yield self._at(script, function, patch, "the function of a sparsity penalty", cuts, [function])
+            going += [function, *statements(function)]
+        for node, changes in imports(script, helpers, going):
+            yield self._at(script, node, patch, "the import of a sparsity penalty", changes)
+        for node in options(script, going, self.option):
+            cuts = script.cuts([node])
+            yield self._at(script, node, patch, "the strength of a sparsity penalty", cuts, [node])
 
     def _finding(self, flow: Flow, patch: str, original: bytes | None) -> HandEdit:
         roots = flow.roots()
-        first = min([*flow.bad, *(s for s in flow.gone)], key=lambda s: s.lineno)
-        whole = self._at(flow.script, first, patch, "a sparsity penalty", [flow.script.cut(r) for r in roots], roots)
+        first = _first([*flow.bad, *flow.gone])
+        whole = self._at(flow.script, first, patch, "a sparsity penalty", flow.script.cuts(roots), roots)
         if flow.bad:
-            line = min(s.lineno for s in flow.bad)
-            return whole.refused(f"line {line} mixes it with something else")
-        if any(s not in flow.inside() for s in flow.gone):
+            return whole.refused(f"line {_first(flow.bad).lineno} mixes it with something else")
+        if not flow.gone <= flow.inside():
             return whole.refused("it shares a branch with something else")
         if original is not None and _takes_upstreams(flow.script, whole.changes, original):
             return whole.refused("it stands on lines of the release")
@@ -113,25 +132,19 @@ class HandmadePenalty:
         node: ast.stmt,
         patch: str,
         what: str,
-        changes: Sequence[Change | None],
+        changes: tuple[Change, ...] | None,
         going: Sequence[ast.stmt] = (),
     ) -> HandEdit:
-        kept = tuple(c for c in changes if c is not None)
-        edit = HandEdit(patch=patch, path=script.path, line=node.lineno, what=f"{what} ({self.section})", changes=kept)
-        if len(kept) < len(changes):
+        edit = HandEdit(patch=patch, path=script.path, line=node.lineno, what=f"{what} ({self.section})")
+        if changes is None:
             return edit.refused("it shares a line with something else")
-        return edit.refused("nothing else stands in its block") if script.empties(going) else edit
+        if script.empties(going):
+            return edit.refused("nothing else stands in its block")
+        return replace(edit, changes=changes)
 
 
-def _settings(script: Script, gone: set[int]) -> set[str]:
-    """Return the settings, `sl` of `self.args.sl`, that nothing reads any more when these lines go."""
-    reads: dict[str, list[int]] = {}
-    for node in script.parents:
-        text = key(node) if isinstance(node, ast.Attribute) else ""
-        owner, _, name = text.rpartition(".")
-        if owner.rpartition(".")[2] == "args" and STRENGTH_NAME.search(name):
-            reads.setdefault(name, []).append(cast("ast.Attribute", node).lineno - 1)
-    return {name for name, lines in reads.items() if gone.issuperset(lines)}
+def _first(nodes: Iterable[ast.stmt]) -> ast.stmt:
+    return min(nodes, key=lambda node: node.lineno)
 
 
 def _trace(script: Script, scope: Scope, helpers: Mapping[str, HelperKind]) -> Flow | None:
@@ -151,116 +164,37 @@ def _is_seeded(content: bytes) -> bool:
 
 def _takes_upstreams(script: Script, changes: Iterable[Change], original: bytes) -> bool:
     """Tell whether what would go is the release's own, a blank line or a closing bracket aside."""
-    known = {line.strip() for line in original.split(b"\n")}
-    lines = [script.lines[i].strip() for c in changes for i in c.going]
-    said = [line for line in lines if re.search(rb"\w", line) and line not in {b"continue", b"pass", b"else:"}]
-    return bool(said) and all(line in known for line in said)
+    known = stripped(original)
+    says = False
+    for number in numbers_of(changes):
+        line = script.lines[number].strip()
+        if not re.search(rb"\w", line) or line in {b"continue", b"pass", b"else:"}:
+            continue
+        if line not in known:
+            return False
+        says = True
+    return says
 
 
-def _helpers(scripts: Sequence[Script]) -> dict[str, tuple[Script, ast.AST, HelperKind]]:
+def _helpers(scripts: Sequence[Script]) -> dict[str, PenaltyHelper]:
     """Return the functions that serve a penalty alone by their names, those that call one another too."""
-    helpers: dict[str, tuple[Script, ast.AST, HelperKind]] = {}
+    helpers: dict[str, PenaltyHelper] = {}
     for _ in range(3):
-        kinds = {name: kind for name, (_, _, kind) in helpers.items()}
+        kinds = {name: helper.kind for name, helper in helpers.items()}
         for script in scripts:
-            for scope in script.scopes():
-                if isinstance(scope, Function) and (flow := _trace(script, scope, kinds)) is not None:
-                    kind = helper_kind(flow)
-                    if kind is not None and not scope.name.startswith("__"):
-                        helpers.setdefault(scope.name, (script, scope, kind))
+            for name, kind in _serving(script, kinds):
+                helpers.setdefault(name, PenaltyHelper(script.path, kind))
         if len(kinds) == len(helpers):
             break
     return helpers
 
 
-def _knows(script: Script, name: str, path: str) -> bool:
-    """Tell whether a name means that function in a file: it is defined there, or imported from where it is."""
-    if script.path == path:
-        return True
-    stem = path.removesuffix(".py").rpartition("/")[2]
-    for node in script.parents:
-        if isinstance(node, ast.ImportFrom):
-            names = {a.name for a in node.names}
-            module = (node.module or "").rpartition(".")[2]
-            if (name in names or "*" in names) and stem in {module, "__init__"}:
-                return True
-            if stem in names:
-                return True
-        if isinstance(node, ast.Import) and any(a.name.rpartition(".")[2] == stem for a in node.names):
-            return True
-    imports = [node for node in script.parents if isinstance(node, ast.ImportFrom)]
-    return name in {alias.name for node in imports for alias in node.names}  # through a package that passes it on
-
-
-def _imports(
-    script: Script, helpers: Mapping[str, HelperKind], going: Sequence[ast.stmt]
-) -> Iterator[tuple[ast.stmt, Change | None]]:
-    """Yield the imports of helpers that nothing reads any more, and what takes the names out."""
-    nodes = [n for s in going for n in ast.walk(s)]
-    gone = set(map(id, nodes))
-    read_names = {n.id for n in script.parents if isinstance(n, ast.Name) and id(n) not in gone}
-    was_read = {n.id for n in nodes if isinstance(n, ast.Name)}
-    for node in script.parents:
-        if not isinstance(node, (ast.Import, ast.ImportFrom)) or id(node) in gone:
+def _serving(script: Script, kinds: Mapping[str, HelperKind]) -> Iterator[tuple[str, HelperKind]]:
+    """Yield the functions of a script that serve a penalty alone, and what they are to their callers."""
+    for function in script.scopes():
+        if not isinstance(function, Function) or function.name.startswith("__"):
             continue
-        bound = {a: (a.asname or a.name).partition(".")[0] for a in node.names}
-        away = [
-            a
-            for a, name in bound.items()
-            if name not in read_names and (a.name in helpers or (name in was_read and "BatchNorm" in name))
-        ]
-        if len(away) == len(node.names):
-            yield node, script.cut(node)
-        elif away:
-            yield node, _shortened(script, node, [a.name for a in away])
-
-
-def _shortened(script: Script, node: ast.stmt, names: Sequence[str]) -> Change | None:
-    """Return an import without some of its names, where it stands on one line."""
-    start, end = node.lineno - 1, node.end_lineno or node.lineno
-    lines = []
-    for line in script.lines[start:end]:
-        for name in names:
-            line = re.sub(rb"\s*,\s*%b\b(?=\s*(,|\)|#|$|\r?\n))" % name.encode(), b"", line)  # noqa: PLW2901
-            line = re.sub(rb"(?<=[ (])%b\b\s*,[ \t]*" % name.encode(), b"", line)  # noqa: PLW2901
-        lines.append(line)
-    if any(re.search(rb"\b%b\b" % n.encode(), line) for n in names for line in lines):
-        return None
-    return Change(start=start, end=end, lines=tuple(line for line in lines if line.strip()))
-
-
-def _options(script: Script, going: Sequence[ast.stmt], option: str) -> Iterator[ast.stmt]:
-    """Yield the statements that only give the penalty its strength: an option, an attribute, a hyperparameter."""
-    gone = {id(n) for s in going for n in ast.walk(s)}
-    read_by = set().union(*map(loads, going)) if going else set()
-    names = {re.split(r"[.\[]", text)[-1].rstrip("]") for text in read_by if "." in text or "[" in text}
-    names = {name for name in names if STRENGTH_NAME.search(name)}
-    givers: dict[str, list[ast.stmt]] = {}
-    for node in script.parents:
-        name = _given(node) if isinstance(node, ast.stmt) and id(node) not in gone else ""
-        if name in names or (name == option and name and isinstance(node, ast.Expr)):
-            givers.setdefault(name, []).append(cast("ast.stmt", node))
-    for name, nodes in givers.items():
-        own = gone | {id(n) for node in nodes for n in ast.walk(node)}
-        others = (n for n in script.parents if id(n) not in own and _last(key(n)) == name)
-        is_read = any(isinstance(getattr(n, "ctx", None), ast.Load) for n in others)
-        yield from (n for n in nodes if not is_read or (name == option and isinstance(n, ast.Expr)))
-
-
-def _given(node: ast.stmt) -> str:
-    """Return the option, the attribute or the hyperparameter that a statement gives a value, or ""."""
-    return _flag(node) or (_last(target(node)) if isinstance(node, ast.Assign) else "")
-
-
-def _last(text: str) -> str:
-    """Return the last part of a key that has several: `sl` of `opt.sl` and of `hyp[sl]`."""
-    return re.split(r"[.\[]", text)[-1].rstrip("]") if re.search(r"[.\[]", text) else ""
-
-
-def _flag(node: ast.stmt) -> str:
-    """Return the option that a statement adds to a parser, without dashes, or ""."""
-    call = node.value if isinstance(node, ast.Expr) else None
-    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or call.func.attr != "add_argument":
-        return ""
-    flags = [a.value for a in call.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
-    return flags[-1].lstrip("-").replace("-", "_") if flags else ""
+        flow = _trace(script, function, kinds)
+        kind = helper_kind(flow) if flow is not None else None
+        if kind is not None:
+            yield function.name, kind

@@ -6,19 +6,22 @@ import ast
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, TypeVar
 
 from slimfork.handmade.handmade import Change, shaped, split
 from slimfork.syntax import cst as tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from slimfork.handmade.handmade import Files
 
+Node = TypeVar("Node", bound=ast.AST)
 Function = (ast.FunctionDef, ast.AsyncFunctionDef)
 Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef
 BLOCKS = ("body", "orelse", "finalbody")
+APPENDING = {"append", "extend", "add"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,18 +33,29 @@ class Script:
     module: ast.Module
     parents: dict[ast.AST, ast.AST] = field(default_factory=dict)
 
+    def nodes(self, kind: type[Node]) -> Iterator[Node]:
+        """Yield the nodes of a kind, outer ones first."""
+        for node in self.parents:
+            if isinstance(node, kind):
+                yield node
+
     def scopes(self) -> Iterator[Scope]:
         """Yield the module and every function."""
         yield self.module
-        yield from (node for node in self.parents if isinstance(node, Function))
+        for node in self.parents:
+            if isinstance(node, Function):
+                yield node
 
     def functions(self, name: str) -> Iterator[ast.FunctionDef]:
         """Yield the functions of a name, methods too."""
-        return (n for n in self.parents if isinstance(n, ast.FunctionDef) and n.name == name)
+        for function in self.nodes(ast.FunctionDef):
+            if function.name == name:
+                yield function
 
     def cut(self, node: ast.stmt) -> Change | None:
         """Return what takes a statement out with its decorators, or None when it shares a line with another."""
-        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))]) - 1
+        decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+        first = (decorators[0] if decorators else node).lineno - 1
         end = node.end_lineno or node.lineno
         before = self.lines[first][: node.col_offset] if first == node.lineno - 1 else b""
         last = self.lines[end - 1][node.end_col_offset or 0 :].strip()
@@ -49,15 +63,29 @@ class Script:
             return None
         return Change(start=first, end=end)
 
+    def cuts(self, nodes: Iterable[ast.stmt]) -> tuple[Change, ...] | None:
+        """Return what takes statements out, or None when one of them shares a line with another."""
+        changes = []
+        for node in nodes:
+            change = self.cut(node)
+            if change is None:
+                return None
+            changes.append(change)
+        return tuple(changes)
+
     def block(self, node: ast.stmt) -> list[ast.stmt]:
         """Return the statements among which one stands."""
         parent = self.parents[node]
-        blocks = [getattr(parent, name, None) for name in BLOCKS]
-        return next(block for block in blocks if isinstance(block, list) and node in block)
+        for name in BLOCKS:
+            block: list[ast.stmt] = getattr(parent, name, [])
+            if node in block:
+                return block
+        raise LookupError(ast.unparse(node))
 
     def empties(self, nodes: Sequence[ast.stmt]) -> bool:
         """Tell whether a block would have no statement left without these."""
-        return any(all(other in nodes for other in self.block(node)) for node in nodes)
+        going = set(nodes)
+        return any(going.issuperset(self.block(node)) for node in nodes)
 
 
 @lru_cache(maxsize=32)
@@ -67,7 +95,9 @@ def read(path: str, content: bytes) -> Script | None:
         module = tree.parse_quietly(re.sub(rb"\r(?!\n)|\f", b" ", content))
     except (SyntaxError, ValueError, RecursionError):
         return None
-    parents = {child: node for node in ast.walk(module) for child in ast.iter_child_nodes(node)}
+    parents: dict[ast.AST, ast.AST] = {}
+    for node in ast.walk(module):
+        parents.update(dict.fromkeys(ast.iter_child_nodes(node), node))
     return Script(path=path, lines=split(content), module=module, parents=parents)
 
 
@@ -96,9 +126,14 @@ def parts(statement: ast.stmt) -> Iterator[ast.AST]:
     while waiting:
         node = waiting.pop()
         yield node
-        waiting += [
-            c for c in ast.iter_child_nodes(node) if not isinstance(c, (ast.stmt, ast.ExceptHandler, ast.match_case))
-        ]
+        for child in ast.iter_child_nodes(node):
+            if not isinstance(child, (ast.stmt, ast.ExceptHandler, ast.match_case)):
+                waiting.append(child)
+
+
+def all_parts(nodes: Iterable[ast.AST]) -> set[ast.AST]:
+    """Return what nodes are made of, the blocks of compound ones too."""
+    return set(chain.from_iterable(map(ast.walk, nodes)))
 
 
 def key(node: ast.AST) -> str:
@@ -114,14 +149,28 @@ def key(node: ast.AST) -> str:
     return ""
 
 
-def loads(statement: ast.stmt) -> set[str]:
-    """Return the keys that a statement, or the head of a compound one, reads."""
-    return {
-        text
-        for node in parts(statement)
-        if isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)) and isinstance(node.ctx, ast.Load)
-        if (text := key(node))
-    }
+def keys_in(*nodes: ast.AST) -> set[str]:
+    """Return the keys of all that nodes are made of, read or not."""
+    return set(map(key, all_parts(nodes))) - {""}
+
+
+def loads(*statements: ast.stmt) -> set[str]:
+    """Return the keys that statements, or the heads of compound ones, read."""
+    read = set()
+    for node in chain.from_iterable(map(parts, statements)):
+        if isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)) and isinstance(node.ctx, ast.Load):
+            read.add(key(node))
+    return read - {""}
+
+
+def given(call: ast.Call) -> list[ast.expr]:
+    """Return what a call is given, by place and by name."""
+    return [*call.args, *(keyword.value for keyword in call.keywords)]
+
+
+def imported(node: ast.Import | ast.ImportFrom) -> list[str]:
+    """Return what an import takes, by the names that its source has for it."""
+    return [alias.name for alias in node.names]
 
 
 def targets(statement: ast.stmt) -> list[ast.expr]:
@@ -135,6 +184,14 @@ def target(statement: ast.stmt) -> str:
     """Return the key of the one thing that a statement assigns to, or ""."""
     assigned = targets(statement)
     return key(assigned[0]) if len(assigned) == 1 else ""
+
+
+def filled(statement: ast.stmt) -> str:
+    """Return the key of what a statement assigns to, or of the list that it appends to, or ""."""
+    call = statement.value if isinstance(statement, ast.Expr) else None
+    if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in APPENDING:
+        return key(call.func.value)
+    return target(statement)
 
 
 def parameters(scope: ast.AST) -> set[str]:
