@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from slimfork.handmade.handmade import Files
 
-Node = TypeVar("Node", bound=ast.AST)
+NodeKind = TypeVar("NodeKind", bound=ast.AST)
 Function = (ast.FunctionDef, ast.AsyncFunctionDef)
 Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef
 BLOCKS = ("body", "orelse", "finalbody")
@@ -33,7 +33,7 @@ class Script:
     module: ast.Module
     parents: dict[ast.AST, ast.AST] = field(default_factory=dict)
 
-    def nodes(self, kind: type[Node]) -> Iterator[Node]:
+    def nodes(self, kind: type[NodeKind]) -> Iterator[NodeKind]:
         """Yield the nodes of a kind, outer ones first."""
         for node in self.parents:
             if isinstance(node, kind):
