@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 SLIMFORK = ROOT / "tools" / "slimfork"
 ROOTS = ("patches", "tools", "overlay", "tests")
 LONGEST_FUNCTION = 60  # lines
+MOST_COMPREHENSIONS = 24  # in a thousand lines of code; django-upgrade, whose way of writing we follow, has 12
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 # An adapter's module gives its own, and a verb's module is named as the verb, whatever room does its work.
 EVERYWHERE = {"SLIM", "__all__"}
@@ -79,6 +80,13 @@ def test_comprehensions_in_a_comprehension_count_as_its_own(code):
 @pytest.mark.parametrize("code", ["[x for x in xs if x]", "[y for x in xs for y in x]", "[[y for y in x] for x in xs]"])
 def test_two_things_are_none_too_many(code):
     assert not is_crowded(fors_of(ast.parse(code, mode="eval").body))
+
+
+@pytest.mark.parametrize("root", ["overlay/slim", "tools/slimfork", "tools/bench", "patches"])
+def test_comprehensions_are_no_denser_than_twice_django_upgrade_s(root):
+    code = [line for path in python_files(root) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = sum(not line.lstrip().startswith("#") for line in code if line.strip())
+    assert 1000 * len(list(places(*COMPREHENSIONS, root=root))) / lines <= MOST_COMPREHENSIONS
 
 
 @pytest.mark.parametrize("root", ROOTS)
