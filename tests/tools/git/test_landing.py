@@ -130,7 +130,7 @@ def half(clone, monkeypatch):
         os.kill(os.getpid(), signal.SIGKILL)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Repository, "move", killed)
+        patched.setattr(landing, "move_refs", killed)
         path = clone.with_name("half")
         shutil.copytree(clone, path)
         assert in_child(lambda: cli.run(["apply", str(path)])) == -signal.SIGKILL
@@ -193,7 +193,7 @@ MOMENTS = {
     "while the new files are written": (landing, "_write_files"),
     "after the look": (Exchange, "add"),
     "while the index is locked": (Exchange, "replace"),
-    "before the branch moves": (Repository, "move"),
+    "before the branch moves": (landing, "move_refs"),
 }
 
 
@@ -280,7 +280,7 @@ def test_a_switch_of_branches_while_it_runs_moves_neither(clone, call, git, monk
 
 def test_what_is_written_through_an_open_handle_is_put_beside(clone, call, monkeypatch):
     handle = (clone / TRAINER).open("ab", buffering=0)
-    saving(monkeypatch, (Repository, "move"), lambda: handle.write(b"# late\n"))
+    saving(monkeypatch, (landing, "move_refs"), lambda: handle.write(b"# late\n"))
     outcome = call("apply", clone)
     handle.close()
     assert outcome.code == 0
@@ -310,15 +310,15 @@ def test_a_run_that_fails_changes_nothing(clone, call, git, monkeypatch, verb):
 
 def test_what_is_begun_is_ended_when_the_run_is_killed(clone, call, git, monkeypatch):
     """The few lines that touch the checkout run on in a process of their own."""
-    move = Repository.move
+    move = landing.move_refs
 
-    def killed(self, *arguments):
+    def killed(*arguments):
         os.kill(os.getppid(), signal.SIGKILL)
         time.sleep(0.1)
-        move(self, *arguments)
+        move(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Repository, "move", killed)
+        patched.setattr(landing, "move_refs", killed)
         assert in_child(lambda: cli.run(["apply", str(clone)])) == -signal.SIGKILL
     deadline = time.monotonic() + 10
     its_own = [clone / ".git" / name for name in ("index.lock", workshop.FOLDER)]
@@ -332,15 +332,15 @@ def test_what_is_begun_is_ended_when_the_run_is_killed(clone, call, git, monkeyp
 
 @pytest.mark.parametrize("after", [False, True])
 def test_when_the_process_that_changes_files_is_killed_alone_all_is_put_right(clone, call, git, monkeypatch, after):
-    before, move = state(git, clone), Repository.move
+    before, move = state(git, clone), landing.move_refs
 
-    def killed(self, *arguments):
+    def killed(*arguments):
         if after:
-            move(self, *arguments)
+            move(*arguments)
         os.kill(os.getpid(), signal.SIGKILL)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Repository, "move", killed)
+        patched.setattr(landing, "move_refs", killed)
         outcome = call("apply", clone)
     assert outcome.code == (0 if after else 2)
     assert state(git, clone)[1] == ""
@@ -415,7 +415,7 @@ def test_where_names_cannot_change_places_all_else_holds(clone, call, git, monke
 def test_on_another_disk_the_files_wait_in_the_work_tree_and_are_no_ones_to_commit(clone, call, git, monkeypatch):
     monkeypatch.setattr(workshop, "_is_one_disk", lambda _: False)
     seen = []
-    saving(monkeypatch, (Repository, "move"), lambda: seen.append(git(clone, "status", "--porcelain", "-uall")))
+    saving(monkeypatch, (landing, "move_refs"), lambda: seen.append(git(clone, "status", "--porcelain", "-uall")))
     saving(monkeypatch, (Exchange, "keep_late_writes"), lambda: None)
     assert call("apply", clone).code == 0
     assert ".slimfork" not in "".join(seen)

@@ -65,16 +65,6 @@ def test_writing_moves_no_ref_and_leaves_no_file(made, git):
     assert {p for p in path.rglob("*") if "objects" not in p.parts} == before
 
 
-def test_a_ref_moves_only_from_where_it_is_said_to_be(made):
-    path, (first, second) = made
-    with open_repository(path) as repository:
-        with pytest.raises(SlimforkError, match="update-ref failed"):
-            repository.move("refs/heads/slim", first, first)
-        assert repository.head() == second
-        repository.move("refs/heads/slim", first, second)
-        assert repository.head() == first
-
-
 def test_sha256_repositories_work_too(git, tmp_path):
     git(tmp_path, "init", "-q", "--object-format=sha256", "-b", "main", "r")
     write(tmp_path / "r", {"a": b"a"})

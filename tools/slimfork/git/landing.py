@@ -18,6 +18,7 @@ from slimfork.git.guards import refuse_dirty, refuse_hidden, refuse_in_the_way
 from slimfork.git.index_file import changed_index, held_index
 from slimfork.git.journal import Journal, Swap, file_digest
 from slimfork.git.recovery import repair
+from slimfork.git.refs import RefMove, move_refs
 from slimfork.git.swap import NEW, Exchange, SavedMeanwhile
 from slimfork.processes.processes import KilledError, out_of_reach
 from slimfork.processes.signals import uninterrupted
@@ -33,8 +34,15 @@ if TYPE_CHECKING:
     from slimfork.git.repo import Repository
 
 
-def land(repository: Repository, *, ref: str, old: str, new: str) -> None:
+def land(repository: Repository, *, ref: str, old: str, new: str, also: Sequence[RefMove] = ()) -> None:
     """Move `ref`, which is checked out and clean, from one commit to another, and the work tree with it.
+
+    Args:
+        repository: The user's.
+        ref: The branch that is checked out.
+        old: Where it is.
+        new: Where it goes.
+        also: Other refs that move in the same step.
 
     Raises:
         UsageError: Work of the user's is in the way, or was saved meanwhile, or another git command is at work, or the
@@ -50,7 +58,7 @@ def land(repository: Repository, *, ref: str, old: str, new: str) -> None:
             refuse_dirty(repository)  # after the look at the files: what is clean now is what was seen
             journal = Journal(ref=ref, old=old, new=new, swaps=swaps)
             with uninterrupted(repository):
-                _land(repository, journal, changes, folder)
+                _land(repository, journal, changes, folder, also)
     except SavedMeanwhile as saved:
         hint = "commit it or put it away, and run this again"
         raise UsageError(f"{saved.path} was saved while this ran; nothing was changed", hint=hint) from None
@@ -86,13 +94,19 @@ def _swap(root: Path, folder: Path, change: FileChange) -> Swap:
     return Swap(path=change.path, old=file_digest(root / change.path) if change.old else None, new=new)
 
 
-def _land(repository: Repository, journal: Journal, changes: Sequence[FileChange], folder: Path) -> None:
+def _land(
+    repository: Repository,
+    journal: Journal,
+    changes: Sequence[FileChange],
+    folder: Path,
+    also: Sequence[RefMove],
+) -> None:
     """Do what is written down, in a process of its own; what is left when that is killed is put right at once."""
     journal.write(folder)
     exchange = Exchange(repository.root, folder, journal.swaps)
 
     def work() -> None:
-        _move(repository, journal, exchange, changes)
+        _move(repository, journal, exchange, changes, also)
         exchange.keep_late_writes()
         shutil.rmtree(folder)  # here, so that nothing is left to interpret when only the other process is killed
 
@@ -106,7 +120,13 @@ def _land(repository: Repository, journal: Journal, changes: Sequence[FileChange
             raise UsageError("the process that changes files was killed; nothing was changed", hint=hint) from None
 
 
-def _move(repository: Repository, journal: Journal, exchange: Exchange, changes: Sequence[FileChange]) -> None:
+def _move(
+    repository: Repository,
+    journal: Journal,
+    exchange: Exchange,
+    changes: Sequence[FileChange],
+    also: Sequence[RefMove],
+) -> None:
     """Put the files, the branch and the index in their new places; put all of them back if one does not go."""
     head = (repository.git_dir / "HEAD").read_bytes()
     if (repository.branch(), repository.resolve(journal.ref)) != (journal.ref, journal.old):
@@ -117,16 +137,17 @@ def _move(repository: Repository, journal: Journal, exchange: Exchange, changes:
             if (repository.git_dir / "HEAD").read_bytes() != head:
                 raise _moved_on(repository)
             exchange.replace()
-            with _moved_branch(repository, journal):
+            with _moved_branch(repository, journal, also):
                 install()
     exchange.remove_folders()
 
 
 @contextmanager
-def _moved_branch(repository: Repository, journal: Journal) -> Iterator[None]:
-    """Move the branch, and move it back if what comes next fails."""
+def _moved_branch(repository: Repository, journal: Journal, also: Sequence[RefMove]) -> Iterator[None]:
+    """Move the branch and what goes with it, and move them back if what comes next fails."""
+    moves = [RefMove(ref=journal.ref, old=journal.old, new=journal.new), *also]
     try:
-        repository.move(journal.ref, journal.new, journal.old)
+        move_refs(repository, moves)
     except SlimforkError:
         if repository.resolve(journal.ref) == journal.old:
             raise
@@ -134,7 +155,7 @@ def _moved_branch(repository: Repository, journal: Journal) -> Iterator[None]:
     try:
         yield
     except OSError:
-        repository.move(journal.ref, journal.old, journal.new)
+        move_refs(repository, [move.back for move in moves])
         raise
 
 

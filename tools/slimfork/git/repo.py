@@ -214,11 +214,6 @@ class Repository:
         file.unlink()
         return [known[f":{mark}"] for mark in range(1, marks + 1)]
 
-    def move(self, ref: str, new: str, old: str) -> None:
-        """Move a ref in one step, if it still is where it was."""
-        commits = gitout.checked_sha(new), gitout.checked_sha(old)
-        self.git("update-ref", "-m", "apply-patches", gitout.checked_ref(ref), *commits)
-
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep two runs apart."""
