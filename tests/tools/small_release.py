@@ -101,11 +101,11 @@ def release_files(version: str = VERSION) -> dict[str, bytes]:
     return {**LAYOUT, "ultralytics/__init__.py": init}
 
 
-def sdist(version: str = VERSION) -> bytes:
+def sdist(version: str = VERSION, files: dict[str, bytes] | None = None) -> bytes:
     """Return the source distribution, the same bytes every time."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w") as tar:
-        for name, data in release_files(version).items():
+        for name, data in (files or release_files(version)).items():
             member = tarfile.TarInfo(f"ultralytics-{version}/{name}")
             member.size = len(data)
             member.mode = 0o755 if name in EXECUTABLE else 0o644

@@ -10,6 +10,7 @@ from rich.text import Text
 from slimfork.codemods.patch import known_as, load_series
 from slimfork.forks import handwork
 from slimfork.forks.fork import Fork, read_fork, refuse_unpinned
+from slimfork.git.guards import UPGRADE
 from slimfork.git.recovery import heal
 from slimfork.git.repo import open_repository
 from slimfork.series import tell_proof
@@ -39,8 +40,10 @@ def command(path: Path, verify_tree: bool, as_json: bool) -> None:
     """Show the patches of the fork at PATH; exit with 1 if something is pending or broken, or not as its lock."""
     with open_repository(path) as repository:
         heal(repository)
+        if upgrading := (repository.git_dir / UPGRADE).exists():
+            ui.note(f"note: an upgrade is under way: apply-patches upgrade {typed(path)} --continue, --skip or --abort")
         fork = read_fork(repository)
-        facts = describe(repository, fork, path)
+        facts = {**describe(repository, fork, path), "upgrading": upgrading}
         proof = prove(fork, path) if verify_tree else None
     if proof:
         facts["proof"] = tell_proof.facts(proof)

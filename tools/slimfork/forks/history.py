@@ -14,7 +14,7 @@ from slimfork.terminal.naming import spec_of
 from slimfork.terminal.words import typed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from slimfork.git.gitout import LoggedCommit
     from slimfork.git.repo import Repository
@@ -130,7 +130,7 @@ def read_history(repository: Repository, head: str) -> History:
     imported = next(filter(None, map(_import, marked)), None)
     ours = list(filter(_is_ours, marked))
     first = imported.sha if imported else _before(ours[-1]) if ours else None
-    since = repository.log(head, f"^{first}") if first else []
+    since = repository.log(head, f"^{first}", *(f"^{old}" for old in _left_behind(marked))) if first else []
     base = imported.sha if imported else _base(ours[::-1])
     return History(imported=imported, base=base, commits=tuple(reversed(since)))
 
@@ -144,13 +144,22 @@ def _marked(repository: Repository, head: str) -> list[LoggedCommit]:
     return repository.log(head, grep=f"^({'|'.join(commits.ANY)}): ")
 
 
+def _left_behind(marked: Iterable[LoggedCommit]) -> Iterator[str]:
+    """Yield the commits that upgrades have moved away from: they are the past of the fork, and no part of it."""
+    for commit in marked:
+        if commits.UPGRADED in commits.trailers(commit.message):
+            yield from commit.parents[1:]
+
+
 def _base(ours: Sequence[LoggedCommit]) -> str | None:
-    """Return the commit before the first of ours, oldest first, since all of it was last taken out."""
+    """Return the commit before the first of ours, oldest first, since all was last taken out, or moved elsewhere."""
     base: str | None = None
     there: set[str] = set()
     for commit in ours:
         marks = _marks(commit)
-        if not there:
+        if commits.UPGRADED in marks:  # what it stands on since; a fork with an import is told by that
+            base, there = commit.sha, {commits.UPGRADED}
+        elif not there:
             base = _before(commit)
         there |= {*marks.get(commits.PATCH, ()), *marks.get(commits.OVERLAY_ID, ())}
         there -= {*marks.get(commits.NO_PATCH, ()), *marks.get(commits.NO_OVERLAY, ())}

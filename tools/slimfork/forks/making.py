@@ -94,7 +94,7 @@ def refuse_other(path: Path, pin: Pin, *, no_compat: bool, skip: Sequence[str] =
     if imported is None:
         raise UsageError(f"{path} has a history of its own", hint=f"apply-patches apply {typed(path)}, or {other}")
     if (fork.release.upstream, fork.release.version) != (pin.upstream, pin.version):
-        hint = f"{other} (moving a fork to another release, `apply-patches upgrade`, is still to come)"
+        hint = f"apply-patches upgrade {typed(path)} --to {pin.version}, which moves it; or {other}"
         raise UsageError(f"{path} holds {fork.name}, not {pin.upstream} {pin.version}", hint=hint)
     if not fork.complete:
         hint = f"apply-patches apply {typed(path)}" + (" --compat" if fork.history.left_out and not no_compat else "")

@@ -25,11 +25,16 @@ if TYPE_CHECKING:
 OUR_STATES: tuple[FileState, ...] = ("present", "outdated", "dropped")  # the states of files that are as we left them
 
 
-def take_out(fork: Fork, patch: str | None) -> commits.Draft | None:
+def take_out(fork: Fork, patch: str | None, *, overlay_too: bool = True) -> commits.Draft | None:
     """Return the commit that takes a patch out, or all of them and the overlay; None when nothing is there.
 
     What the applied series makes of the pristine import is the base of a three-way merge, what it makes without
     the patch is one side, and HEAD is the other.
+
+    Args:
+        fork: The fork.
+        patch: The id of the patch; None for all.
+        overlay_too: Whether the overlay goes with all of them.
 
     Raises:
         UsageError: There is no such patch, or the history does not say what the tree was before.
@@ -38,9 +43,10 @@ def take_out(fork: Fork, patch: str | None) -> commits.Draft | None:
     applied = list(_applied(fork.plan))
     going = applied if patch is None else [p for p in applied if p.id == _known(fork, patch)]
     _refuse_broken(fork, patch)
-    overlay = [] if patch else list(chain.from_iterable(map(fork.overlay.having, OUR_STATES)))
+    whole = patch is None and overlay_too
+    overlay = list(chain.from_iterable(map(fork.overlay.having, OUR_STATES))) if whole else []
     changes = _without(fork, applied, going) if going else {}
-    edited = [] if patch else fork.overlay.having("modified")
+    edited = fork.overlay.having("modified") if whole else []
     if edited:
         raise _conflict(fork, edited)
     if not going and not overlay:

@@ -28,8 +28,9 @@ PATCH, OVERLAY_ID = "Patch-Id", "Overlay-Id"
 NO_PATCH, NO_OVERLAY = "Reverted-Patch-Id", "Reverted-Overlay-Id"
 LEFT_OUT, UPSTREAM = "Left-Out", "Upstream"
 REPLACED = "Replaced-Handmade"
+UPGRADED = "Upgraded-From"
 NOTHING = "nothing"
-OURS = (PATCH, OVERLAY_ID, NO_PATCH, NO_OVERLAY, LEFT_OUT, REPLACED)
+OURS = (PATCH, OVERLAY_ID, NO_PATCH, NO_OVERLAY, LEFT_OUT, REPLACED, UPGRADED)
 ANY = (*OURS, UPSTREAM)
 TRAILER = re.compile(rf"^({'|'.join(ANY)}): (\S.*?)\s*$", re.MULTILINE)
 

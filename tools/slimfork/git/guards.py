@@ -28,11 +28,13 @@ UNDER_WAY = (
     ("sequencer", "cherry-pick or revert of several commits", "status, which says how to end it"),
     ("BISECT_LOG", "bisect", "bisect reset"),
 )
+UPGRADE = "slimfork-upgrade.json"  # in git's folder while an upgrade waits for the user
 BRANCH_OF = ("rebase-merge/head-name", "rebase-apply/head-name", "BISECT_START")
 
 
 def ready(repository: Repository) -> str:
     """Return the branch that is checked out, or refuse a repository in which a commit would go wrong."""
+    refuse_upgrading(repository)
     for file, what, end in UNDER_WAY:
         if (repository.git_dir / file).exists():
             raise UsageError(
@@ -45,6 +47,13 @@ def ready(repository: Repository) -> str:
     refuse_shared(repository, branch)
     refuse_dirty(repository)
     return branch
+
+
+def refuse_upgrading(repository: Repository) -> None:
+    """Refuse a checkout in which an upgrade waits for the user."""
+    if (repository.git_dir / UPGRADE).exists():
+        hint = f"apply-patches upgrade {typed(repository.root)} --continue, --skip or --abort"
+        raise UsageError(f"an upgrade is under way in {repository.root}", hint=hint)
 
 
 def refuse_dirty(repository: Repository) -> None:
