@@ -17,7 +17,7 @@ from tests.tools.upgrade.conftest import CHANGED, TASKS
 from tests.tools.upgrade.test_conflict import resolve
 
 WATCHED = tuple(str(Path(package.__file__).parent) for package in (git, upgrade))
-STEPS = {"few": 97, "many": 7}  # lines of code between two kills
+STEPS = {"few": 499, "many": 47}  # lines of code between two kills: 25 and 256 of them in all
 
 
 def run_and_die(path, point, *arguments):
