@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
+import sys
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -91,17 +93,21 @@ def world(tmp_path, monkeypatch):
     monkeypatch.setattr(content, "content_root", lambda: root)
     monkeypatch.setenv("SLIMFORK_CACHE", str(tmp_path / "cache"))
     load_series.cache_clear()
+    publish(tmp_path / "cache", {version: sdist(version) for version in (VERSION, "8.9.1")})
+    yield root
+    load_series.cache_clear()
+
+
+def publish(cache, archives):
+    """Pin releases, given as version to source distribution, and put them into the cache."""
     known = []
-    for version in (VERSION, "8.9.1"):
-        archive = sdist(version)
+    for version, archive in archives.items():
         sha256 = hashlib.sha256(archive).hexdigest()
         name = f"ultralytics-{version}.tar.gz"
         facts = {"filename": name, "sha256": sha256, "size": len(archive), "uploaded": date(2030, 1, 2)}
         known.append(pins.Pin(upstream="ultralytics", version=version, requires_python=">=3.8", **facts))
-        write(tmp_path / "cache" / "sdists", {f"ultralytics-{version}-{sha256[:16]}.tar.gz": archive})
+        write(cache / "sdists", {f"ultralytics-{version}-{sha256[:16]}.tar.gz": archive})
     pins.save("ultralytics", known)
-    yield root
-    load_series.cache_clear()
 
 
 @pytest.fixture
@@ -174,3 +180,32 @@ def in_child(work):
             code = 99
         os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def run_and_die(arguments, point, watched):
+    """Run the command line, and kill it at the n-th line of code of some files: the process that is at it, and ours.
+
+    Args:
+        arguments: What is run.
+        point: The n.
+        watched: What the paths of these files begin with.
+    """
+    left = [point]
+
+    def work():
+        ours = os.getpid()
+
+        def trace(frame, event, arg):
+            del arg
+            if not frame.f_code.co_filename.startswith(watched):
+                return None
+            left[0] -= event == "line"
+            if left[0] == 0:
+                os.kill(ours, signal.SIGKILL)
+                os.kill(os.getpid(), signal.SIGKILL)
+            return trace
+
+        sys.settrace(trace)
+        return run(list(map(str, arguments)))
+
+    return in_child(work)

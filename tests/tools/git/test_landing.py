@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -23,34 +22,11 @@ from slimfork.git.repo import LOCK, Repository
 from slimfork.git.swap import Exchange
 from slimfork.processes import workshop
 from tests.sampling import sampled
-from tests.tools.conftest import IDENTITY, in_child, write
+from tests.tools.conftest import IDENTITY, in_child, run_and_die, write
 from tests.tools.small_release import LOSS, PATCHED_STEP, TRAINER
 
-MOVING = {module.__file__ for module in (landing, swap, journal, index_file, workshop)}
+MOVING = tuple(module.__file__ for module in (landing, swap, journal, index_file, workshop))
 NEW = "ultralytics/slim/pruning/plan.py"
-
-
-def apply_and_die(path, point, verb="apply"):
-    """Apply, and kill all of it at a line of what changes what the user sees: the process that does it, and ours."""
-    left = [point]
-
-    def work():
-        ours = os.getpid()
-
-        def trace(frame, event, arg):
-            del arg
-            if frame.f_code.co_filename not in MOVING:
-                return None
-            left[0] -= event == "line"
-            if left[0] == 0:
-                os.kill(ours, signal.SIGKILL)
-                os.kill(os.getpid(), signal.SIGKILL)
-            return trace
-
-        sys.settrace(trace)
-        return cli.run([verb, str(path)])
-
-    return in_child(work)
 
 
 def state(git, path):
@@ -69,7 +45,7 @@ def killed_states(git, clone, tmp_path, verb, step):
         path = tmp_path / f"killed{point}"
         shutil.copytree(clone, path)
         git(path, "update-index", "-q", "--refresh")
-        ended = apply_and_die(path, point, verb)
+        ended = run_and_die([verb, path], point, MOVING)
         yield path
         shutil.rmtree(path)
         if ended == 0:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-from datetime import date
-
 import pytest
 
-from slimfork.releases import pins
-from tests.tools.conftest import write
+from tests.tools.conftest import publish, write
 from tests.tools.small_release import TRAINER, release_files, sdist
 
 CHANGED, MOVED, EMPTY = "8.9.2", "8.9.3", "8.9.4"
@@ -42,15 +38,8 @@ def later(version):
 def releases(world, tmp_path):
     """Pin the later releases, and give the first one what they change."""
     assert world.is_dir()
-    known = []
-    for version in ("8.9.0", CHANGED, MOVED, EMPTY):
-        archive = sdist(version, later(version))
-        sha256 = hashlib.sha256(archive).hexdigest()
-        name = f"ultralytics-{version}.tar.gz"
-        facts = {"filename": name, "sha256": sha256, "size": len(archive), "uploaded": date(2030, 1, 2)}
-        known.append(pins.Pin(upstream="ultralytics", version=version, requires_python=">=3.8", **facts))
-        write(tmp_path / "cache" / "sdists", {f"ultralytics-{version}-{sha256[:16]}.tar.gz": archive})
-    pins.save("ultralytics", known)
+    versions = ("8.9.0", CHANGED, MOVED, EMPTY)
+    publish(tmp_path / "cache", {version: sdist(version, later(version)) for version in versions})
     return world
 
 

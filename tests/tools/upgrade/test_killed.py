@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
-import sys
 from pathlib import Path
 
 import pytest
 
-from slimfork import cli, git, upgrade
+from slimfork import git, upgrade
 from tests.sampling import sampled
-from tests.tools.conftest import in_child
+from tests.tools.conftest import run_and_die
 from tests.tools.upgrade.conftest import CHANGED, TASKS
 from tests.tools.upgrade.test_conflict import resolve
 
@@ -20,35 +18,12 @@ WATCHED = tuple(str(Path(package.__file__).parent) for package in (git, upgrade)
 STEPS = {"few": 499, "many": 47}  # lines of code between two kills: 25 and 256 of them in all
 
 
-def run_and_die(path, point, *arguments):
-    """Run, and kill all of it at a line of what writes: the process that does it, and ours."""
-    left = [point]
-
-    def work():
-        ours = os.getpid()
-
-        def trace(frame, event, arg):
-            del arg
-            if not frame.f_code.co_filename.startswith(WATCHED):
-                return None
-            left[0] -= event == "line"
-            if left[0] == 0:
-                os.kill(ours, signal.SIGKILL)
-                os.kill(os.getpid(), signal.SIGKILL)
-            return trace
-
-        sys.settrace(trace)
-        return cli.run(["upgrade", str(path), *arguments])
-
-    return in_child(work)
-
-
 def killed_states(path, tmp_path, step, *arguments):
     """Yield copies of a checkout in each of which a run was killed, later and later, until one came to its end."""
     for point in range(1, 200_000, step):
         copy = tmp_path / f"killed{point}"
         shutil.copytree(path, copy, symlinks=True)
-        ended = run_and_die(copy, point, *arguments)
+        ended = run_and_die(["upgrade", copy, *arguments], point, WATCHED)
         yield copy
         shutil.rmtree(copy)
         if ended != -signal.SIGKILL:
