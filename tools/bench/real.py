@@ -169,7 +169,6 @@ def main() -> None:
     add("--methods", nargs="+", default=METHODS, choices=METHODS)
     add("--tp", type=Path, help="where Torch-Pruning lies")
     add("--seeds", type=int, nargs="+", default=(0,))
-    add("--jobs", type=int, default=1, help="trainings at a time (default: 1)")
     runs = Runs(options := made.parse_args())
     if options.tp:
         options.methods, options.tp = (*options.methods, *RIVALS), options.tp.resolve()

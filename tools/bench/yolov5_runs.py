@@ -34,7 +34,8 @@ def parser(purpose: str | None, out: str) -> argparse.ArgumentParser:
     add("--release", default="yolov5==7.0.14")
     add("--imgsz", type=int, default=320, help="default: 320")
     add("--batch", type=int, default=16, help="default: 16")
-    add("--threads", type=int, default=os.cpu_count() or 1)
+    add("--jobs", type=int, default=1, help="trainings at a time (default: 1)")
+    add("--threads", type=int, help="of each of them (default: the cores, shared among the jobs)")
     add("--device", default="cpu")
     return made
 
@@ -74,7 +75,8 @@ class Runs:
     def run(self, name: str, *arguments: object) -> str:
         """Run Python in the fork and return what it said, which also goes to a log."""
         env = environment(self.out / "fork", self.out / "home", WANDB_MODE="disabled", PYTHONWARNINGS="ignore")
-        env |= {"OMP_NUM_THREADS": str(self.options.threads), "YOLOV5_CONFIG_DIR": str(self.out / "home")}
+        threads = self.options.threads or max(1, (os.cpu_count() or 1) // self.options.jobs)
+        env |= {"OMP_NUM_THREADS": str(threads), "YOLOV5_CONFIG_DIR": str(self.out / "home")}
         log = self.out / f"{name}.log"
         with log.open("w", encoding="utf-8") as file:
             command = [sys.executable, *map(str, arguments)]
