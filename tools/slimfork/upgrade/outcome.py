@@ -38,7 +38,7 @@ def facts(path: Path, repository: Repository, waiting: Waiting, replay: Replay, 
         dry_run: Whether nothing was written.
     """
     stops = {stop.raw.sha: stop for stop in replay.stops}
-    causes = Causes(repository, waiting)
+    causes = Causes(repository, waiting, here=not dry_run)
     return {
         "path": str(path),
         "upstream": waiting.upstream,
@@ -85,14 +85,20 @@ def _commit(raw: RawCommit, waiting: Waiting, replay: Replay, stops: dict[str, S
 
 
 class Causes:
-    """Who has changed a file on the other side of a conflict."""
+    """Who has changed a file on the other side of a conflict.
 
-    def __init__(self, repository: Repository, waiting: Waiting) -> None:
+    Args:
+        repository: Where the new commits are.
+        waiting: The upgrade.
+        here: Whether they are in the user's repository, so that git can show what is different.
+    """
+
+    def __init__(self, repository: Repository, waiting: Waiting, *, here: bool) -> None:
         self._version = waiting.version
         self._release = {change.path: change for change in repository.changes(waiting.left, waiting.imported)}
         self._ours = {change.path for change in repository.changes(waiting.imported, waiting.base)}
         self._guesses = MovedFiles(repository, waiting.left, waiting.imported).guesses
-        self._diff = f"diff {waiting.left[:10]} {waiting.imported[:10]}"
+        self._diff = f": git diff {waiting.left[:10]} {waiting.imported[:10]} --" if here else ""
 
     def of(self, path: str) -> str:
         """Return in words what a commit meets in a file."""
@@ -104,7 +110,7 @@ class Causes:
             return f"{self._version} does not have it any more" + (f"; most like it is {like}" if like else "")
         if change.old is None:
             return f"{self._version} brings one of that name"
-        return f"{self._version} changes it, too: git {self._diff} -- {typed(path)}"
+        return f"{self._version} changes it, too" + (f"{self._diff} {typed(path)}" if self._diff else "")
 
 
 def show(result: dict[str, Any]) -> None:
