@@ -254,3 +254,35 @@ STACKS = {
         lambda s, x: gated(x, torch.stack([f(x) for f in s.many], 1).amax(2)[:, :1]), stack_of, beside="amax in place"
     ),
 }
+
+
+def nothing() -> Tensor:
+    """What code begins to join to: PyTorch passes over it, whatever its dimensions."""
+    return torch.empty(0)
+
+
+def ones(x: Tensor, count: int) -> Tensor:
+    return torch.ones(len(x), count, *x.shape[2:])
+
+
+def grown(s: Any, x: Tensor) -> Tensor:
+    y = nothing()
+    for part in (ones(x, 3), x, s.c(x)):
+        y = torch.cat((y, part), 1)
+    return y
+
+
+def joined(do: Callable[[Any, Tensor], list[Tensor]], leaving: int) -> Case:
+    """A case that joins what a function gives."""
+    return Case(lambda s, x: torch.cat(do(s, x), 1), lambda: {"c": block(WIDTH, WIDTH)}, leaving)
+
+
+JOINS = {
+    "nothing_first": joined(lambda s, x: [nothing(), x, s.c(x)], 2 * WIDTH),
+    "nothing_before_what_has_no_labels": joined(lambda s, x: [nothing(), x, ones(x, 3), s.c(x)], 2 * WIDTH + 3),
+    "nothing_between_what_has_no_labels": joined(lambda _, x: [ones(x, 2), nothing(), ones(x, 3), x], WIDTH + 5),
+    "nothing_last": joined(lambda s, x: [x, s.c(x), nothing()], 2 * WIDTH),
+    "nothing_but_one": joined(lambda _, x: [x, nothing()], WIDTH),
+    "nothing_twice": joined(lambda s, x: [nothing(), nothing(), ones(x, 3), s.c(x)], WIDTH + 3),
+    "grown_from_nothing": Case(grown, lambda: {"c": block(WIDTH, WIDTH)}, 2 * WIDTH + 3),
+}

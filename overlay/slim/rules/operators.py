@@ -27,13 +27,17 @@ if TYPE_CHECKING:
     from ..labels.tracked import Call
     from ..passes.trace import Rule, Trace
 
+NOTHING = (0,)  # the shape of `torch.empty(0)`, which may be joined to anything
+
 
 def concatenated(trace: Trace, call: Call) -> list[Tensor | None]:
-    """Join or stack labels; a part that carries none counts as fixed."""
+    """Join or stack labels; a part that carries none counts as fixed, and `cat` passes over an empty list's tensor."""
     parts, dim = call.args[0], call.args[1] if len(call.args) > 1 else call.kwargs.get("dim", 0)
-    joined = [part for part in parts if part.ndim == parts[-1].ndim]
     filled: list[Tensor] = []
-    for labels, part in zip(map(trace.labels_of, joined), parts):
+    for part in parts:
+        if part.shape == NOTHING:
+            continue
+        labels = trace.labels_of(part)
         filled.append(torch.full((1,), FIXED).expand(part.shape) if labels is None else labels)
     result: Tensor = call.func(filled, dim)
     for part in filled if len(varying(result)) > 1 else ():

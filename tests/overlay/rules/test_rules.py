@@ -30,6 +30,7 @@ KINDS = {
     "element": rules.ELEMENTS,
     "reduction": rules.REDUCTIONS,
     "stack": rules.STACKS,
+    "join": rules.JOINS,
     "image": images.PICTURES,
     "kernel": weights.KERNELS,
     "computed": weights.COMPUTED,
