@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
 from .rule_networks import WIDTH, Buffers, Case, gated, images, parameter, tokens
+from .small import block
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def buffered(do: Any, leaving: int = WIDTH, frozen: str = "", **buffers: Tensor) -> Case:
@@ -219,5 +223,50 @@ COMPUTED = {
         lambda: {"w": parameter(10, WIDTH, 1, 1), "n": nn.BatchNorm2d(10)},
         10,
         "std in place",
+    ),
+}
+
+
+def read_twice(weigh: Callable[[Tensor, Tensor], Tensor], gate: Callable[[Any, Tensor], Tensor]) -> Case:
+    """A weight computed from a gate that one operator reads twice, and which the result is then multiplied by."""
+
+    def do(s: Any, x: Tensor) -> Tensor:
+        g = gate(s, x)
+        return s.n(F.conv2d(x, weigh(s.w, g)) * g.view(1, -1, 1, 1))
+
+    parts = {"w": (WIDTH, WIDTH, 1, 1), "g": (WIDTH, 1, 1, 1)}
+    return Case(
+        do,
+        lambda: {
+            **{name: parameter(*shape) for name, shape in parts.items()},
+            "c": block(WIDTH, WIDTH),
+            "n": nn.BatchNorm2d(WIDTH),
+        },
+    )
+
+
+def two_weights(s: Any, x: Tensor) -> Tensor:
+    return s.m(F.conv2d(s.n(F.conv2d(x, torch.addcmul(s.w, s.g, s.g))), s.v * s.g))
+
+
+TWICE = {
+    "a_parameter": read_twice(lambda w, g: torch.addcmul(w, g, g), lambda s, _: s.g),
+    "a_computed_gate": read_twice(lambda w, g: torch.addcmul(w, g, g), lambda s, _: s.g.sigmoid()),
+    "a_gate_of_activations": read_twice(
+        lambda w, g: torch.addcmul(w, g, g), lambda s, x: s.c(x).mean((0, 2, 3)).view(-1, 1, 1, 1)
+    ),
+    "a_gate_and_its_share": read_twice(lambda w, g: torch.lerp(w, g, g), lambda s, _: s.g.sigmoid()),
+    "both_bounds": read_twice(lambda w, g: torch.clamp(w, g, g) + w, lambda s, _: s.g.sigmoid()),
+    "a_condition": read_twice(lambda w, g: torch.where(g > 0, g * w, w) + torch.addcmul(w, g, g), lambda s, _: s.g * 1),
+    "in_place": read_twice(lambda w, g: (w * 1).addcmul_(g, g), lambda s, _: s.g.sigmoid()),
+    "two_weights": Case(
+        two_weights,
+        lambda: {
+            "w": parameter(WIDTH, WIDTH, 1, 1),
+            "v": parameter(WIDTH, WIDTH, 1, 1),
+            "g": parameter(WIDTH, 1, 1, 1),
+            "n": nn.BatchNorm2d(WIDTH),
+            "m": nn.BatchNorm2d(WIDTH),
+        },
     ),
 }

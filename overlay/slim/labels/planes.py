@@ -130,8 +130,8 @@ class Planes:
     def _only(self, inputs: list[Tensor], chosen: dict[int, Tensor]) -> Iterator[None]:
         """Let some tensors carry one plane each, by its id, and no other labels."""
         before: dict[int, tuple[Tensor, Tracked | None]] = {}
-        for tensor in inputs:
-            before[id(tensor)] = tensor, self.trace.forget(tensor)
+        for key, tensor in _distinct(inputs).items():
+            before[key] = tensor, self.trace.forget(tensor)
         for key, plane in chosen.items():
             self.trace.note(before[key][0], plane)
         try:
@@ -216,12 +216,16 @@ def _classes(trace: Trace, call: Call, inputs: list[Tensor]) -> Iterator[dict[in
             trace.labels.freeze(one, call.reason)
 
 
+def _distinct(inputs: list[Tensor]) -> dict[int, Tensor]:
+    """Return tensors by their ids, once each: an operator may read one twice."""
+    return dict(zip(map(id, inputs), inputs))
+
+
 def _lying(trace: Trace, call: Call, inputs: list[Tensor]) -> list[_Lying]:
     """Return all planes of the tensors that an operator reads, once each."""
     ndim = max((output.ndim for output in call.outputs), default=0)
-    distinct = dict(zip(map(id, inputs), inputs))
     lying = []
-    for tensor in distinct.values():
+    for tensor in _distinct(inputs).values():
         for plane in trace.planes.of(tensor):
             lying.append(_Lying.of(tensor, plane, ndim))
     return lying

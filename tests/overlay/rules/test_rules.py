@@ -34,6 +34,7 @@ KINDS = {
     "image": images.PICTURES,
     "kernel": weights.KERNELS,
     "computed": weights.COMPUTED,
+    "twice": weights.TWICE,
     "value": norms.VALUES,
     "norm": norms.NORMS,
     "attention": norms.ATTENTION,
