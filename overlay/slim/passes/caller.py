@@ -10,6 +10,7 @@ from torch.overrides import TorchFunctionMode
 
 from ..labels.asking import Asked
 from ..labels.labels import flexible_dim, rows_of
+from ..labels.reason import Reason
 from ..labels.sizes import Size, Source
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from ..labels.tracked import Value
     from .trace import Trace
+
+LEAVING = {"numpy", "tolist", "__array__", "__dlpack__"}  # give out values where no operator is heard any more
 
 
 class Caller(TorchFunctionMode):
@@ -40,6 +43,8 @@ class Caller(TorchFunctionMode):
         trace, kwargs = self.trace, kwargs or {}
         trace.asked = Asked(getattr(func, "__name__", ""), args, kwargs)
         trace.caller = trace.asked.name
+        if trace.caller in LEAVING:
+            trace.left.append((trace.planes.of(args[0]), Reason.at(trace.caller, trace.where)))
         result = func(*args, **kwargs)
         if trace.named and isinstance(result, torch.Size) and isinstance(args[0], torch.Tensor):
             sizes = list(result)

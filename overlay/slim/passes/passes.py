@@ -23,6 +23,7 @@ from .caller import Caller
 from .copying import FAILURES
 from .dispatch import Mode
 from .flops import unconvolved
+from .outputs import give_out
 from .shadow import train_branches, undisturbed, watched, whole_pass
 
 if TYPE_CHECKING:
@@ -147,12 +148,8 @@ def _followed(twin: nn.Module, trace: Trace, shown: Tensor, way: Pass, calls: li
 
     with watched(twin, enter, trace.leave), Caller(trace), trace:
         result = run_pass(twin, way, shown)
-    if way.batch is not None:  # a loss
-        return
-    for tensor in tensors(result):  # what later layers read as well is a feature map, and free to narrow
-        known = trace.tracked.get(tensor)
-        if known is not None and not known.readers:
-            trace.labels.freeze(known.labels, Reason("output of the model"))
+    if way.batch is None:  # no loss
+        give_out(trace, result)
 
 
 @contextmanager

@@ -79,6 +79,7 @@ class Trace(Mode):
         self.visiting: list[Visit] = []
         self.cores: dict[int, Plane] = {}  # labels of a tensor by id -> themselves, so that their id stays theirs
         self.entering: defaultdict[str, list[Tensor]] = defaultdict(list)  # module -> labels of its arguments
+        self.left: list[tuple[list[Tensor], Reason]] = []  # labels of what has gone where no operator is heard
         self.caller = ""
         self.asked = Asked()
         self.named = named  # whether sizes say what they count
@@ -138,6 +139,8 @@ class Trace(Mode):
         # Sources first: an in-place operator replaces what is known of its own input.
         sources = [self.tracked[t] for t in inputs if t in self.tracked]
         layer = self._layer_at_work(call, inputs)
+        for source in sources:
+            source.readers.append(layer)
         if not layer:
             self.planes.meet(inputs)
             if call.name not in WHOLE_RULES and any(t in self.planes for t in inputs):
@@ -147,8 +150,6 @@ class Trace(Mode):
         labels = self.apply(call, rule)
         if labels is None:
             self._give_up(call, inputs)
-        for source in sources:
-            source.readers.append(layer)
         for output, label in zip(call.outputs, labels or []):
             if label is not None:
                 self.tracked[output] = known = Tracked(label, layer)
@@ -205,8 +206,8 @@ class Trace(Mode):
         self.code.append((name, Counter()) if has_code(name, module) else self.code[-1])
         self.visiting.append(Visit(self._marks(arguments)))
         self.visits[name].append(self.visiting[-1])
-        entering = map(self.labels_of, tensors(arguments))
-        self.entering[name] += [labels for labels in entering if labels is not None]
+        for tensor in tensors(arguments):
+            self.entering[name] += self.planes.of(tensor)
 
     def leave(self, _: nn.Module, result: object) -> None:
         """Note what leaves the module that runs."""
