@@ -193,7 +193,36 @@ def plain(kind: type[nn.Conv2d] = nn.Conv2d) -> nn.Conv2d:
     return kind(WIDTH, 10, 3, padding=1, bias=False)
 
 
+class Renewed(nn.Module):
+    """Gives a layer a weight anew in each pass, of a Parameter and a gain for each output, as GANs are written."""
+
+    def __init__(self, layer: Any, *, ran: bool = False) -> None:
+        super().__init__()
+        self.layer, weight = layer, layer.weight
+        self.gain = parameter(len(weight), *[1] * (weight.ndim - 1))
+        del layer.weight
+        layer.weight_bar = weight
+        if ran:
+            self.layer.weight = weight.detach() * 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.layer.weight = self.layer.weight_bar * self.gain
+        return self.layer(x)
+
+
+def renewed_tokens(s: Any, x: Tensor) -> Tensor:
+    return s.n(images(s.c(tokens(x)), x))
+
+
 COMPUTED = {
+    "renewed": Case(through, normed(lambda: Renewed(nn.Conv2d(WIDTH, 10, 3, padding=1))), 10),
+    "renewed_after_a_pass": Case(through, normed(lambda: Renewed(plain(), ran=True)), 10),
+    "renewed_linear": Case(renewed_tokens, normed(lambda: Renewed(nn.Linear(WIDTH, 10))), 10),
+    "renewed_by_channel": Case(
+        through,
+        normed(lambda: Renewed(nn.Conv2d(WIDTH, WIDTH, 3, padding=1, groups=WIDTH)), WIDTH),
+        frozen="convolution in place.c.layer",
+    ),
     "standardised": Case(through, normed(lambda: plain(Standardised)), 10, "mean in place.c"),
     "by_output": Case(
         through, normed(lambda: plain(ByOutput)), 10, "no BatchNorm before linalg_vector_norm in place.c"

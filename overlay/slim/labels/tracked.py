@@ -176,6 +176,15 @@ class Attention:
         self.products.setdefault(Product(module, self.multiplied[module]), labels.flatten().tolist())
 
 
+def layers_of(model: nn.Module) -> dict[str, _ConvNd | _BatchNorm | nn.Linear]:
+    """Return the layers that hold a weight; where code computes one in each pass, that is a weight like any other."""
+    layers = {}
+    for name, module in model.named_modules():
+        if isinstance(module, LAYERS) and "weight" in {*module._parameters, *module._buffers}:  # noqa: SLF001
+            layers[name] = module
+    return layers
+
+
 def pieces(part: list[int], count: int) -> list[list[int]]:
     """Cut a part into several even ones.
 

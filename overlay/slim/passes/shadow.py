@@ -128,7 +128,7 @@ def image(twin: nn.Module, side: int, batch: int = 1) -> Tensor:
     yaml = getattr(twin, "yaml", None)
     said = _channels_said(yaml) if isinstance(yaml, dict) else None
     channels = first.in_channels if said is None else said
-    return torch.zeros(batch, channels, side, side, device=first.weight.device)
+    return torch.zeros(batch, channels, side, side, device=next(twin.parameters()).device)
 
 
 def _channels_said(yaml: dict[str, Any]) -> int | None:

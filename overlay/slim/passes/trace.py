@@ -20,7 +20,7 @@ from ..labels.labels import FIXED, Labels, core, varying
 from ..labels.planes import Planes
 from ..labels.reason import Reason
 from ..labels.rescaling import Factors, Key, Rescaled
-from ..labels.tracked import LAYERS, Attention, Call, Cut, Mark, Plane, Tracked, UnknownOperatorError, Visit, tensors
+from ..labels.tracked import Attention, Call, Cut, Mark, Plane, Tracked, UnknownOperatorError, Visit, layers_of, tensors
 from .dispatch import Mode
 from .hearing import has_code, numbers, operator_name, unheard
 
@@ -58,7 +58,7 @@ class Trace(Mode):
         self.tracked: MutableMapping[Tensor, Tracked] = WeakTensorKeyDictionary()
         # A Linear's weight, turned -> its name.
         self.transposed: MutableMapping[Tensor, str] = WeakTensorKeyDictionary()
-        self.layers = {name: m for name, m in model.named_modules() if isinstance(m, LAYERS)}
+        self.layers = layers_of(model)
         self.owner: dict[int, str] = {}
         self.outputs: dict[str, Tensor] = {}  # layer -> labels of its output channels
         self.inputs: dict[str, Tensor] = {}  # convolution or Linear -> labels of its input channels

@@ -8,10 +8,11 @@ Also of: `slim.labels.binding`, `slim.labels.labels`, `slim.labels.planes`, `sli
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from torch import nn
 
 from slim.analysis.channels import analyse
 from slim.pruning.apply import apply_plan, mask_plan
@@ -64,6 +65,19 @@ def test_pruned_is_masked_and_what_is_frozen_says_why(case: Case) -> None:
         for image in (photo(32).to(case.kind), photo(32, batch=2).to(case.kind)):
             assert_same(run(pruned.to(case.kind), image), run(masked.to(case.kind), image), atol=1e-4)
     assert ("before.1" in plan.keep and len(plan.keep["before.1"]) < rules.WIDTH) == (not case.frozen)
+
+
+def test_an_image_is_made_for_a_first_layer_whose_weight_is_renewed() -> None:
+    torch.manual_seed(0)
+    first = weights.Renewed(nn.Conv2d(3, rules.WIDTH, 3))
+    norm, last = nn.BatchNorm2d(rules.WIDTH), nn.Conv2d(rules.WIDTH, 5, 1)
+    model: Any = randomise(nn.Sequential(first, norm, nn.SiLU(), last))
+    plan = make_plan(model, channels := analyse(model), ratio=0.4)
+    masked = copy.deepcopy(model)
+    mask_plan(masked, plan, channels)
+    apply_plan(model, plan, channels, fold=False)
+    assert len(model[0].layer.weight_bar) == len(model[0].gain) == len(plan.keep["1"]) < rules.WIDTH
+    assert_same(run(model, photo(32)), run(masked, photo(32)))
 
 
 @pytest.mark.parametrize(
