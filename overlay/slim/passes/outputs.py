@@ -7,9 +7,11 @@ from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from ..labels.reason import Reason
+from ..labels.tracked import tensors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 GIVEN = Reason("output of the model")
 HOLDING = (list, tuple, set, frozenset, deque)
+NUMBERS = set("biufc")  # kinds of arrays
 CODE = (nn.Module, type, FunctionType, MethodType, BuiltinFunctionType, ModuleType)  # which holds more than is given
 
 
@@ -49,6 +52,22 @@ def _give_out(trace: Trace, tensor: Tensor) -> None:
         known.readers.append("")
 
 
+def laid_out(result: object) -> object:
+    """Return a model's result so that it can be compared: a list of all in it where more is than `tensors` finds."""
+    known = set(map(id, tensors(result)))
+    found = list(reached(result))
+    if known.issuperset(map(id, found)):
+        return result
+    laid: list[Tensor] = []
+    numbers: list[float] = []
+    for part in found:
+        if isinstance(part, float):
+            numbers.append(part)
+        else:
+            laid.append(torch.as_tensor(part))
+    return [*laid, torch.tensor(numbers, dtype=torch.float64)]
+
+
 def reached(value: object) -> Iterator[Tensor | NDArray[Any] | float]:
     """Yield the tensors, arrays and numbers in a value, also those in sets and in attributes of objects, once each."""
     waiting: list[object] = [value]
@@ -58,7 +77,7 @@ def reached(value: object) -> Iterator[Tensor | NDArray[Any] | float]:
         if id(part) in seen or isinstance(part, CODE):
             continue
         seen[id(part)] = part  # so that its id stays its own
-        if isinstance(part, (Tensor, np.ndarray, float)):
+        if isinstance(part, (Tensor, float)) or (isinstance(part, np.ndarray) and part.dtype.kind in NUMBERS):
             yield part
         else:
             waiting += _within(part)

@@ -23,6 +23,7 @@ from ..labels.rescaling import Factors, Key, Rescaled
 from ..labels.tracked import Attention, Call, Cut, Mark, Plane, Tracked, UnknownOperatorError, Visit, layers_of, tensors
 from .dispatch import Mode
 from .hearing import has_code, numbers, operator_name, unheard
+from .outputs import laid_out
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -211,9 +212,9 @@ class Trace(Mode):
 
     def leave(self, _: nn.Module, result: object) -> None:
         """Note what leaves the module that runs."""
-        self.stack.pop()
+        name, _ = self.stack.pop()
         self.code.pop()
-        self.visiting.pop().leaving += self._marks(result)
+        self.visiting.pop().leaving += self._marks(result if name else laid_out(result))
 
     def visited(self) -> dict[str, int]:
         """Return how often each module was called so far."""

@@ -14,6 +14,7 @@ from ..labels.kept import LEAST, difference, mapped
 from ..labels.tracked import tensors
 from ..passes.copying import FAILURES
 from ..passes.hearing import Hearing, has_code, unheard
+from ..passes.outputs import laid_out
 from ..passes.passes import run_pass
 from ..passes.shadow import watched
 from .twins import seeded
@@ -142,7 +143,9 @@ class Walk:
         name, call = self.stack.pop()
         self.recount(name, call)
         with unheard():
-            return self.leaving(name, call, result)
+            given = result if name else laid_out(result)
+            right = self.leaving(name, call, given)
+        return right if given is result else None
 
     def recount(self, name: str, call: int) -> None:
         """Keep the numbers of the calls of shared modules the same in both walks, whatever way a module has taken."""

@@ -101,6 +101,29 @@ def test_what_is_but_computed_elsewhere_is_left_to_the_proof() -> None:
     assert reasons(Giving(lambda x: torch.from_numpy(x.numpy().sum(1)))) == {}
 
 
+@pytest.mark.parametrize(
+    "put",
+    [
+        lambda y: y,
+        Given,
+        Slotted,
+        Ring,
+        lambda y: {y},
+        lambda y: Given(y[:0], {"deep": [Slotted(y)]}),
+        lambda y: y.numpy(),
+        lambda y: [0.5, y.flatten().tolist()],
+    ],
+)
+def test_an_output_is_proved_in_whatever_it_is_put(put: Callable[[Tensor], Any]) -> None:
+    def give(x: Tensor) -> object:
+        return put(x.sum(1, keepdim=True) + torch.from_numpy(x.numpy().mean(1, keepdims=True)))
+
+    model: Any = Giving(give)
+    found = reasons(model)
+    assert set(found) == {"first.1", "second.1"} or found == {"second.1": "numpy in the model"}
+    assert set(found.values()) <= {"differs in the model", "numpy in the model"}
+
+
 def test_each_tensor_is_reached_once_and_none_of_a_module() -> None:
     x = torch.zeros(1)
     assert list(reached([x, {"again": x}, Given(x, nn.Linear(2, 2))])) == [x]
