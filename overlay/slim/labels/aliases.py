@@ -58,7 +58,11 @@ def overwritten(target: Tensor, labels: Tensor | None, written: Tensor, new: Ten
     flat = torch.full((length,), FIXED)
     view = flat.as_strided(target.shape, target.stride(), target.storage_offset())
     if labels is not None:
-        view.copy_(labels)
+        once = view
+        for dim, stride in enumerate(target.stride()):
+            if stride == 0 and target.shape[dim] > 1:  # expanded: all places along it lie in one
+                once, labels = once.narrow(dim, 0, 1), labels.narrow(dim, 0, 1)
+        once.copy_(labels)
     before = view.clone()
     flat.as_strided(written.shape, written.stride(), written.storage_offset()).copy_(new)
     return None if torch.equal(before, view) else view.clone()

@@ -19,6 +19,7 @@ from slim.pruning.apply import apply_plan, mask_plan
 from slim.pruning.plan import make_plan
 from tests.overlay import norm_networks as norms
 from tests.overlay import picture_networks as images
+from tests.overlay import place_networks as places
 from tests.overlay import rule_networks as rules
 from tests.overlay import weight_networks as weights
 from tests.overlay.networks import assert_same, differ, photo, randomise, run
@@ -40,6 +41,7 @@ KINDS = {
     "norm": norms.NORMS,
     "attention": norms.ATTENTION,
     "folded": norms.FOLDED,
+    "written": places.WRITTEN,
 }
 CASES = [pytest.param(case, id=f"{kind}-{name}") for kind, cases in KINDS.items() for name, case in cases.items()]
 

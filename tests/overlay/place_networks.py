@@ -1,0 +1,38 @@
+"""Places that write into memory which others read, cut what does not come out even, or give lists of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from .rule_networks import WIDTH, Case
+from .small import block
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def written(write: Callable[[Tensor, Tensor], object], spread: Callable[[Tensor, Tensor], Tensor]) -> Case:
+    """A case in which what is written to a gate of each channel is read where that was spread over the image before."""
+
+    def do(s: Any, x: Tensor) -> Tensor:
+        gate = x.mean((2, 3), keepdim=True).clone()
+        wide = spread(gate, x)
+        write(gate, s.c(x).mean((2, 3), keepdim=True))
+        return x * wide.sigmoid()
+
+    return Case(do, lambda: {"c": block(WIDTH, WIDTH)})
+
+
+WRITTEN = {
+    "over_what_is_expanded": written(Tensor.copy_, Tensor.expand_as),
+    "added_to_what_is_expanded": written(Tensor.add_, Tensor.expand_as),
+    "multiplied_with_what_is_expanded": written(Tensor.mul_, Tensor.expand_as),
+    "shifted_where_it_is_expanded": written(lambda gate, _: gate.sigmoid_(), Tensor.expand_as),
+    "over_what_is_expanded_once": written(Tensor.copy_, lambda gate, x: gate.expand(-1, -1, x.shape[2], -1)),
+    "over_what_is_expanded_and_turned": written(
+        Tensor.copy_, lambda gate, x: gate.expand_as(x).transpose(1, 3).transpose(1, 3)
+    ),
+    "over_a_view": written(Tensor.copy_, lambda gate, _: gate.view(gate.shape)),
+}
