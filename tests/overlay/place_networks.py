@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from .rule_networks import WIDTH, Case
 from .small import block
@@ -35,4 +36,28 @@ WRITTEN = {
         Tensor.copy_, lambda gate, x: gate.expand_as(x).transpose(1, 3).transpose(1, 3)
     ),
     "over_a_view": written(Tensor.copy_, lambda gate, _: gate.view(gate.shape)),
+}
+
+
+class Parts(nn.Module):
+    """Cuts into parts of a size that it holds, and joins them the other way round."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat(x.split(self.size, 1)[::-1], 1)
+
+
+def parts(size: int, frozen: str = "") -> Case:
+    return Case(lambda s, x: s.parts(x), lambda: {"parts": Parts(size)}, frozen=frozen)
+
+
+CUT = {
+    "two_parts": parts(WIDTH // 2),
+    "four_parts": parts(WIDTH // 4),
+    "parts_with_a_rest": parts(6, "split in place.parts"),
+    "two_parts_with_a_rest": parts(10, "split in place.parts"),
+    "a_part_alone": parts(WIDTH),
 }

@@ -31,15 +31,17 @@ def split(trace: Trace, call: Call) -> list[Tensor | None]:
         if sizes is None:
             _cut_evenly(trace, call, parts, dim)
         else:
-            for part, size in zip(parts, sizes if len(sizes) == len(parts) else sizes * len(parts)):
+            if len(sizes) != len(parts):
+                _need_even(parts, dim)
+                sizes *= len(parts)
+            for part, size in zip(parts, sizes):
                 bind(trace, _cut_rows(trace, part, dim), size, call.reason)
     return list(parts)
 
 
 def _cut_evenly(trace: Trace, call: Call, parts: list[Tensor], dim: int) -> None:
     """Let the parts of a chunk stay as long as each other."""
-    if len({part.shape[dim] for part in parts}) > 1:
-        raise UnknownOperatorError
+    _need_even(parts, dim)
     rows: list[Tensor] = []
     for part in parts:
         rows += _cut_rows(trace, part, dim)
@@ -49,6 +51,16 @@ def _cut_evenly(trace: Trace, call: Call, parts: list[Tensor], dim: int) -> None
         bind(trace, rows, Size.of(parts[0].shape[dim], Source(name, "c")), call.reason)
     else:
         bind_alike(trace, rows, call.reason)
+
+
+def _need_even(parts: list[Tensor], dim: int) -> None:
+    """Demand that no part is shorter than the others, as the last is where a size does not divide the whole.
+
+    Raises:
+        UnknownOperatorError: One is.
+    """
+    if len({part.shape[dim] for part in parts}) > 1:
+        raise UnknownOperatorError
 
 
 def sliced(trace: Trace, call: Call) -> list[Tensor | None]:

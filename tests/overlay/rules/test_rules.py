@@ -42,6 +42,7 @@ KINDS = {
     "attention": norms.ATTENTION,
     "folded": norms.FOLDED,
     "written": places.WRITTEN,
+    "cut": places.CUT,
 }
 CASES = [pytest.param(case, id=f"{kind}-{name}") for kind, cases in KINDS.items() for name, case in cases.items()]
 
