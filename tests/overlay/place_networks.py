@@ -61,3 +61,33 @@ CUT = {
     "two_parts_with_a_rest": parts(10, "split in place.parts"),
     "a_part_alone": parts(WIDTH),
 }
+
+
+class Pair(list):  # type: ignore[type-arg]
+    """A list that is made of two."""
+
+    def __init__(self, one: Tensor, other: Tensor) -> None:
+        super().__init__([one, other])
+
+
+class Couple(tuple):  # type: ignore[type-arg]
+    __slots__ = ()
+
+    def __new__(cls, one: Tensor, other: Tensor) -> Any:
+        return super().__new__(cls, (one, other))
+
+
+class Giving(nn.Module):
+    def __init__(self, kind: type) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, x: Tensor) -> Any:
+        return self.kind(x, x.sigmoid())
+
+
+def given(kind: type) -> Case:
+    return Case(lambda s, x: torch.mul(*s.two(x)), lambda: {"two": Giving(kind)})
+
+
+GIVEN = {"list_of_its_own": given(Pair), "tuple_of_its_own": given(Couple)}

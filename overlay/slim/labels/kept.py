@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
@@ -178,6 +179,17 @@ def mapped(value: object, change: Callable[[Tensor], Tensor]) -> Value:
         items = zip(value, mapped(list(value.values()), change))
         return type(value)(items) if type(value) in {dict, OrderedDict} else dict(items)
     if isinstance(value, (list, tuple)):
-        parts = [mapped(item, change) for item in value]
-        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+        return _refilled(value, [mapped(item, change) for item in value])
     return value
+
+
+def _refilled(value: list[object] | tuple[object, ...], parts: list[object]) -> object:
+    """Return a list or tuple of the same class with other items; how its class is called, nobody knows."""
+    if isinstance(value, list):
+        made = copy.copy(value)
+        made[:] = parts
+        return made
+    try:
+        return tuple.__new__(type(value), parts)
+    except TypeError:  # of a class in C, such as `torch.return_types.max`
+        return type(value)(parts)

@@ -43,6 +43,7 @@ KINDS = {
     "folded": norms.FOLDED,
     "written": places.WRITTEN,
     "cut": places.CUT,
+    "given": places.GIVEN,
 }
 CASES = [pytest.param(case, id=f"{kind}-{name}") for kind, cases in KINDS.items() for name, case in cases.items()]
 
