@@ -70,7 +70,7 @@ class _Operations(Mode):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.listed: list[Operation] = []
-        self.running: list[str] = []
+        self.running: list[tuple[str, nn.Module]] = []
         self.multiplied: Counter[str] = Counter()
         self.owner: MutableMapping[Tensor, str] = WeakTensorKeyDictionary()  # weight, or a view of one -> its layer
         for name, module in model.named_modules():
@@ -94,17 +94,19 @@ class _Operations(Mode):
 
     def enter(self, name: str, module: nn.Module, arguments: object) -> None:
         """Note that a module runs."""
-        del module, arguments
-        self.running.append(name)
+        del arguments
+        self.running.append((name, module))
 
     def leave(self, module: nn.Module, result: object) -> None:
-        """Note that it has run."""
-        del module, result
-        self.running.pop()
+        """Note that it has run, or those in it have failed, which its code has caught."""
+        del result
+        while self.running.pop()[1] is not module:
+            continue
 
     def _next_product(self) -> Product:
-        self.multiplied[self.running[-1]] += 1
-        return Product(self.running[-1], self.multiplied[self.running[-1]])
+        name, _ = self.running[-1]
+        self.multiplied[name] += 1
+        return Product(name, self.multiplied[name])
 
 
 def _convolution(args: tuple[Value, ...], out: Tensor) -> int:

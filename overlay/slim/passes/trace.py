@@ -210,11 +210,14 @@ class Trace(Mode):
         for tensor in tensors(arguments):
             self.entering[name] += self.planes.of(tensor)
 
-    def leave(self, _: nn.Module, result: object) -> None:
-        """Note what leaves the module that runs."""
-        name, _ = self.stack.pop()
-        self.code.pop()
-        self.visiting.pop().leaving += self._marks(result if name else laid_out(result))
+    def leave(self, module: nn.Module, result: object) -> None:
+        """Note what leaves a module; those still running in it have failed, and its code has caught that."""
+        found = None
+        while found is not module:
+            name, found = self.stack.pop()
+            self.code.pop()
+            visit = self.visiting.pop()
+        visit.leaving += self._marks(result if name else laid_out(result))
 
     def visited(self) -> dict[str, int]:
         """Return how often each module was called so far."""

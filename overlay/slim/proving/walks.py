@@ -96,6 +96,7 @@ class Walk:
         self.stack: list[tuple[str, int]] = []
         self.calls: Counter[str] = Counter()
         self.reached: list[int] = []  # how many modules ran in each way that failed
+        self.names: dict[int, str] = {}  # of the modules of the twin, by their ids
         self.shared: list[str] = []  # modules that stand in several places, as an activation of the whole model
 
     def run(self, twin: nn.Module, drop: Drop) -> None:
@@ -104,7 +105,7 @@ class Walk:
         Raises:
             Whatever its code raises; then `stack` has the modules that were running.
         """
-        first = next(twin.parameters())
+        self.names = {id(module): name for name, module in twin.named_modules()}
         self.shared = _shared(twin)
         for number, way in enumerate(drop.ways):
             before = self.calls.copy()
@@ -115,7 +116,7 @@ class Walk:
                 self.hearing,
             ):
                 try:
-                    run_pass(twin, way, noise.to(first))
+                    run_pass(twin, way, noise.to(next(twin.parameters())))
                 except FAILURES:
                     self.reached.append(sum((self.calls - before).values()))
                     if way.calls is None or not self.far_enough():
@@ -137,10 +138,12 @@ class Walk:
         with unheard():
             return self.entering(name, self.stack[-1][1], arguments)
 
-    def leave(self, _: nn.Module, result: object) -> object:
-        """End a call."""
-        self.hearing.modules.pop()
-        name, call = self.stack.pop()
+    def leave(self, module: nn.Module, result: object) -> object:
+        """End a call, and those in it that have failed, which its code has caught."""
+        name = None
+        while name != self.names[id(module)]:
+            self.hearing.modules.pop()
+            name, call = self.stack.pop()
         self.recount(name, call)
         with unheard():
             given = result if name else laid_out(result)

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
 from slim.analysis.channels import analyse
+from slim.labels.tracked import Product
+from slim.passes.flops import operations
 from slim.passes.outputs import reached
 from slim.pruning.apply import apply_plan
 from slim.pruning.plan import make_plan
@@ -195,3 +197,50 @@ def test_what_is_folded_reaches_all_that_read_a_convolution(network: Callable[[]
     assert model.conv.in_channels < WIDTH
     for ours, theirs in zip(run(model, photo(32)), wanted):
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
+class Failing(nn.Linear):
+    """What a machine lacks, as a fast attention."""
+
+    def forward(self, _: Tensor) -> Tensor:
+        raise RuntimeError("there is none")
+
+
+class Falling(nn.Module):
+    """Goes on in another way where a part has failed."""
+
+    def __init__(self, put: Callable[[Tensor], Any], *, deep: bool) -> None:
+        super().__init__()
+        self.put, self.first, self.second = put, block(3, WIDTH, 3), block(WIDTH, WIDTH, 3)
+        self.fast, self.last = Failing(2, 2), nn.Conv2d(WIDTH, 5, 1)
+        if deep:
+            self.fast = nn.Sequential(nn.Identity(), nn.Sequential(self.fast))  # type: ignore[assignment]
+
+    def forward(self, x: Tensor) -> object:
+        y = self.second(self.first(x))
+        try:
+            y = self.fast(y)
+        except RuntimeError:
+            y = y * 2
+        return self.put(self.last(y) + torch.from_numpy(y.numpy().mean(1, keepdims=True)))
+
+
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("put", [lambda y: y, lambda y: [y], Given])
+def test_a_failure_that_code_has_caught_is_blamed_on_nobody(put: Callable[[Tensor], Any], *, deep: bool) -> None:
+    assert reasons(Falling(put, deep=deep)) == dict.fromkeys(("first.1", "second.1"), "differs in the model")
+
+
+class Around(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = Falling(lambda y: y.flatten(2), deep=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.inner(x)
+        return torch.bmm(y, y.transpose(1, 2))
+
+
+def test_products_are_counted_by_the_module_whose_code_has_asked() -> None:
+    found = operations(Around(), 32)
+    assert [operation.product for operation in found if operation.product is not None] == [Product("", 1)]
