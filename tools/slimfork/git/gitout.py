@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LOG_FORMAT = "%H%x00%P%x00%ct%x00%ae%x00%ce%x00%B"
 SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 REF = re.compile(r"refs/(?:heads|tags)/(?!.*(?:\.\.|//|@\{|\.lock$|\.lock/|/\.|/$|\.$))[^\x00-\x20~^:?*\[\\\x7f]+")
-REGULAR, EXECUTABLE, SYMLINK = "100644", "100755", "120000"  # modes of files in a tree
+REGULAR, EXECUTABLE, SYMLINK, GITLINK = "100644", "100755", "120000", "160000"  # modes of what is in a tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,11 @@ class FileChange:
     path: str
     old: TreeFile | None
     new: TreeFile | None
+
+    @property
+    def is_submodule(self) -> bool:
+        """Whether it is the commit of a submodule that changes, and no file."""
+        return any(side is not None and side.mode == GITLINK for side in (self.old, self.new))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

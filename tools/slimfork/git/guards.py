@@ -112,8 +112,15 @@ def refuse_hidden(repository: Repository, changes: Sequence[FileChange]) -> None
             raise UsageError(f"{change.path} is marked {flag}: git does not see your changes of it", hint=hint)
 
 
-def refuse_in_the_way(repository: Repository, changes: Sequence[FileChange], old: str) -> None:
-    """Refuse whatever of the user's stands where a file of ours goes: a file, a folder, a link to a folder."""
+def refuse_in_the_way(repository: Repository, changes: Sequence[FileChange], old: str, *, amid: bool = False) -> None:
+    """Refuse whatever of the user's stands where a file of ours goes: a file, a folder, a link to a folder.
+
+    Args:
+        repository: The user's.
+        changes: What is about to change.
+        old: What is checked out.
+        amid: Whether files of the user's may lie in the folders that come.
+    """
     root = repository.root
     links: set[str] = set()
     for change in changes:
@@ -127,7 +134,7 @@ def refuse_in_the_way(repository: Repository, changes: Sequence[FileChange], old
             added.append(change.path)
             if os.path.lexists(root / change.path):
                 there.append(change.path)
-    for folder in _new_folders(repository, added, old):
+    for folder in [] if amid else _new_folders(repository, added, old):
         there += _work_in(root, folder)
     if there:
         hint = "move them away, then run this again"

@@ -106,7 +106,9 @@ def _sync(folder: Path) -> None:
 
 
 def file_digest(file: Path) -> str | None:
-    """Return the SHA-256 of a plain file's bytes; None where there is none."""
-    if file.is_symlink() or not file.is_file():
+    """Return the SHA-256 of a file's bytes, or of what tells where a link points; None where there is neither."""
+    if file.is_symlink():
+        return hashlib.sha256(b"link\0" + os.fsencode(file.readlink())).hexdigest()
+    if not file.is_file():
         return None
     return hashlib.sha256(file.read_bytes()).hexdigest()

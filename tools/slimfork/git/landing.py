@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from slimfork.git.guards import refuse_dirty, refuse_hidden, refuse_in_the_way
@@ -34,8 +34,12 @@ if TYPE_CHECKING:
     from slimfork.git.repo import Repository
 
 
-def land(repository: Repository, *, ref: str, old: str, new: str, also: Sequence[RefMove] = ()) -> None:
+def land(
+    repository: Repository, *, ref: str, old: str, new: str, also: Sequence[RefMove] = (), amid: bool = False
+) -> None:
     """Move `ref`, which is checked out and clean, from one commit to another, and the work tree with it.
+
+    Folders of submodules stay as they are; where one comes that is not there, it is empty.
 
     Args:
         repository: The user's.
@@ -43,6 +47,7 @@ def land(repository: Repository, *, ref: str, old: str, new: str, also: Sequence
         old: Where it is.
         new: Where it goes.
         also: Other refs that move in the same step.
+        amid: Whether files of the user's may lie in folders that come, beside what comes there.
 
     Raises:
         UsageError: Work of the user's is in the way, or was saved meanwhile, or another git command is at work, or the
@@ -50,15 +55,20 @@ def land(repository: Repository, *, ref: str, old: str, new: str, also: Sequence
     """
     changes = repository.changes(old, new)
     refuse_hidden(repository, changes)
-    refuse_in_the_way(repository, changes, old)
+    files = [change for change in changes if not change.is_submodule]
+    refuse_in_the_way(repository, files, old, amid=amid)
     try:
         with workshop(repository) as folder:
-            _write_files(repository, changes, folder)
-            swaps = tuple(_swap(repository.root, folder, change) for change in changes)
+            _write_files(repository, files, folder)
+            swaps = tuple(_swap(repository.root, folder, change) for change in files)
             refuse_dirty(repository)  # after the look at the files: what is clean now is what was seen
             journal = Journal(ref=ref, old=old, new=new, swaps=swaps)
             with uninterrupted(repository):
                 _land(repository, journal, changes, folder, also)
+        for change in changes:
+            if change.is_submodule and change.new:
+                with suppress(OSError):  # a file is there: `git status` shows it
+                    (repository.root / change.path).mkdir(parents=True, exist_ok=True)
     except SavedMeanwhile as saved:
         hint = "commit it or put it away, and run this again"
         raise UsageError(f"{saved.path} was saved while this ran; nothing was changed", hint=hint) from None

@@ -88,7 +88,7 @@ class Exchange:
     def _undo(self, swap: Swap) -> bool:
         """Put one file back; tell whether it could be done without losing anything."""
         place, old = self.root / swap.path, self._old(swap)
-        if (aside := _aside(old)).exists():
+        if os.path.lexists(aside := _aside(old)):
             aside.replace(old)
         if swap.old is None:
             if not self._is_added(swap):
@@ -111,13 +111,13 @@ class Exchange:
         """Tell whether what lies at a path is the file that we have put there, untouched."""
         place, new = self.root / swap.path, self._new(swap)
         ours = swap.new is not None and file_digest(place) == swap.new
-        return ours and (not new.exists() or place.samefile(new))  # without links it has moved
+        return ours and (not os.path.lexists(new) or _is_same(place, new))  # without links it has moved
 
     def keep_late_writes(self) -> None:
         """Put what a program has written to an old file, through a handle that was open, beside the new one."""
         for swap in self.swaps:
             old = self._old(swap)
-            if swap.old is not None and old.exists() and file_digest(old) not in {swap.old, swap.new}:
+            if swap.old is not None and os.path.lexists(old) and file_digest(old) not in {swap.old, swap.new}:
                 kept = unused(self.root / f"{swap.path}.saved")
                 old.rename(kept)
                 ui.note(f"{swap.path} was written to while it was replaced; what was written is in {kept}")
@@ -153,11 +153,16 @@ def exchange(one: Path, other: Path) -> None:
     call = _renameat2()
     if call is not None and call(WORKING_FOLDER, os.fsencode(one), WORKING_FOLDER, os.fsencode(other), EXCHANGE) == 0:
         return
-    if not other.exists():
+    if not os.path.lexists(other):
         raise FileNotFoundError(other)
     other.rename(_aside(one))  # a system without that call: the path has no file for a moment
     _link(one, other)
     _aside(one).replace(one)
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Tell whether two paths are names of one file; a link is a file of its own."""
+    return os.path.samestat(one.lstat(), other.lstat())
 
 
 def _aside(path: Path) -> Path:

@@ -58,11 +58,11 @@ def land_all(repository: Repository, waiting: Waiting) -> None:
     at = repository.resolve(work)
     if at is None:
         if repository.resolve(waiting.branch) != waiting.tip:
-            land(repository, ref=waiting.branch, old=waiting.old, new=waiting.tip, also=others)
+            land(repository, ref=waiting.branch, old=waiting.old, new=waiting.tip, also=others, amid=True)
     else:
         if repository.resolve(waiting.branch) != waiting.tip:
             branch = RefMove(ref=waiting.branch, old=waiting.old, new=waiting.tip)
-            land(repository, ref=work, old=at, new=waiting.tip, also=[branch, *others])
+            land(repository, ref=work, old=at, new=waiting.tip, also=[branch, *others], amid=True)
         leave(repository, waiting)
     forget(repository)
 
