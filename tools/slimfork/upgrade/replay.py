@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from slimfork.series.raw_commits import base_of
 from slimfork.series.workbench import tree_of
 from slimfork.upgrade.authorship import Authorship, authorship, rest_of
-from slimfork.upgrade.three_way import Clash, Merged, merge_commits, merge_trees, write_commit
+from slimfork.upgrade.three_way import Clash, Merged, merge_bases, merge_commits, merge_trees, write_commit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -156,13 +156,21 @@ class Replay:
     def _by_git_again(self, raw: RawCommit, before: str) -> Merged | None:
         """Return the merge of what has become of two sides, if git had made theirs by itself, and can do so now."""
         sides = tuple(map(self.now, raw.parents))
-        if len(set(sides)) != SIDES or raw.tree == before:
+        if len(set(sides)) != SIDES or raw.tree == before or not self._parts_as_before(raw, sides):
             return None
         for ours, theirs, wanted in ((*raw.parents, raw.tree), (*sides, "")):
             merged = merge_commits(self.scratch, ours, theirs)
             if merged.clashes or (wanted and merged.tree != wanted):
                 return None
         return merged
+
+    def _parts_as_before(self, raw: RawCommit, sides: tuple[str, ...]) -> bool:
+        """Tell whether two sides part where the old ones did: else git would merge what one of them had done without.
+
+        They do not where one side is older than the last upgrade, which had the old branch in its history.
+        """
+        old, new = merge_bases(self.scratch, *raw.parents), merge_bases(self.scratch, *sides)
+        return set(map(self.now, old)) == set(new)
 
     def _tree(self, commit: str) -> str:
         if commit not in self._trees:

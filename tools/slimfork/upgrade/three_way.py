@@ -78,6 +78,11 @@ def merge_commits(scratch: Repository, ours: str, theirs: str) -> Merged:
     return Merged(tree=tree, clashes=tuple(found.values()))
 
 
+def merge_bases(scratch: Repository, ours: str, theirs: str) -> tuple[str, ...]:
+    """Return the commits at which two histories part: none, where they have nothing in common."""
+    return tuple((scratch.ask("merge-base", "--all", checked_sha(ours), checked_sha(theirs)) or "").split())
+
+
 def _clashes(said: str) -> Iterator[Clash]:
     """Read what follows the tree: the sides of the files, nothing, then messages: paths' number, paths, kind, text."""
     words = iter(said.partition("\0\0")[2].split("\0"))
