@@ -136,16 +136,16 @@ def go_on_with(
         hint = f"apply-patches upgrade {typed(asked.path)} --to newest --dry-run"
         raise UsageError(f"no upgrade is under way in {asked.path}", hint=hint)
     if aborted or waiting.aborting:
-        moving.abort(repository, waiting)
+        moving.abort(repository, scratch, waiting)
         short = waiting.branch.removeprefix("refs/heads/")
         facts = {"path": str(asked.path), "branch": short, "head": waiting.old, "aborted": True}
         said = f"{asked.path}: back on {short} at {waiting.old[:10]}, {waiting.upstream} {waiting.was}"
         ui.result_json(facts) if asked.as_json else ui.result(said)
         return None
-    waiting = moving.wake(repository, waiting)
+    waiting = moving.wake(repository, scratch, waiting)
     if not waiting.picking:
         return waiting
-    return moving.skip(repository, waiting) if skipped else moving.keep(repository, scratch, waiting)
+    return moving.skip(repository, scratch, waiting) if skipped else moving.keep(repository, scratch, waiting)
 
 
 def end(repository: Repository, waiting: Waiting, asked: Asked) -> None:

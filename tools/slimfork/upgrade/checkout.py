@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from slimfork.git.gitout import blob_hash, checked_sha
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from slimfork.git.gitout import TreeFile
     from slimfork.git.repo import Repository
 
-PICKED = "CHERRY_PICK_HEAD"
+PICKED, INDEX_LOCK = "CHERRY_PICK_HEAD", "index.lock"
 MESSAGE = "MERGE_MSG"
 MARKERS = (b"<<<<<<< ", b">>>>>>> ")
 RESTORED_INDEX = "slimfork-restored-index"
@@ -54,7 +55,7 @@ def go_to(repository: Repository, work: str, start: str, target: str) -> None:
         check_out_name(repository, work)
     at = repository.resolve(work)
     if at is not None and at != target:
-        land(repository, ref=work, old=at, new=target)
+        land(repository, ref=work, old=at, new=target, amid=True)
 
 
 def lay_out(repository: Repository, change: str, *, guessing: bool) -> None:
@@ -72,6 +73,14 @@ def lay_out(repository: Repository, change: str, *, guessing: bool) -> None:
     status, _, said = repository.run(*pick, worktree=True, env=who)
     if status and not unmerged(repository):
         raise SlimforkError(f"git cherry-pick failed in {repository.root}: {said.strip().splitlines()[0]}")
+
+
+def is_picked(repository: Repository, change: str) -> bool:
+    """Tell whether git has laid a commit out to its end: it writes the name of that one after files and index."""
+    file = repository.git_dir / PICKED
+    return (
+        file.is_file() and file.read_text("ascii").strip() == change and not (repository.git_dir / INDEX_LOCK).exists()
+    )
 
 
 def unmerged(repository: Repository) -> list[str]:
@@ -95,7 +104,8 @@ def resolved_tree(repository: Repository, clashed: Iterable[str]) -> str:
         raise UsageError(f"changed, and not added: {', '.join(unstaged)}", hint=hint)
     for path in clashed:
         if _has_markers(repository.root / path):
-            raise UsageError(f"{path} has git's conflict markers in it still", hint=f"edit it, then git -C {place} add")
+            hint = f"edit it, then git -C {place} add {typed(path)}"
+            raise UsageError(f"{path} has git's conflict markers in it still", hint=hint)
     return repository.git("write-tree", worktree=True).decode("ascii").strip()
 
 
@@ -138,10 +148,19 @@ def restore(repository: Repository, commit: str, picked: str) -> None:
     kept = repository.index()
     for path, file in made_by_it.items():
         if path not in kept and (path in staged or _is_still(repository.root / path, file)):
-            (repository.root / path).unlink(missing_ok=True)
+            _remove(repository.root / path)
     if changed := _unstaged(repository):
         names = b"".join(os.fsencode(path) + b"\0" for path in changed)
         repository.git("checkout-index", "-f", "-u", "-z", "--stdin", stdin=names, worktree=True)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file that git has made; the folder of a submodule goes if there is nothing in it."""
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+    with suppress(OSError):
+        path.rmdir()
 
 
 def _is_still(path: Path, file: TreeFile | None) -> bool:
@@ -151,7 +170,7 @@ def _is_still(path: Path, file: TreeFile | None) -> bool:
 
 def _free_lock(repository: Repository) -> None:
     """Remove the index lock of a git that was killed while it picked."""
-    lock = repository.git_dir / "index.lock"
+    lock = repository.git_dir / INDEX_LOCK
     for _ in range(LOCK_TRIES):
         if not lock.exists():
             return

@@ -17,6 +17,7 @@ from slimfork.terminal.errors import UsageError
 from slimfork.terminal.words import typed
 from slimfork.upgrade import checkout
 from slimfork.upgrade.authorship import rest_of
+from slimfork.upgrade.footprint import footprint, refuse_blocked, refuse_other_changes
 from slimfork.upgrade.moved import MovedFiles
 from slimfork.upgrade.new_base import part_of_ours
 from slimfork.upgrade.replay import Replay
@@ -67,6 +68,7 @@ def advance(repository: Repository, scratch: Repository, waiting: Waiting) -> tu
         return (waiting.write(repository) if waiting.onto else waiting), replay
     if not waiting.onto:
         checkout.refuse_taken(repository, waiting.work_branch)
+    refuse_blocked(repository, footprint(scratch, stop.onto, stop.change))
     clashed = sorted({clash.path for clash in stop.clashes})
     waiting = replace(
         waiting,
@@ -78,7 +80,7 @@ def advance(repository: Repository, scratch: Repository, waiting: Waiting) -> tu
         laid_out=False,
     )
     waiting.write(repository)
-    return lay_out(repository, waiting), replay
+    return lay_out(repository, scratch, waiting), replay
 
 
 def end_of(scratch: Repository, waiting: Waiting, replay: Replay) -> str:
@@ -88,14 +90,28 @@ def end_of(scratch: Repository, waiting: Waiting, replay: Replay) -> str:
     return sealed(scratch, waiting, replay.now(waiting.old))
 
 
-def lay_out(repository: Repository, waiting: Waiting) -> Waiting:
-    """Lay the conflict out in the checkout."""
+def lay_out(repository: Repository, scratch: Repository, waiting: Waiting) -> Waiting:
+    """Lay the conflict out in the checkout, if it does not lie there already: then the user may have resolved it."""
     work = waiting.work_branch
-    if repository.branch() == work and repository.resolve(work) == waiting.onto:
-        checkout.restore(repository, waiting.onto, waiting.change)  # a run was killed while it picked
+    steps = footprint(scratch, waiting.onto, waiting.change)
+    if repository.branch() == work:
+        if _is_there(repository, waiting):
+            return waiting.but(repository, laid_out=True)
+        if repository.resolve(work) == waiting.onto:  # a run was killed while it picked
+            refuse_other_changes(repository, steps)
+            checkout.restore(repository, waiting.onto, waiting.change)
+    refuse_blocked(repository, steps)
     checkout.go_to(repository, work, waiting.old, waiting.onto)
     checkout.lay_out(repository, waiting.change, guessing=waiting.guessing)
     return waiting.but(repository, laid_out=True)
+
+
+def _is_there(repository: Repository, waiting: Waiting) -> bool:
+    """Tell whether git has picked the commit to its end, or the user has gone on from there with one of their own."""
+    at = repository.resolve(waiting.work_branch)
+    if at is None or at in {waiting.old, waiting.onto}:
+        return at == waiting.onto and checkout.is_picked(repository, waiting.change)
+    return waiting.onto in read_commit(repository, at).parents
 
 
 def read_commit(repository: Repository, sha: str) -> RawCommit:
@@ -103,7 +119,7 @@ def read_commit(repository: Repository, sha: str) -> RawCommit:
     return parse_commit(repository.git("cat-file", "commit", checked_sha(sha)))
 
 
-def wake(repository: Repository, waiting: Waiting) -> Waiting:
+def wake(repository: Repository, scratch: Repository, waiting: Waiting) -> Waiting:
     """Bring the checkout to what the file says, should a run have been killed between the two.
 
     Raises:
@@ -115,7 +131,7 @@ def wake(repository: Repository, waiting: Waiting) -> Waiting:
         what = f"{short} of {repository.root} is not at {waiting.old[:10]} any more, where the upgrade began"
         raise UsageError(what, hint=f"git -C {place} branch -f {short} {waiting.old[:10]}, and branch what it has now")
     if waiting.picking and not waiting.laid_out and not waiting.aborting:
-        return lay_out(repository, waiting)
+        return lay_out(repository, scratch, waiting)
     if waiting.onto and not (waiting.picking or waiting.tip or waiting.aborting):
         stand(repository, waiting)
     return waiting
@@ -161,7 +177,7 @@ def stand(repository: Repository, waiting: Waiting) -> None:
     checkout.end_pick(repository)
 
 
-def skip(repository: Repository, waiting: Waiting) -> Waiting:
+def skip(repository: Repository, scratch: Repository, waiting: Waiting) -> Waiting:
     """Leave the commit out that does not fit.
 
     Raises:
@@ -172,25 +188,29 @@ def skip(repository: Repository, waiting: Waiting) -> Waiting:
         raise UsageError(f"there is nothing else in the step to {waiting.version} than this", hint=hint)
     if (repository.branch(), repository.resolve(waiting.work_branch)) != (waiting.work_branch, waiting.onto):
         raise elsewhere(repository, waiting)
+    refuse_other_changes(repository, footprint(scratch, waiting.onto, waiting.change))
     checkout.restore(repository, waiting.onto, waiting.change)
     became = {**waiting.became, waiting.picking: waiting.onto}
     skipped = [*waiting.skipped, waiting.picking]
     return waiting.but(repository, became=became, skipped=skipped, picking="", laid_out=False)
 
 
-def abort(repository: Repository, waiting: Waiting) -> None:
+def abort(repository: Repository, scratch: Repository, waiting: Waiting) -> None:
     """Bring the checkout back to the user's branch, which has never moved; files that git does not know stay.
 
     Raises:
         UsageError: The user has gone elsewhere, or has changes that an upgrade did not make.
     """
     at = repository.resolve(waiting.work_branch)
+    if repository.branch() not in {waiting.work_branch, waiting.branch}:
+        raise elsewhere(repository, waiting)
+    picked = bool(waiting.picking) and at == waiting.onto and repository.branch() == waiting.work_branch
+    if picked:
+        refuse_other_changes(repository, footprint(scratch, waiting.onto, waiting.change))
     if not waiting.aborting:
-        if at is not None and repository.branch() not in {waiting.work_branch, waiting.branch}:
-            raise elsewhere(repository, waiting)
         waiting = waiting.but(repository, aborting=True)
     if at is not None and repository.branch() == waiting.work_branch:
-        if waiting.picking and at == waiting.onto:
+        if picked:
             checkout.restore(repository, at, waiting.change)
         checkout.go_to(repository, waiting.work_branch, waiting.old, waiting.old)
     leave(repository, waiting)
@@ -199,7 +219,12 @@ def abort(repository: Repository, waiting: Waiting) -> None:
 
 def elsewhere(repository: Repository, waiting: Waiting) -> UsageError:
     """Return what to say when the checkout is not where the upgrade has left it."""
-    short = waiting.work_branch.removeprefix("refs/heads/")
-    what = f"{repository.root} is not on {short} at {waiting.onto[:10]}, where the upgrade waits"
-    place = typed(repository.root)
-    return UsageError(what, hint=f"git -C {place} switch {short}, or apply-patches upgrade {place} --abort")
+    place, onto = typed(repository.root), waiting.onto[:10]
+    work, own = (name.removeprefix("refs/heads/") for name in (waiting.work_branch, waiting.branch))
+    if repository.branch() == waiting.work_branch:
+        what = f"{work} of {repository.root} is not at {onto} with one commit of yours on it"
+        return UsageError(what, hint=f"git -C {place} reset --soft {onto}, then what you did again")
+    what = f"{repository.root} is not on {work} at {onto}, where the upgrade waits"
+    if repository.resolve(waiting.work_branch) is None:
+        what, work = f"{what}; that branch is gone", own
+    return UsageError(what, hint=f"git -C {place} switch {typed(work)}, then what you did again")
