@@ -314,3 +314,42 @@ def test_apply_and_revert_know_where_they_stand(fork, call, git, mine):
     assert fates(result) == {"mine": "kept"}
     assert (fork / "mine.txt").exists()
     assert git(fork, "status", "--porcelain") == ""
+
+
+def test_what_was_skipped_does_not_come_back_by_a_topic_from_before(clashing, call, git, mine):
+    """The topic has it in its own past: git would merge that anew, had the histories not parted where they do."""
+    git(clashing, "branch", "topic")
+    assert call("upgrade", clashing, "--to", CHANGED).code == 3
+    assert call("upgrade", clashing, "--skip").code == 0
+    git(clashing, "switch", "-q", "topic")
+    mine(clashing, {"topic.txt": b"mine\n"}, "topic")
+    git(clashing, "switch", "-q", "slim")
+    git(clashing, "merge", "-q", "--no-edit", "topic")
+    tree = set(git(clashing, "ls-files").split("\n"))
+    upgrade(call, clashing, "--to", EMPTY)
+    assert set(git(clashing, "ls-files").split("\n")) == tree - {"come.txt"} | {"crlf.txt"}
+    assert not (clashing / "second.txt").exists()
+    assert b"'mine'" not in (clashing / TASKS).read_bytes()
+
+
+def test_a_patch_that_was_taken_out_stays_out_until_it_is_put_back(fork, call, git, mine):
+    mine(fork, {TRAINER: (b"self.report()\n", b"self.report()  # mine\n")})
+    assert call("revert", fork, "--patch", "zclip").code == 0
+    for version in (CHANGED, EMPTY):
+        upgrade(call, fork, "--to", version)
+        assert b"clip" not in (fork / TRAINER).read_bytes()
+        assert b"self.penalty()" in (fork / TRAINER).read_bytes()
+        states = {patch["id"]: patch["state"] for patch in call("status", fork, "--json").json["patches"]}
+        assert (states["zclip"], states["penalty"]) == ("pending", "applied")
+    assert call("apply", fork).code == 0
+    upgrade(call, fork, "--to", CHANGED)
+    assert b"        self.clip()\n" in (fork / TRAINER).read_bytes()
+    assert git(fork, "status", "--porcelain") == ""
+
+
+def test_a_fork_of_which_all_was_taken_out_is_refused(fork, call):
+    assert call("revert", fork).code == 0
+    outcome = call("upgrade", fork, "--to", CHANGED)
+    assert outcome.code == 2
+    assert "has no patches any more" in outcome.err
+    assert f"apply-patches apply {fork}" in outcome.err

@@ -148,3 +148,14 @@ def test_a_dry_run_changes_nothing(patched, call, git):
     before = git(patched, "for-each-ref"), git(patched, "status", "--porcelain")
     assert call("upgrade", patched, "--to", CHANGED, "--dry-run").code == 0
     assert (git(patched, "for-each-ref"), git(patched, "status", "--porcelain")) == before
+
+
+def test_a_patch_that_was_taken_out_stays_out(patched, call):
+    assert call("revert", patched, "--patch", "zclip").code == 0
+    for version in (CHANGED, "8.9.4"):
+        assert call("upgrade", patched, "--to", version).code == 0
+        assert b"clip" not in (patched / TRAINER).read_bytes()
+        assert b"self.penalty()" in (patched / TRAINER).read_bytes()
+    assert call("apply", patched).code == 0
+    assert call("upgrade", patched, "--to", CHANGED).code == 0
+    assert PATCHED_STEP in (patched / TRAINER).read_bytes()

@@ -62,6 +62,18 @@ class History:
         return commit_of
 
     @property
+    def taken_out(self) -> frozenset[str]:
+        """The ids of the patches that `revert` took out and that were not put back since."""
+        out, before = frozenset[str](), frozenset[str]()
+        for marks in map(_marks, self.commits):
+            if commits.UPGRADED in marks and self.imported is None:
+                out = before  # it stands on a commit that takes all out for a moment
+            if commits.NO_PATCH in marks:
+                before, out = out, out.union(marks[commits.NO_PATCH])
+            out = out.difference(marks.get(commits.PATCH, ()))
+        return out
+
+    @property
     def overlays(self) -> tuple[LoggedCommit, ...]:
         """The commits of the overlay since it was last taken out, oldest first."""
         standing: list[LoggedCommit] = []

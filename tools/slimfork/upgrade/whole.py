@@ -152,11 +152,12 @@ def patched(scratch: Repository, waiting: Waiting, at: str) -> str:
         ConflictError: A patch does not fit.
     """
     tree, release = Tree(scratch, at), Release(upstream=waiting.upstream, version=waiting.version)
-    skipped = set(waiting.choices) - {commits.COMPAT}
+    history = read_history(scratch, at)
+    skipped = set(waiting.choices) - {commits.COMPAT} | history.taken_out
     plan = plan_series(tree, release, left_out=commits.COMPAT in waiting.choices, skipped=skipped)
     hint = "mend that in a commit of your own, before the upgrade"
     telling.refuse_broken(plan, scratch.root, as_json=False, hint=hint)
-    overlay = read_overlay(scratch, tree, read_history(scratch, at), release)
+    overlay = read_overlay(scratch, tree, history, release)
     telling.say_behind(overlay.behind)
     made = commits.drafts(
         plan,
