@@ -138,8 +138,11 @@ class Replay:
 
     def _guessed(self, raw: RawCommit, before: str, after: str) -> tuple[str, ...]:
         """Return the files that the user has changed and that git would look for under other names."""
-        users = self._tree(self.onto(raw)) if raw.sha == self.whole else after
-        return self.moved.guessed(before, users)
+        there = self._tree(self.onto(raw))
+        if raw.sha == self.whole:
+            return self.moved.guessed(before, there)
+        kept = self.scratch.entries(there)  # a file that the user has kept in an earlier conflict is met by its name
+        return tuple(path for path in self.moved.guessed(before, after) if path not in kept)
 
     def _change(self, raw: RawCommit) -> tuple[str, str]:
         """Return the trees before and after what the user changed in a commit, in the places of the new release."""
