@@ -52,6 +52,7 @@ def standing_import(fork: Fork) -> PristineImport | None:
         UsageError: The user has changed it, or moved the files to another release.
     """
     refuse_partial(fork.repository)
+    _refuse_replaced(fork.repository)
     if fork.history.imported is None:
         return None
     imported = import_of(fork)
@@ -59,6 +60,14 @@ def standing_import(fork: Fork) -> PristineImport | None:
     if commits.MAIL not in committer(raw) or commits.MAIL not in raw.author:
         _refuse_changed(fork.repository, imported)
     return imported
+
+
+def _refuse_replaced(repository: Repository) -> None:
+    """Refuse a repository in which git shows other commits than there are: one of both would be lost."""
+    if not (repository.ask("replace", "--list") or (repository.common_dir / "info" / "grafts").exists()):
+        return
+    what = f"git shows commits of {repository.root} as they are not: there are replace refs or grafts"
+    raise UsageError(what, hint=f"git -C {typed(repository.root)} replace --list, and --delete what is there")
 
 
 def _refuse_changed(repository: Repository, imported: PristineImport) -> None:
