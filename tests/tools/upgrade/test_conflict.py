@@ -11,7 +11,7 @@ import pytest
 
 from slimfork.git.guards import UPGRADE
 from tests.tools.conftest import write
-from tests.tools.upgrade.conftest import CHANGED, TASKS
+from tests.tools.upgrade.conftest import CHANGED, MODEL, MOVED, TASKS
 
 RESOLVED = b"a10 = 'both'\n"
 
@@ -201,3 +201,32 @@ def test_a_merge_that_does_not_fit_waits_as_well(fork, call, git, mine):
     assert [git(fork, "log", "-1", "--format=%s", parent) for parent in parents] == ["main", "topic"]
     assert RESOLVED in (fork / TASKS).read_bytes()
     assert b"a20 = 'topic'\n" in (fork / TASKS).read_bytes()
+
+
+def test_a_branch_that_another_work_tree_is_on_by_now_is_not_moved_under_it(clashing, call, git, tmp_path):
+    git(clashing, "switch", "-q", "--detach")
+    tree = tmp_path / "tree"
+    git(clashing, "worktree", "add", "-q", str(tree), "slim")
+    assert call("upgrade", tree, "--to", CHANGED).code == 3
+    git(clashing, "switch", "-q", "slim")
+    resolve(tree)
+    git(tree, "add", TASKS)
+    outcome = call("upgrade", tree, "--continue")
+    assert outcome.code == 2
+    assert "slim is checked out in" in outcome.err
+    assert git(clashing, "status", "--porcelain") == ""
+    git(clashing, "switch", "-q", "--detach")
+    assert call("upgrade", tree, "--continue").code == 0
+    assert git(tree, "symbolic-ref", "HEAD") == "refs/heads/slim"
+
+
+def test_a_file_that_is_kept_though_the_release_has_it_not_is_met_by_the_next_commit(fork, call, git, mine):
+    mine(fork, {MODEL: (b"- [5, Conv]\n", b"- [5, Mine]\n")}, "one")
+    mine(fork, {MODEL: (b"- [15, Conv]\n", b"- [15, Mine]\n")}, "two")
+    assert call("upgrade", fork, "--to", MOVED).code == 3
+    write(fork, {MODEL: (fork / MODEL).read_bytes() + b"# kept\n"})
+    git(fork, "add", MODEL)
+    outcome = call("upgrade", fork, "--continue")
+    assert outcome.code == 0, outcome.err
+    for line in (b"- [5, Mine]\n", b"- [15, Mine]\n", b"# kept\n"):
+        assert line in (fork / MODEL).read_bytes()

@@ -259,13 +259,17 @@ def test_wrong_words_are_one_line_with_what_to_type(fork, call, git, arguments, 
     assert git(fork, "for-each-ref") == before
 
 
-@pytest.mark.parametrize("how", ["dirty", "detached", "no repository", "nothing there", "shallow", "own history"])
+@pytest.mark.parametrize(
+    "how", ["dirty", "detached", "replaced", "no repository", "nothing there", "shallow", "own history"]
+)
 def test_what_cannot_be_moved_is_refused_by_name(fork, clone, call, git, tmp_path, how):
     path = {"no repository": tmp_path, "nothing there": tmp_path / "none", "own history": clone}.get(how, fork)
     if how == "dirty":
         (fork / TASKS).write_bytes(b"mine\n")
     elif how == "detached":
         git(fork, "switch", "-q", "--detach")
+    elif how == "replaced":
+        git(fork, "replace", "-f", "HEAD", "HEAD~1")
     elif how == "shallow":
         git(tmp_path, "clone", "-q", "--depth=1", f"file://{fork}", "shallow")
         path = tmp_path / "shallow"
@@ -353,3 +357,15 @@ def test_a_fork_of_which_all_was_taken_out_is_refused(fork, call):
     assert outcome.code == 2
     assert "has no patches any more" in outcome.err
     assert f"apply-patches apply {fork}" in outcome.err
+
+
+def test_on_no_branch_the_hint_names_the_one_that_is_there(fork, call, git):
+    git(fork, "switch", "-q", "--detach")
+    outcome = call("upgrade", fork, "--to", CHANGED)
+    assert f"try: git -C {fork} switch slim, or " in outcome.err
+
+
+def test_a_branch_upstream_in_another_work_tree_stays(fork, call, git, tmp_path):
+    git(fork, "worktree", "add", "-q", str(tmp_path / "tree"), "upstream")
+    assert "stays as it is: another work tree is on it" in call("upgrade", fork, "--to", CHANGED).err
+    assert git(tmp_path / "tree", "status", "--porcelain") == ""

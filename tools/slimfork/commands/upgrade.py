@@ -9,7 +9,7 @@ import click
 from slimfork.commands.vendor import refuse_git
 from slimfork.forks import handwork
 from slimfork.forks.fork import read_fork
-from slimfork.git.guards import ready
+from slimfork.git.guards import ready, refuse_shared
 from slimfork.git.recovery import recover
 from slimfork.git.repo import Repository, open_repository
 from slimfork.releases import pins
@@ -153,6 +153,8 @@ def end(repository: Repository, waiting: Waiting, asked: Asked) -> None:
     place = typed(asked.path)
     hint = f"apply-patches upgrade {place} " + ("--abort" if waiting.onto else f"--to {waiting.version} --dry-run")
     if repository.resolve(waiting.branch) != waiting.tip:
+        other = f"switch to another branch there, then apply-patches upgrade {place} --continue"
+        refuse_shared(repository, waiting.branch, hint=other if waiting.onto else "")
         refuse_unsound(repository, waiting, hint)
         if waiting.verify:
             refuse_untrained(repository, waiting.tip)

@@ -42,7 +42,8 @@ def ready(repository: Repository) -> str:
             )
     branch = repository.branch()
     if branch is None:
-        hint = f"git -C {typed(repository.root)} switch -c slim"
+        git = f"git -C {typed(repository.root)} switch"
+        hint = f"{git} slim, or {git} -c another-branch" if repository.resolve("refs/heads/slim") else f"{git} -c slim"
         raise UsageError(f"{repository.root} is on no branch (HEAD is detached)", hint=hint)
     refuse_shared(repository, branch)
     refuse_dirty(repository)
@@ -70,8 +71,14 @@ def named(paths: Sequence[str], between: str = "\n  ") -> str:
     return between.join([*paths[:LISTED_PATHS], *more])
 
 
-def refuse_shared(repository: Repository, branch: str) -> None:
-    """Refuse a branch that another work tree is on, or is rebasing or bisecting: it would not follow."""
+def refuse_shared(repository: Repository, branch: str, *, hint: str = "") -> None:
+    """Refuse a branch that another work tree is on, or is rebasing or bisecting: it would not follow.
+
+    Args:
+        repository: The user's.
+        branch: The branch.
+        hint: What to type; empty for a branch that is checked out here.
+    """
     trees = repository.worktrees()
     main = repository.git_dir.resolve() == repository.common_dir
     own = trees[0][0] if main and trees else str(repository.root)  # of a submodule, git names its own folder there
@@ -83,7 +90,7 @@ def refuse_shared(repository: Repository, branch: str) -> None:
         if branch in _held(folder):
             others.append(str(folder))
     if others:
-        hint = f"git -C {typed(repository.root)} switch -c BRANCH, or another branch in the other"
+        hint = hint or f"git -C {typed(repository.root)} switch -c BRANCH, or another branch in the other"
         raise UsageError(f"{branch.removeprefix('refs/heads/')} is checked out in {others[0]} as well", hint=hint)
 
 

@@ -83,8 +83,11 @@ def _others(repository: Repository, waiting: Waiting) -> Iterator[RefMove]:
         yield RefMove(ref=tag, old=None, new=waiting.imported)
     if there == waiting.imported:
         return
-    stands = repository.run("merge-base", "--is-ancestor", there, waiting.imported)[0] == 0 if there else True
-    if stands and PRISTINE not in {branch for _, branch in repository.worktrees()}:
-        yield RefMove(ref=PRISTINE, old=there, new=waiting.imported)
+    if there and repository.run("merge-base", "--is-ancestor", there, waiting.imported)[0]:
+        why = "it has commits of yours"
+    elif PRISTINE in {branch for _, branch in repository.worktrees()}:
+        why = "another work tree is on it"
     else:
-        ui.note(f"note: the branch upstream stays as it is: it has commits of yours; the import is {waiting.imported}")
+        yield RefMove(ref=PRISTINE, old=there, new=waiting.imported)
+        return
+    ui.note(f"note: the branch upstream stays as it is: {why}; the import is {waiting.imported}")
