@@ -369,3 +369,43 @@ def test_a_branch_upstream_in_another_work_tree_stays(fork, call, git, tmp_path)
     git(fork, "worktree", "add", "-q", str(tmp_path / "tree"), "upstream")
     assert "stays as it is: another work tree is on it" in call("upgrade", fork, "--to", CHANGED).err
     assert git(tmp_path / "tree", "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("first", ["topic", "slim"])
+def test_an_upgrade_and_a_branch_from_before_are_one_fork_whichever_is_merged_into_the_other(
+    fork, call, git, mine, tmp_path, first
+):
+    mine(fork, {TASKS: (b"a20 = 20\n", b"a20 = 'mine'\n")}, "first")
+    git(fork, "switch", "-q", "-c", "topic")
+    mine(fork, {"topic.txt": b"mine\n"}, "topic")
+    git(fork, "switch", "-q", "slim")
+    upgrade(call, fork, "--to", CHANGED)
+    git(fork, "switch", "-q", first)
+    git(fork, "merge", "-q", "--no-ff", "-m", "merged", "slim" if first == "topic" else "topic")
+    upgrade(call, fork, "--to", MOVED)
+    assert (fork / MOVED_DEFAULTS).is_file()
+    assert not (fork / DEFAULTS).exists()
+    assert b"a20 = 'mine'\n" in (fork / TASKS).read_bytes()
+    assert (fork / "topic.txt").read_bytes() == b"mine\n"
+    status = call("status", fork, "--json").json
+    assert (status["version"], status["complete"]) == (MOVED, True)
+    assert call("status", fork, "--verify-tree").code == 0
+    assert call("export", fork, "--out", tmp_path / "out").code == 0
+    assert call("vendor", "--from", tmp_path / "out", "--into", tmp_path / "again").code == 0
+    assert git(tmp_path / "again", "rev-parse", "HEAD") == git(fork, "rev-parse", "HEAD")
+
+
+def test_two_upgrades_to_different_releases_are_merged_and_move_on(fork, call, git, mine, tmp_path):
+    mine(fork, {"mine.txt": b"mine\n"})
+    git(tmp_path, "clone", "-q", str(fork), "other")
+    other = tmp_path / "other"
+    upgrade(call, fork, "--to", CHANGED)
+    upgrade(call, other, "--to", EMPTY)
+    mine(other, {"other.txt": b"mine\n"}, "theirs")
+    git(fork, "fetch", "-q", str(other), "slim")
+    git(fork, "merge", "-q", "-X", "theirs", "-m", "both", "FETCH_HEAD")
+    upgrade(call, fork, "--to", MOVED)
+    assert (fork / MOVED_DEFAULTS).is_file()
+    assert not (fork / DEFAULTS).exists()
+    assert (fork / "other.txt").read_bytes() == b"mine\n"
+    assert call("status", fork, "--json").json["version"] == MOVED

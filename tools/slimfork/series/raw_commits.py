@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from slimfork.releases.objects import object_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +85,12 @@ def base_of(raw: RawCommit, trees: Mapping[str, str]) -> str:
     return _with_its_files(raw, trees) or raw.parents[0]
 
 
+def base_among(raw: RawCommit, trees: Mapping[str, str], standing: Collection[str]) -> str:
+    """Return the parent that a commit is a patch on, of those that are among some commits, if one is."""
+    parents = tuple(parent for parent in raw.parents if parent in standing)
+    return base_of(replace(raw, parents=parents or raw.parents), trees)
+
+
 def _with_its_files(raw: RawCommit, trees: Mapping[str, str]) -> str | None:
     """Return the first parent whose files a commit has, None where it has changed those of each."""
     for parent in raw.parents:
@@ -96,12 +102,15 @@ def _with_its_files(raw: RawCommit, trees: Mapping[str, str]) -> str | None:
 def main_line(raws: Sequence[RawCommit], start: str) -> list[RawCommit]:
     """Return the commits from one to the last by the parents that they are patches on: what `git am` can follow.
 
-    It begins where there is no parent, should it not come by `start`.
+    It begins where there is no parent, should it not come by `start`: a merge is followed to it.
     """
-    known, trees = by_sha(raws), trees_of(raws)
+    known, trees, standing = by_sha(raws), trees_of(raws), {start}
+    for raw in raws:
+        if not standing.isdisjoint(raw.parents):
+            standing.add(raw.sha)
     line = [raws[-1]]
     while line[-1].parents and line[-1].sha != start:
-        line.append(known[base_of(line[-1], trees)])
+        line.append(known[base_among(line[-1], trees, standing)])
     return line[::-1]
 
 

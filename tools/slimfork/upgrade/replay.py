@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from slimfork.series.raw_commits import base_of
+from slimfork.series.raw_commits import base_among
 from slimfork.series.workbench import tree_of
 from slimfork.upgrade.authorship import Authorship, authorship, rest_of
 from slimfork.upgrade.three_way import Clash, Merged, merge_bases, merge_commits, merge_trees, write_commit
@@ -93,8 +93,8 @@ class Replay:
         return self.now(self.base(raw))
 
     def base(self, raw: RawCommit) -> str:
-        """Return the parent that a commit is a patch on."""
-        return base_of(raw, {parent: self._tree(parent) for parent in raw.parents})
+        """Return the parent that a commit is a patch on: of a merge, one that moves, if one does."""
+        return base_among(raw, {parent: self._tree(parent) for parent in raw.parents}, self.became)
 
     def accept(self, raw: RawCommit, tree: str, rest: bytes | None = None) -> str:
         """Write the commit that stands in the place of one, and return it.

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from slimfork.codemods.compiling import syntax_error
 from slimfork.codemods.patch import load_series
 from slimfork.codemods.patch_plan import plan_patches
+from slimfork.codemods.stated_version import stated_version
+from slimfork.forks.detect import INITS
 from slimfork.forks.fork import Tree
 from slimfork.git import commits
 from slimfork.git.gitout import checked_sha
@@ -36,6 +38,7 @@ def refuse_unsound(repository: Repository, waiting: Waiting, hint: str) -> None:
     forward = repository.run("merge-base", "--is-ancestor", checked_sha(waiting.old), checked_sha(waiting.tip))[0] == 0
     if not forward and (waiting.whole or not waiting.linear):
         raise SlimforkError(f"{waiting.tip[:10]} has not {waiting.old[:10]} in its history: nothing was moved")
+    _refuse_another_release(repository, waiting, hint)
     changed = {change.path for change in repository.changes(waiting.base, waiting.tip)}
     fallen = _unsettled(repository, waiting, waiting.tip, waiting.version, changed)
     if fallen:
@@ -48,6 +51,15 @@ def refuse_unsound(repository: Repository, waiting: Waiting, hint: str) -> None:
         raise ConflictError(
             f"merged, and no Python any more: {'; '.join(broken)}; your branch has not moved", hint=hint
         )
+
+
+def _refuse_another_release(repository: Repository, waiting: Waiting, hint: str) -> None:
+    """Refuse files that say another version than the release does."""
+    init = INITS.get(waiting.upstream, "")
+    wanted, there = (Tree(repository, commit).get(init, b"") for commit in (waiting.base, waiting.tip))
+    if stated_version(wanted) != stated_version(there):
+        what = f"after your commits, {init} would say {stated_version(there) or 'no version'}, not {waiting.version}"
+        raise ConflictError(f"{what}; your branch has not moved", hint=hint)
 
 
 def _unsettled(repository: Repository, waiting: Waiting, commit: str, version: str, paths: set[str]) -> set[str]:
