@@ -1,4 +1,4 @@
-"""Releases after the small one, pinned and cached: one changes files, one moves them, one does nothing."""
+"""Releases after the small one, pinned and cached: one moves a folder, one changes files, one moves them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from tests.tools.conftest import publish, write
 from tests.tools.small_release import TRAINER, release_files, sdist
 
-CHANGED, MOVED, EMPTY = "8.9.2", "8.9.3", "8.9.4"
+FOLDER, CHANGED, MOVED, EMPTY = "8.9.1", "8.9.2", "8.9.3", "8.9.4"
 TASKS, DEFAULTS, MODEL = "ultralytics/nn/tasks.py", "ultralytics/cfg/default.yaml", "ultralytics/models/v8n.yaml"
 MOVED_DEFAULTS = "ultralytics/new/cfg/default.yaml"
 LIKE_MODEL = "ultralytics/models/v8-seg.yaml"
@@ -27,6 +27,8 @@ def later(version):
         files[TRAINER] = files[TRAINER].replace(b"return os.getcwd()", b"return os.getcwd() + '/'")
         del files["crlf.txt"]
         files["come.txt"] = b"come\n"
+    if version == FOLDER:
+        files["ultralytics/net/tasks.py"] = files.pop(TASKS)
     if version == MOVED:
         files[MOVED_DEFAULTS] = "".join([*LINES[:20], *(f"other{n}: {n}\n" for n in range(200))]).encode()
         del files[DEFAULTS]
@@ -38,7 +40,7 @@ def later(version):
 def releases(world, tmp_path):
     """Pin the later releases, and give the first one what they change."""
     assert world.is_dir()
-    versions = ("8.9.0", CHANGED, MOVED, EMPTY)
+    versions = ("8.9.0", FOLDER, CHANGED, MOVED, EMPTY)
     publish(tmp_path / "cache", {version: sdist(version, later(version)) for version in versions})
     return world
 

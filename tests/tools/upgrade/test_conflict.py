@@ -11,7 +11,7 @@ import pytest
 
 from slimfork.git.guards import UPGRADE
 from tests.tools.conftest import write
-from tests.tools.upgrade.conftest import CHANGED, MODEL, MOVED, TASKS
+from tests.tools.upgrade.conftest import CHANGED, FOLDER, MODEL, MOVED, TASKS
 
 RESOLVED = b"a10 = 'both'\n"
 
@@ -230,3 +230,14 @@ def test_a_file_that_is_kept_though_the_release_has_it_not_is_met_by_the_next_co
     assert outcome.code == 0, outcome.err
     for line in (b"- [5, Mine]\n", b"- [15, Mine]\n", b"# kept\n"):
         assert line in (fork / MODEL).read_bytes()
+
+
+def test_a_file_in_a_folder_that_has_moved_waits_with_the_reason(fork, call, git, mine):
+    mine(fork, {"ultralytics/nn/mine.py": b"mine = 1\n"})
+    outcome = call("upgrade", fork, "--to", FOLDER, "--json")
+    assert outcome.code == 3
+    (clash,) = outcome.json["commits"][0]["clashes"]
+    assert clash["why"] == f"{FOLDER} has moved the folder in which your commit adds it"
+    git(fork, "add", clash["path"])
+    assert call("upgrade", fork, "--continue").code == 0
+    assert git(fork, "ls-files", "*/mine.py") == "ultralytics/net/mine.py"

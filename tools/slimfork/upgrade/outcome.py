@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from slimfork.series.raw_commits import RawCommit
     from slimfork.upgrade.replay import Replay, Stop
     from slimfork.upgrade.state import Waiting
+    from slimfork.upgrade.three_way import Clash
 
+FOLDER_MOVED = "directory rename suggested"  # git's words
 FATES = {
     "kept": "",
     "dropped": "the release has it: dropped",
@@ -78,7 +80,7 @@ def _commit(raw: RawCommit, waiting: Waiting, replay: Replay, stops: dict[str, S
         "subject": raw.subject,
         "fate": "conflict" if stop else fate,
         "clashes": [
-            {"path": clash.path, "kind": clash.kind, "why": causes.of(clash.path)}
+            {"path": clash.path, "kind": clash.kind, "why": causes.of(clash)}
             for clash in (stop.clashes if stop else ())
         ],
     }
@@ -100,8 +102,11 @@ class Causes:
         self._guesses = MovedFiles(repository, waiting.left, waiting.imported).guesses
         self._diff = f": git diff {waiting.left[:10]} {waiting.imported[:10]} --" if here else ""
 
-    def of(self, path: str) -> str:
+    def of(self, clash: Clash) -> str:
         """Return in words what a commit meets in a file."""
+        path = clash.path
+        if clash.kind == FOLDER_MOVED:
+            return f"{self._version} has moved the folder in which your commit adds it"
         change = self._release.get(path)
         if change is None:
             return "slimfork changes it, too" if path in self._ours else "an earlier commit of yours changes it, too"
