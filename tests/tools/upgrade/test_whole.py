@@ -159,3 +159,22 @@ def test_a_patch_that_was_taken_out_stays_out(patched, call):
     assert call("apply", patched).code == 0
     assert call("upgrade", patched, "--to", CHANGED).code == 0
     assert PATCHED_STEP in (patched / TRAINER).read_bytes()
+
+
+def test_a_deleted_file_of_the_overlay_stays_deleted_and_is_named(patched, call, mine):
+    path = f"{SLIM}/pruning/plan.py"
+    mine(patched, {path: None})
+    outcome = call("upgrade", patched, "--to", CHANGED)
+    assert outcome.code == 0, outcome.err
+    assert f"you have deleted of the overlay, and it stays so: {path}" in outcome.err
+    assert not (patched / path).exists()
+
+
+@pytest.mark.parametrize("dry", [["--dry-run"], []])
+def test_patches_that_would_not_fit_are_said_beforehand(patched, call, git, mine, dry):
+    """The user has moved the line that a patch stands at, in a function that the patch does not know."""
+    old = mine(patched, {TRAINER: (b"def step(self):", b"def stride(self):")})
+    outcome = call("upgrade", patched, "--to", CHANGED, *dry)
+    assert outcome.code == 3
+    assert git(patched, "rev-parse", "HEAD") == old
+    assert "try: " in outcome.err

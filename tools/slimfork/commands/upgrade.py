@@ -82,7 +82,7 @@ def command(
         if waiting is None:
             return
         if dry_run:
-            replay = moving.replayed(scratch, waiting, rehearsal=True)
+            waiting, replay = moving.rehearsed(scratch, waiting, typed(path))
         else:
             waiting, replay = moving.advance(repository, scratch, waiting)
         result = facts(path, scratch, waiting, replay, dry_run=dry_run)

@@ -22,6 +22,7 @@ from slimfork.upgrade.moved import MovedFiles
 from slimfork.upgrade.new_base import part_of_ours
 from slimfork.upgrade.replay import Replay
 from slimfork.upgrade.seal import leave, sealed
+from slimfork.upgrade.soundness import refuse_unsound
 from slimfork.upgrade.state import forget
 from slimfork.upgrade.three_way import write_commit
 from slimfork.upgrade.whole import patched
@@ -48,6 +49,20 @@ def replayed(scratch: Repository, waiting: Waiting, *, rehearsal: bool = False) 
     return replay
 
 
+def rehearsed(scratch: Repository, waiting: Waiting, place: str) -> tuple[Waiting, Replay]:
+    """Do as `advance` does, with all that does not fit, and write nothing to the user's repository.
+
+    Raises:
+        ConflictError: All commits fit, and what they come to would be refused.
+    """
+    replay = replayed(scratch, waiting, rehearsal=True)
+    if replay.stops:
+        return waiting, replay
+    waiting = replace(waiting, tip=end_of(scratch, waiting, replay, place))
+    refuse_unsound(scratch, waiting, f"git -C {place} log {waiting.left[:10]}..{waiting.old[:10]}")
+    return waiting, replay
+
+
 def advance(repository: Repository, scratch: Repository, waiting: Waiting) -> tuple[Waiting, Replay]:
     """Go on until all commits are made, or one does not fit: then it is laid out in the checkout.
 
@@ -61,7 +76,7 @@ def advance(repository: Repository, scratch: Repository, waiting: Waiting) -> tu
     """
     replay = replayed(scratch, waiting)
     stop = next(iter(replay.stops), None)
-    tip = "" if stop else end_of(scratch, waiting, replay)
+    tip = "" if stop else end_of(scratch, waiting, replay, typed(repository.root))
     move_objects(scratch.git_dir / "objects", repository.common_dir / "objects")
     waiting = replace(waiting, became=replay.became, dropped=replay.dropped, tip=tip)
     if stop is None:
@@ -83,10 +98,10 @@ def advance(repository: Repository, scratch: Repository, waiting: Waiting) -> tu
     return lay_out(repository, scratch, waiting), replay
 
 
-def end_of(scratch: Repository, waiting: Waiting, replay: Replay) -> str:
+def end_of(scratch: Repository, waiting: Waiting, replay: Replay, place: str) -> str:
     """Return what the branch comes to: in a checkout with a history of its own, the patches are made anew at last."""
     if waiting.whole:
-        return patched(scratch, waiting, replay.now(waiting.imported))
+        return patched(scratch, waiting, replay.now(waiting.imported), place)
     return sealed(scratch, waiting, replay.now(waiting.old))
 
 

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING
 
 from slimfork.forks.detect import Release
 from slimfork.forks.fork import Tree, plan_series
-from slimfork.forks.history import read_history
+from slimfork.forks.history import overlay_base, read_history
+from slimfork.forks.overlay import manifest_path
 from slimfork.forks.overlay_state import read_overlay
 from slimfork.forks.takeout import take_out
 from slimfork.git import commits
 from slimfork.git.gitout import EXECUTABLE, REGULAR, checked_sha
+from slimfork.git.guards import named
 from slimfork.series.raw_commits import parse_commit
 from slimfork.series.workbench import tree_of
-from slimfork.terminal import telling
+from slimfork.terminal import telling, ui
 from slimfork.terminal.errors import UsageError
 from slimfork.terminal.naming import spec_of
 from slimfork.terminal.words import typed
@@ -145,8 +147,14 @@ def _write(scratch: Repository, drafts: Sequence[commits.Draft], start: str | No
     return made
 
 
-def patched(scratch: Repository, waiting: Waiting, at: str) -> str:
+def patched(scratch: Repository, waiting: Waiting, at: str, place: str) -> str:
     """Make the patches anew on a commit, and bring the overlay to what the release wants; return the last commit.
+
+    Args:
+        scratch: Where they are written.
+        waiting: The upgrade.
+        at: The commit.
+        place: The checkout, as it is typed.
 
     Raises:
         ConflictError: A patch does not fit.
@@ -156,12 +164,20 @@ def patched(scratch: Repository, waiting: Waiting, at: str) -> str:
     skipped = set(waiting.choices) - {commits.COMPAT} | history.taken_out
     plan = plan_series(tree, release, left_out=commits.COMPAT in waiting.choices, skipped=skipped)
     hint = "mend that in a commit of your own, before the upgrade"
+    hint = f"apply-patches upgrade {place} --abort, then {hint}" if waiting.onto else hint
     telling.refuse_broken(plan, scratch.root, as_json=False, hint=hint)
     overlay = read_overlay(scratch, tree, history, release)
     telling.say_behind(overlay.behind)
+    known = overlay_base(scratch, tree, history, manifest_path(waiting.upstream, waiting.version))
+    changes = dict(overlay.changes)
+    deleted = [path for path in changes if path in known and path not in tree]
+    for path in deleted:
+        del changes[path]
+    if deleted:
+        ui.note(f"note: you have deleted of the overlay, and it stays so: {named(deleted, ', ')}")
     made = commits.drafts(
         plan,
-        overlay.changes,
+        changes,
         mode=tree.mode,
         trailer=waiting.trailer,
         when=scratch.log("--max-count=1", at)[0].when,
