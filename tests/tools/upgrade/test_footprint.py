@@ -155,3 +155,23 @@ def test_two_commits_for_one_are_refused_and_the_hint_works(stopped, call, git, 
     outcome = call("upgrade", stopped, way)
     assert outcome.code == 0, outcome.err
     assert (RESOLVED in (stopped / TASKS).read_bytes()) == (way == "--continue")
+
+
+@pytest.mark.parametrize("way", ["file to folder", "folder to file"])
+def test_a_file_that_becomes_a_folder_is_named_and_the_hint_works(fork, mine, call, git, way):
+    files = ["x", "x/y.txt"] if way == "file to folder" else ["x/y.txt", "x"]
+    mine(fork, {files[0]: b"mine\n"}, "zero")
+    mine(fork, CLASH, "second")
+    git(fork, "rm", "-q", "-r", "x")
+    mine(fork, {files[1]: b"mine\n"}, "third")
+    outcome = call("upgrade", fork, "--to", CHANGED)
+    assert outcome.code == 2
+    assert "x is a file on one side and a folder on the other" in outcome.err
+    git(fork, "mv", "x", "another-name")
+    mine(fork, {}, "moved")
+    assert call("upgrade", fork, "--to", CHANGED).code == 3
+    resolve(fork)
+    git(fork, "add", TASKS)
+    outcome = call("upgrade", fork, "--continue")
+    assert outcome.code == 0, outcome.err
+    assert git(fork, "ls-files", "x", "another-name*") == ("another-name/y.txt" if files[0] == "x" else "another-name")

@@ -129,6 +129,7 @@ def refuse_in_the_way(repository: Repository, changes: Sequence[FileChange], old
         amid: Whether files of the user's may lie in the folders that come.
     """
     root = repository.root
+    _refuse_turned(repository, changes, old)
     links: set[str] = set()
     for change in changes:
         links.update(map(str, _links_above(root, change.path)))
@@ -146,6 +147,19 @@ def refuse_in_the_way(repository: Repository, changes: Sequence[FileChange], old
     if there:
         hint = "move them away, then run this again"
         raise UsageError(f"untracked files are in the way: {named(sorted({*there}), ', ')}", hint=hint)
+
+
+def _refuse_turned(repository: Repository, changes: Sequence[FileChange], old: str) -> None:
+    """Refuse a file that is to become a folder, or the other way round: no exchange of files does that."""
+    files = repository.entries(old)
+    folders = all_folders(files)
+    for change in changes:
+        if change.old is None and change.new:
+            above = [str(folder) for folder in PurePosixPath(change.path).parents if str(folder) in files]
+            for path in [change.path] if change.path in folders else above:
+                git = f"git -C {typed(repository.root)}"
+                hint = f"{git} mv {typed(path)} another-name, and commit that; then run this again"
+                raise UsageError(f"{path} is a file on one side and a folder on the other", hint=hint)
 
 
 def _links_above(root: Path, path: str) -> Iterator[PurePosixPath]:
