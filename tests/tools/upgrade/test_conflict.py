@@ -241,3 +241,19 @@ def test_a_file_in_a_folder_that_has_moved_waits_with_the_reason(fork, call, git
     git(fork, "add", clash["path"])
     assert call("upgrade", fork, "--continue").code == 0
     assert git(fork, "ls-files", "*/mine.py") == "ultralytics/net/mine.py"
+
+
+@pytest.mark.parametrize("how", ["moved", "deleted"])
+def test_aborted_a_branch_is_checked_out_where_it_is_by_now(waiting, call, git, how):
+    path, old = waiting
+    if how == "moved":
+        git(path, "branch", "-q", "-f", "slim", "slim~1")
+    else:
+        git(path, "branch", "-q", "-D", "slim")
+    outcome = call("upgrade", path, "--abort", "--json")
+    assert outcome.code == 0, outcome.err
+    wanted = old if how == "deleted" else git(path, "rev-parse", f"{old}~1")
+    assert outcome.json["head"] == wanted
+    assert git(path, "rev-parse", "slim", "HEAD").split() == [wanted, wanted]
+    assert git(path, "symbolic-ref", "HEAD") == "refs/heads/slim"
+    assert git(path, "status", "--porcelain") == "?? untracked.txt"

@@ -138,8 +138,9 @@ def go_on_with(
     if aborted or waiting.aborting:
         moving.abort(repository, scratch, waiting)
         short = waiting.branch.removeprefix("refs/heads/")
-        facts = {"path": str(asked.path), "branch": short, "head": waiting.old, "aborted": True}
-        said = f"{asked.path}: back on {short} at {waiting.old[:10]}, {waiting.upstream} {waiting.was}"
+        head = repository.head() or waiting.old
+        facts = {"path": str(asked.path), "branch": short, "head": head, "aborted": True}
+        said = f"{asked.path}: back on {short} at {head[:10]}, {waiting.upstream} {waiting.was}"
         ui.result_json(facts) if asked.as_json else ui.result(said)
         return None
     waiting = moving.wake(repository, scratch, waiting)

@@ -144,7 +144,8 @@ def wake(repository: Repository, scratch: Repository, waiting: Waiting) -> Waiti
     if tip not in {waiting.old, waiting.tip}:
         short, place = waiting.branch.removeprefix("refs/heads/"), typed(repository.root)
         what = f"{short} of {repository.root} is not at {waiting.old[:10]} any more, where the upgrade began"
-        raise UsageError(what, hint=f"git -C {place} branch -f {short} {waiting.old[:10]}, and branch what it has now")
+        git = f"git -C {place} branch"
+        raise UsageError(what, hint=f"{git} kept {short}, which keeps it, then {git} -f {short} {waiting.old[:10]}")
     if waiting.picking and not waiting.laid_out and not waiting.aborting:
         return lay_out(repository, scratch, waiting)
     if waiting.onto and not (waiting.picking or waiting.tip or waiting.aborting):
@@ -224,10 +225,14 @@ def abort(repository: Repository, scratch: Repository, waiting: Waiting) -> None
         refuse_other_changes(repository, footprint(scratch, waiting.onto, waiting.change))
     if not waiting.aborting:
         waiting = waiting.but(repository, aborting=True)
+    tip = repository.resolve(waiting.branch)  # the user may have moved it meanwhile, or even deleted it
+    if tip is None:
+        tip = waiting.old
+        move_refs(repository, [RefMove(ref=waiting.branch, old=None, new=tip)])
     if at is not None and repository.branch() == waiting.work_branch:
         if picked:
             checkout.restore(repository, at, waiting.change)
-        checkout.go_to(repository, waiting.work_branch, waiting.old, waiting.old)
+        checkout.go_to(repository, waiting.work_branch, waiting.old, tip)
     leave(repository, waiting)
     forget(repository)
 
