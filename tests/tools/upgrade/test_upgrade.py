@@ -180,7 +180,10 @@ def test_what_was_amended_into_a_commit_of_ours_comes_along(fork, call, git, nam
     git(fork, "checkout", "-q", "slim")
     git(fork, "rebase", "-q", "--onto", amended, ours, "slim")
     assert b"# mine" in (fork / name).read_bytes()
-    upgrade(call, fork, "--to", CHANGED)
+    result = upgrade(call, fork, "--to", CHANGED)
+    (own,) = result["commits"]
+    subject = git(fork, "log", "-1", "--format=%s", own["new"])
+    assert subject == f"Own changes in: {own['subject']}"
     assert (fork / name).read_bytes().startswith(b"# mine\n")
     assert PATCHED_STEP in (fork / TRAINER).read_bytes()
     assert call("status", fork, "--json").json["complete"]

@@ -48,5 +48,5 @@ def rest_of(raw: RawCommit) -> bytes:
         if not skipping:
             kept.append(line)
     if authorship(raw) is Authorship.BOTH:
-        message = OUR_LINES.sub(b"", message).rstrip() + b"\n"
+        message = b"Own changes in: " + OUR_LINES.sub(b"", message).strip() + b"\n"
     return b"\n".join(kept) + between + message
