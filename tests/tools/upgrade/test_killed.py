@@ -15,7 +15,7 @@ from tests.tools.upgrade.conftest import CHANGED, TASKS
 from tests.tools.upgrade.test_conflict import resolve
 
 WATCHED = tuple(str(Path(package.__file__).parent) for package in (git, upgrade))
-STEPS = {"few": 499, "many": 47}  # lines of code between two kills: 25 and 256 of them in all
+STEPS = {"few": 997, "many": 47}  # lines of code between two kills: a dozen and 250 of them in all
 
 
 def killed_states(path, tmp_path, step, *arguments):

@@ -7,8 +7,11 @@ Also of: `slimfork.upgrade.authorship`, `slimfork.upgrade.beginning`, `slimfork.
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
+from tests.sampling import sampled
 from tests.tools.small_release import LOSS, PATCHED_STEP, TRAINER
 from tests.tools.upgrade.conftest import CHANGED, DEFAULTS, EMPTY, LIKE_MODEL, MODEL, MOVED, MOVED_DEFAULTS, TASKS
 from tests.tools.users_work import SLIM
@@ -164,13 +167,16 @@ def test_a_foreign_history_that_was_merged_stays_as_it_is(fork, call, git, mine,
     assert (fork / "others.txt").read_bytes() == b"others\n"
 
 
-@pytest.mark.parametrize("name", [TRAINER, LOSS, "mine.txt", f"{SLIM}/pruning/plan.py"])
-@pytest.mark.parametrize("grep", ["Patch-Id: penalty", "Patch-Id: zclip", "Overlay-Id: slim"])
+PLAN = f"{SLIM}/pruning/plan.py"
+OURS = ("Patch-Id: penalty", "Patch-Id: zclip", "Overlay-Id: slim")
+AMENDED = [*itertools.product(OURS, [TRAINER, LOSS, "mine.txt"]), (OURS[-1], PLAN)]
+SOME = [(OURS[0], TRAINER), (OURS[1], "mine.txt"), (OURS[-1], PLAN)]
+
+
+@pytest.mark.parametrize(("grep", "name"), sampled(AMENDED, by_default=SOME))
 def test_what_was_amended_into_a_commit_of_ours_comes_along(fork, call, git, name, grep):
     """An edit of the user's in one of our commits, as `git commit --fixup` and an autosquash put it there."""
     ours = git(fork, "log", "-1", "--format=%H", f"--grep={grep}")
-    if name.startswith(SLIM) and "Overlay" not in grep:
-        pytest.skip("that file comes with the overlay")
     git(fork, "checkout", "-q", "--detach", ours)
     content = (fork / name).read_bytes() if (fork / name).is_file() else b""
     (fork / name).write_bytes(b"# mine\n" + content)
