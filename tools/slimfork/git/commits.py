@@ -137,6 +137,12 @@ def trailers(text: str) -> dict[str, tuple[str, ...]]:
     return values
 
 
+def signed(text: str, when: int) -> bytes:
+    """Return the end of a commit of ours as git keeps it: author, committer and message; the time is of both."""
+    who = f"{WHO} {when} +0000"
+    return f"author {who}\ncommitter {who}\n\n{text}".encode()
+
+
 def stream(drafts: Sequence[Draft], *, start: str | None, ref: str) -> bytes:
     """Return the fast-import stream of a chain of commits on `ref`, marked :1, :2, ...; `start` is its parent."""
     return b"".join([*chain(drafts, start=start, ref=ref, first=1), b"done\n"])

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from slimfork.git import commits
 from slimfork.git.gitout import EXECUTABLE, REGULAR
 from slimfork.releases import pins
-from slimfork.series.workbench import tree_of
+from slimfork.releases.archive import contents_of
+from slimfork.series.workbench import tree_of, write_drafts
 from slimfork.terminal.errors import CheckFailed, UsageError
 from slimfork.terminal.naming import spec_of
 
@@ -60,13 +61,16 @@ def import_draft(raw: RawCommit, files: Mapping[str, File]) -> commits.Draft:
     return commits.Draft(
         message=raw.message,
         when=max(raw.when, 0),
-        files={name: (EXECUTABLE if file.executable else REGULAR, file.content) for name, file in files.items()},
+        files=as_in_git(files),
     )
+
+
+def as_in_git(files: Mapping[str, File]) -> dict[str, tuple[str, bytes] | None]:
+    """Return the files of a release as a `Draft` has them: path to mode and content."""
+    return commits.with_modes(contents_of(files), lambda path: EXECUTABLE if files[path].executable else REGULAR)
 
 
 def write_import(repository: Repository, raw: RawCommit, files: Mapping[str, File]) -> str:
     """Write the files of an import to a repository of our own, and return their tree: the caller compares it."""
-    ref = "refs/heads/slimfork-import"
-    made = repository.write_refs(commits.stream([import_draft(raw, files)], start=None, ref=ref), 1)
-    repository.git("update-ref", "-d", ref)
-    return tree_of(repository, made[0])
+    (made,) = write_drafts(repository, [import_draft(raw, files)], None)
+    return tree_of(repository, made)

@@ -14,7 +14,7 @@ from slimfork.releases import pins
 from slimfork.series.fork_file import EXPORT_AGAIN, FORK_FILE, ForkFile, Listed, read_fork_file
 from slimfork.series.imported import write_import
 from slimfork.series.raw_commits import base_of
-from slimfork.series.workbench import MisfitError, workbench
+from slimfork.series.workbench import MisfitError, workbench, write_text
 from slimfork.terminal import ui
 from slimfork.terminal.errors import UsageError
 from slimfork.terminal.words import typed
@@ -126,7 +126,7 @@ def _write(repository: Repository, export: Export, files: Mapping[str, Mapping[s
                 tree = _patched(bench, export, one, trees)
             if tree != one.raw.tree:
                 raise _wrong(one, f"it makes tree {tree[:10]}, not {one.raw.tree[:10]}")
-            trees[_write_commit(repository, one)] = tree
+            trees[write_text(repository, one.raw.text)] = tree
             progress.advance(progress.task_ids[0])
     return list(trees)
 
@@ -138,11 +138,6 @@ def _patched(bench: Workbench, export: Export, one: Listed, trees: Mapping[str, 
         return bench.apply_mail(before, export.mails[one.file]) if one.file else before
     except MisfitError as error:
         raise _wrong(one, error.message) from None
-
-
-def _write_commit(repository: Repository, one: Listed) -> str:
-    command = ("hash-object", "-t", "commit", "-w", "--literally", "--stdin")
-    return repository.git(*command, stdin=one.raw.text).decode("ascii").strip()
 
 
 def _wrong(one: Listed, why: str) -> UsageError:

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from slimfork.git import commits
 from slimfork.git.gitout import checked_sha
 from slimfork.git.repo import new_bare_repository
 from slimfork.processes.processes import clear
@@ -21,7 +22,7 @@ from slimfork.terminal.errors import SlimforkError, UsageError
 from slimfork.terminal.words import typed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from slimfork.git.repo import Repository
     from slimfork.series.raw_commits import RawCommit
@@ -34,6 +35,7 @@ PREFIXES = (
     "--submodule=short",
     "--no-indent-heuristic",
 )
+DRAFTS_REF = "refs/heads/slimfork-drafts"
 SCRATCH_ATTRIBUTES = "info/attributes"
 
 
@@ -79,6 +81,24 @@ def commits_of(scratch: Repository, head: str) -> list[RawCommit]:
     listed = scratch.git("rev-list", "--topo-order", "--reverse", checked_sha(head))
     objects = parse_batch(scratch.git("cat-file", "--batch", stdin=listed))
     return [parse_commit(objects[name][1]) for name in listed.decode("ascii").split()]
+
+
+def read_commit(repository: Repository, sha: str) -> RawCommit:
+    """Return a commit."""
+    return parse_commit(repository.git("cat-file", "commit", checked_sha(sha)))
+
+
+def write_text(repository: Repository, text: bytes) -> str:
+    """Write a commit that has a text, as `git cat-file commit` prints it, and return its hash."""
+    command = ("hash-object", "-t", "commit", "-w", "--literally", "--stdin")
+    return repository.git(*command, stdin=text).decode("ascii").strip()
+
+
+def write_drafts(scratch: Repository, drafts: Sequence[commits.Draft], start: str | None) -> list[str]:
+    """Write a chain of commits on one, or on none, and return them; no ref of it stays."""
+    made = scratch.write_refs(commits.stream(drafts, start=start, ref=DRAFTS_REF), len(drafts))
+    scratch.git("update-ref", "-d", DRAFTS_REF)
+    return made
 
 
 def diff_of(scratch: Repository, old: str, new: str) -> bytes:

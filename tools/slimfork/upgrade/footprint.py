@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from slimfork.git.gitout import checked_sha
 from slimfork.git.guards import named, refuse_hidden, refuse_in_the_way
-from slimfork.series.raw_commits import parse_commit
-from slimfork.series.workbench import tree_of
+from slimfork.series.workbench import read_commit, tree_of
 from slimfork.terminal.errors import UsageError
 from slimfork.terminal.words import typed
 from slimfork.upgrade.three_way import merge_trees
@@ -35,7 +33,7 @@ class Footprint:
 
 def footprint(scratch: Repository, onto: str, change: str) -> Footprint:
     """Return what it writes to pick a commit with one parent upon another one."""
-    raw = parse_commit(scratch.git("cat-file", "commit", checked_sha(change)))
+    raw = read_commit(scratch, change)
     before = tree_of(scratch, raw.parents[0])
     merged = merge_trees(scratch, base=before, ours=tree_of(scratch, onto), theirs=raw.tree)
     changes = scratch.changes(onto, merged.tree)

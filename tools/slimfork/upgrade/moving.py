@@ -8,11 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from slimfork.git.gitout import checked_sha
 from slimfork.git.quarantine import move_objects
 from slimfork.git.refs import RefMove, move_refs
-from slimfork.series.raw_commits import by_sha, parse_commit
-from slimfork.series.workbench import commits_of, tree_of
+from slimfork.series.raw_commits import by_sha
+from slimfork.series.workbench import commits_of, read_commit, tree_of
 from slimfork.terminal.errors import UsageError
 from slimfork.terminal.words import typed
 from slimfork.upgrade import checkout
@@ -29,7 +28,7 @@ from slimfork.upgrade.whole import patched
 
 if TYPE_CHECKING:
     from slimfork.git.repo import Repository
-    from slimfork.series.raw_commits import RawCommit
+    from slimfork.upgrade.footprint import Footprint
     from slimfork.upgrade.state import Waiting
 
 
@@ -83,7 +82,8 @@ def advance(repository: Repository, scratch: Repository, waiting: Waiting) -> tu
         return (waiting.write(repository) if waiting.onto else waiting), replay
     if not waiting.onto:
         checkout.refuse_taken(repository, waiting.work_branch)
-    refuse_blocked(repository, footprint(scratch, stop.onto, stop.change))
+    steps = footprint(scratch, stop.onto, stop.change)
+    refuse_blocked(repository, steps)
     clashed = sorted({clash.path for clash in stop.clashes})
     waiting = replace(
         waiting,
@@ -95,7 +95,7 @@ def advance(repository: Repository, scratch: Repository, waiting: Waiting) -> tu
         laid_out=False,
     )
     waiting.write(repository)
-    return lay_out(repository, scratch, waiting), replay
+    return lay_out(repository, waiting, steps), replay
 
 
 def end_of(scratch: Repository, waiting: Waiting, replay: Replay, place: str) -> str:
@@ -105,10 +105,9 @@ def end_of(scratch: Repository, waiting: Waiting, replay: Replay, place: str) ->
     return sealed(scratch, waiting, replay.now(waiting.old))
 
 
-def lay_out(repository: Repository, scratch: Repository, waiting: Waiting) -> Waiting:
+def lay_out(repository: Repository, waiting: Waiting, steps: Footprint) -> Waiting:
     """Lay the conflict out in the checkout, if it does not lie there already: then the user may have resolved it."""
     work = waiting.work_branch
-    steps = footprint(scratch, waiting.onto, waiting.change)
     if repository.branch() == work:
         if _is_there(repository, waiting):
             return waiting.but(repository, laid_out=True)
@@ -129,11 +128,6 @@ def _is_there(repository: Repository, waiting: Waiting) -> bool:
     return waiting.onto in read_commit(repository, at).parents
 
 
-def read_commit(repository: Repository, sha: str) -> RawCommit:
-    """Return a commit."""
-    return parse_commit(repository.git("cat-file", "commit", checked_sha(sha)))
-
-
 def wake(repository: Repository, scratch: Repository, waiting: Waiting) -> Waiting:
     """Bring the checkout to what the file says, should a run have been killed between the two.
 
@@ -147,7 +141,7 @@ def wake(repository: Repository, scratch: Repository, waiting: Waiting) -> Waiti
         git = f"git -C {place} branch"
         raise UsageError(what, hint=f"{git} kept {short}, which keeps it, then {git} -f {short} {waiting.old[:10]}")
     if waiting.picking and not waiting.laid_out and not waiting.aborting:
-        return lay_out(repository, scratch, waiting)
+        return lay_out(repository, waiting, footprint(scratch, waiting.onto, waiting.change))
     if waiting.onto and not (waiting.picking or waiting.tip or waiting.aborting):
         stand(repository, waiting)
     return waiting

@@ -13,9 +13,8 @@ from slimfork.forks.history import RELEASE
 from slimfork.forks.making import draft
 from slimfork.forks.overlay import overlay_files
 from slimfork.git import commits
-from slimfork.git.gitout import REGULAR
 from slimfork.releases.archive import contents_of
-from slimfork.series.workbench import tree_of
+from slimfork.series.workbench import tree_of, write_drafts
 from slimfork.terminal import telling
 from slimfork.terminal.errors import UsageError
 from slimfork.terminal.words import typed
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from slimfork.releases.archive import File
     from slimfork.releases.pins import Pin
     from slimfork.series.raw_commits import RawCommit
-
-BASE_REF = "refs/heads/slimfork-base"  # in the repository for the moment
 
 
 def base_drafts(
@@ -80,8 +77,7 @@ def _taken_out(
 
 def write_base(scratch: Repository, drafts: list[commits.Draft], imported: str) -> tuple[str, str]:
     """Write the commits, and return the import and the last one."""
-    made = scratch.write_refs(commits.stream(drafts, start=imported, ref=BASE_REF), len(drafts))
-    scratch.git("update-ref", "-d", BASE_REF)
+    made = write_drafts(scratch, drafts, imported)
     return made[0], made[-1]
 
 
@@ -101,8 +97,6 @@ def part_of_ours(scratch: Repository, raw: RawCommit, parent: str) -> str:
     changes = dict(plan.changes)
     if commits.OVERLAY_ID in marks:
         changes |= overlay_files(release.upstream, release.version)
-    files = {name: (tree.mode(name) if name in tree else REGULAR, content) for name, content in changes.items()}
-    made = commits.Draft(message=raw.subject, when=max(raw.when, 0), files=files)
-    (sha,) = scratch.write_refs(commits.stream([made], start=parent, ref=BASE_REF), 1)
-    scratch.git("update-ref", "-d", BASE_REF)
-    return tree_of(scratch, sha)
+    files = commits.with_modes(changes, tree.mode)
+    (made,) = write_drafts(scratch, [commits.Draft(message=raw.subject, when=max(raw.when, 0), files=files)], parent)
+    return tree_of(scratch, made)

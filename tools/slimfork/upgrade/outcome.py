@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 from slimfork.terminal import ui
 from slimfork.terminal.words import one_line, typed
 from slimfork.upgrade.authorship import Authorship, authorship
-from slimfork.upgrade.moved import MovedFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from slimfork.git.repo import Repository
@@ -40,7 +39,7 @@ def facts(path: Path, repository: Repository, waiting: Waiting, replay: Replay, 
         dry_run: Whether nothing was written.
     """
     stops = {stop.raw.sha: stop for stop in replay.stops}
-    causes = Causes(repository, waiting, here=not dry_run)
+    causes = Causes(repository, waiting, replay.moved.guesses, here=not dry_run)
     return {
         "path": str(path),
         "upstream": waiting.upstream,
@@ -92,14 +91,15 @@ class Causes:
     Args:
         repository: Where the new commits are.
         waiting: The upgrade.
+        guesses: Path of a file that is gone to what is most like it.
         here: Whether they are in the user's repository, so that git can show what is different.
     """
 
-    def __init__(self, repository: Repository, waiting: Waiting, *, here: bool) -> None:
+    def __init__(self, repository: Repository, waiting: Waiting, guesses: Mapping[str, str], *, here: bool) -> None:
         self._version = waiting.version
         self._release = {change.path: change for change in repository.changes(waiting.left, waiting.imported)}
         self._ours = {change.path for change in repository.changes(waiting.imported, waiting.base)}
-        self._guesses = MovedFiles(repository, waiting.left, waiting.imported).guesses
+        self._guesses = guesses
         self._diff = f": git diff {waiting.left[:10]} {waiting.imported[:10]} --" if here else ""
 
     def of(self, clash: Clash) -> str:

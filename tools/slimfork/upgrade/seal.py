@@ -38,9 +38,7 @@ def sealed(scratch: Repository, waiting: Waiting, tip: str) -> str:
     marks = [(commits.UPGRADED, was), (commits.UPSTREAM, waiting.trailer)]
     text = commits.message(f"Move from {waiting.was} to {name}", [why], marks)
     when = max(_when(scratch, tip), _when(scratch, waiting.old))
-    who = f"{commits.WHO} {when} +0000"
-    rest = f"author {who}\ncommitter {who}\n\n{text}".encode()
-    return write_commit(scratch, tree_of(scratch, tip), (tip, waiting.old), rest)
+    return write_commit(scratch, tree_of(scratch, tip), (tip, waiting.old), commits.signed(text, when))
 
 
 def _when(scratch: Repository, commit: str) -> int:

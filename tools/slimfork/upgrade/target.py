@@ -8,8 +8,7 @@ from slimfork.git import commits
 from slimfork.releases import pins
 from slimfork.releases.fetch import release_files
 from slimfork.series.imported import import_of, pin_of, write_import
-from slimfork.series.raw_commits import parse_commit
-from slimfork.series.workbench import beside, refuse_partial, tree_of
+from slimfork.series.workbench import beside, read_commit, refuse_partial, tree_of
 from slimfork.terminal.errors import UsageError
 from slimfork.terminal.naming import is_tag, spec_of
 from slimfork.terminal.words import typed
@@ -56,7 +55,7 @@ def standing_import(fork: Fork) -> PristineImport | None:
     if fork.history.imported is None:
         return None
     imported = import_of(fork)
-    raw = parse_commit(fork.repository.git("cat-file", "commit", imported.sha))
+    raw = read_commit(fork.repository, imported.sha)
     if commits.MAIL not in committer(raw) or commits.MAIL not in raw.author:
         _refuse_changed(fork.repository, imported)
     return imported
@@ -74,7 +73,7 @@ def _refuse_changed(repository: Repository, imported: PristineImport) -> None:
     """Refuse an import that somebody has written anew with other files: what is theirs in it would be lost."""
     pin = pin_of(imported)
     with beside(repository) as scratch:
-        raw = parse_commit(repository.git("cat-file", "commit", imported.sha))
+        raw = read_commit(repository, imported.sha)
         if write_import(scratch, raw, release_files(pin)) == tree_of(repository, imported.sha):
             return
     what = f"the import {imported.sha[:10]} has other files than {pin.spec}: it was amended"

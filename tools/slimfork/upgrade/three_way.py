@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from slimfork.git.gitout import checked_sha
+from slimfork.series.workbench import write_text
 from slimfork.terminal.errors import SlimforkError, UsageError
 
 if TYPE_CHECKING:
@@ -106,5 +107,4 @@ def write_commit(scratch: Repository, tree: str, parents: tuple[str, ...] = (), 
         rest: What follows these in its text: author, committer, more headers, and the message.
     """
     lines = [f"tree {tree}\n", *(f"parent {parent}\n" for parent in parents)]
-    command = ("hash-object", "-t", "commit", "-w", "--literally", "--stdin")
-    return scratch.git(*command, stdin="".join(lines).encode() + rest).decode("ascii").strip()
+    return write_text(scratch, "".join(lines).encode() + rest)

@@ -18,23 +18,19 @@ from slimfork.forks.overlay import manifest_path
 from slimfork.forks.overlay_state import read_overlay
 from slimfork.forks.takeout import take_out
 from slimfork.git import commits
-from slimfork.git.gitout import EXECUTABLE, REGULAR, checked_sha
 from slimfork.git.guards import named
-from slimfork.series.raw_commits import parse_commit
-from slimfork.series.workbench import tree_of
+from slimfork.series.imported import as_in_git
+from slimfork.series.workbench import read_commit, tree_of, write_drafts
 from slimfork.terminal import telling, ui
 from slimfork.terminal.errors import UsageError
 from slimfork.terminal.naming import spec_of
 from slimfork.terminal.words import typed
 from slimfork.upgrade.authorship import rest_of
 from slimfork.upgrade.moved import MovedFiles
-from slimfork.upgrade.new_base import BASE_REF
 from slimfork.upgrade.state import Waiting
 from slimfork.upgrade.three_way import write_commit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from slimfork.forks.fork import Fork
     from slimfork.git.repo import Repository
     from slimfork.releases.fetch import Files
@@ -69,8 +65,8 @@ def begin_whole(
     trailer = commits.upstream_trailer(new.upstream, new.version, new.proof)
     marks = [(commits.UPGRADED, spec_of(old.upstream, old.version)), (commits.UPSTREAM, trailer)]
     out = take_out(fork, None, overlay_too=False)
-    start = _write(scratch, [out], fork.head)[0] if out else fork.head
-    left, step = _write(scratch, _steps(fork, pins, files, marks), None)
+    start = write_drafts(scratch, [out], fork.head)[0] if out else fork.head
+    left, step = write_drafts(scratch, _steps(fork, pins, files, marks), None)
     left, step, start = _followed(scratch, left, step, start, marks)
     return Waiting(
         branch=branch,
@@ -103,8 +99,8 @@ def _steps(fork: Fork, pins: tuple[Pin, Pin], files: tuple[Files, Files], marks:
         marks,
     )
     gone = dict.fromkeys(path for path in before if path not in after)
-    first = commits.Draft(message=f"{old.upstream} {old.version}\n", when=fork.when, files=_files(before))
-    second = commits.Draft(message=text, when=fork.when, files={**gone, **_files(after)})
+    first = commits.Draft(message=f"{old.upstream} {old.version}\n", when=fork.when, files=as_in_git(before))
+    second = commits.Draft(message=text, when=fork.when, files={**gone, **as_in_git(after)})
     return [_without(first, absent), _without(second, absent)]
 
 
@@ -125,26 +121,15 @@ def _followed(scratch: Repository, left: str, step: str, start: str, marks: Mark
     before, after = MovedFiles(scratch, left, step).follow(tree_of(scratch, left), here)
     if after == here:
         return left, step, start
-    who = f"{commits.WHO} {scratch.log('--max-count=1', start)[0].when} +0000"
     text = commits.message("Move files as the release has moved them", [], marks)
-    rest = f"author {who}\ncommitter {who}\n\n{text}".encode()
+    rest = commits.signed(text, read_commit(scratch, start).when)
     left = write_commit(scratch, before)
-    raw = parse_commit(scratch.git("cat-file", "commit", checked_sha(step)))
+    raw = read_commit(scratch, step)
     return left, write_commit(scratch, raw.tree, (left,), rest_of(raw)), write_commit(scratch, after, (start,), rest)
-
-
-def _files(files: Files) -> dict[str, tuple[str, bytes]]:
-    return {path: (EXECUTABLE if file.executable else REGULAR, file.content) for path, file in files.items()}
 
 
 def _without(draft: commits.Draft, absent: set[str]) -> commits.Draft:
     return replace(draft, files={path: file for path, file in draft.files.items() if path not in absent})
-
-
-def _write(scratch: Repository, drafts: Sequence[commits.Draft], start: str | None) -> list[str]:
-    made = scratch.write_refs(commits.stream(drafts, start=start, ref=BASE_REF), len(drafts))
-    scratch.git("update-ref", "-d", BASE_REF)
-    return made
 
 
 def patched(scratch: Repository, waiting: Waiting, at: str, place: str) -> str:
@@ -180,8 +165,8 @@ def patched(scratch: Repository, waiting: Waiting, at: str, place: str) -> str:
         changes,
         mode=tree.mode,
         trailer=waiting.trailer,
-        when=scratch.log("--max-count=1", at)[0].when,
+        when=read_commit(scratch, at).when,
         update=True,
         left_out=waiting.choices,
     )
-    return _write(scratch, made, at)[-1] if made else at
+    return write_drafts(scratch, made, at)[-1] if made else at
